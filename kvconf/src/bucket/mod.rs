@@ -1,0 +1,29 @@
+//! A handle to one bucket.
+
+use std::sync::Arc;
+
+use crate::store::Store;
+
+/// A bucket of keys. Cloning is cheap; all clones share one watch.
+#[derive(Clone)]
+pub struct Bucket {
+    pub(crate) store: Arc<dyn Store>,
+}
+
+impl Bucket {
+    pub(crate) fn from_store(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.store.name()
+    }
+}
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket").field("name", &self.name()).finish_non_exhaustive()
+    }
+}

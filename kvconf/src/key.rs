@@ -1,0 +1,457 @@
+//! Names in a bucket: keys, prefixes and filters.
+
+use std::fmt;
+use std::sync::Arc;
+
+use derive_more::{Display, Error};
+
+/// The longest key, in bytes.
+///
+/// A key travels inside a subject on the protocol's control line, which a server caps at 4 096 bytes by default; this
+/// leaves room for the API prefix, the bucket's name and the reply subject.
+pub const MAX_KEY_BYTES: usize = 1_024;
+
+/// Why a text is no key, prefix, filter or bucket name.
+#[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The text is empty.
+    #[display("a key must not be empty")]
+    Empty,
+    /// A part between two dots, before the first or after the last one, is empty.
+    #[display("{text:?} has an empty part (two dots in a row, or a dot at an end)")]
+    EmptyToken {
+        /// What was given.
+        text: String,
+    },
+    /// A character outside `[-/_=.a-zA-Z0-9]`.
+    #[display("{text:?} has {character:?} at byte {at}; a key is made of a-z A-Z 0-9 - / _ = and dots")]
+    Character {
+        /// What was given.
+        text: String,
+        /// The first character that does not fit.
+        character: char,
+        /// Its offset in bytes.
+        at: usize,
+    },
+    /// More than [`MAX_KEY_BYTES`] bytes.
+    #[display("a key of {bytes} bytes is too long, the most is {MAX_KEY_BYTES}")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// `>` somewhere else than as the last part of a filter, or a `*` that is not a whole part.
+    #[display(
+        "{text:?} is no filter: `*` stands for one whole part, `>` for all parts from there on, at the end only"
+    )]
+    Wildcard {
+        /// What was given.
+        text: String,
+    },
+    /// A bucket name with a character outside `[-_a-zA-Z0-9]`.
+    #[display("{text:?} is no bucket name: it is made of a-z A-Z 0-9 - and _")]
+    BucketName {
+        /// What was given.
+        text: String,
+    },
+}
+
+const fn is_key_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'/' | b'_' | b'=')
+}
+
+fn check_length(text: &str) -> Result<(), KeyError> {
+    if text.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if text.len() > MAX_KEY_BYTES {
+        return Err(KeyError::TooLong { bytes: text.len() });
+    }
+    Ok(())
+}
+
+fn check_token(text: &str, token: &str) -> Result<(), KeyError> {
+    if token.is_empty() {
+        return Err(KeyError::EmptyToken { text: text.to_owned() });
+    }
+    match token.char_indices().find(|(_, c)| !(c.is_ascii() && is_key_byte(*c as u8))) {
+        None => Ok(()),
+        Some((at, character)) => {
+            let start = token.as_ptr() as usize - text.as_ptr() as usize;
+            Err(KeyError::Character { text: text.to_owned(), character, at: start + at })
+        }
+    }
+}
+
+/// Says whether `name` can be a bucket's name.
+///
+/// # Errors
+/// [`KeyError::Empty`] or [`KeyError::BucketName`].
+pub fn check_bucket_name(name: &str) -> Result<(), KeyError> {
+    if name.is_empty() {
+        return Err(KeyError::Empty);
+    }
+    if name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        Ok(())
+    } else {
+        Err(KeyError::BucketName { text: name.to_owned() })
+    }
+}
+
+/// One key of a bucket: parts of `[-/_=a-zA-Z0-9]`, joined by dots. Cloning is cheap.
+///
+/// ```
+/// use kvconf::{Key, KeyError};
+///
+/// let key = Key::new("checkout.max_items")?;
+/// assert_eq!(key.as_str(), "checkout.max_items");
+/// assert!(matches!(Key::new("a..b"), Err(KeyError::EmptyToken { .. })));
+/// # Ok::<(), KeyError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Display)]
+pub struct Key(Arc<str>);
+
+impl Key {
+    /// Checks and takes a key.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the text is empty, too long, or has an empty part or a character that no key may have.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, KeyError> {
+        let text = text.as_ref();
+        check_length(text)?;
+        text.split('.').try_for_each(|token| check_token(text, token))?;
+        Ok(Self(text.into()))
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The parts between the dots.
+    pub fn tokens(&self) -> impl Iterator<Item = &str> {
+        self.0.split('.')
+    }
+
+    /// What stands behind `prefix` and its dot; `None` when the key does not stand under it.
+    #[must_use]
+    pub fn under<'a>(&'a self, prefix: &Prefix) -> Option<&'a str> {
+        if prefix.is_root() {
+            return Some(&self.0);
+        }
+        self.0.strip_prefix(prefix.as_str())?.strip_prefix('.')
+    }
+
+    /// Whether the key belongs to the framework (`_kvconf.…`).
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.tokens().next() == Some("_kvconf")
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::borrow::Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<&str> for Key {
+    type Error = KeyError;
+    fn try_from(text: &str) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+impl std::str::FromStr for Key {
+    type Err = KeyError;
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+/// The part that all keys of a struct share, without the dot behind it. The root prefix (empty) stands for the bucket.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Display)]
+pub struct Prefix(Arc<str>);
+
+impl Prefix {
+    /// Checks and takes a prefix; the empty text is [`Prefix::root`].
+    ///
+    /// # Errors
+    /// As [`Key::new`], except that an empty text is fine.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, KeyError> {
+        let text = text.as_ref();
+        if text.is_empty() { Ok(Self::root()) } else { Key::new(text).map(|key| Self(key.0)) }
+    }
+
+    /// The prefix of every key.
+    #[must_use]
+    pub fn root() -> Self {
+        Self("".into())
+    }
+
+    /// Whether this is the root prefix.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The prefix as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The key `<prefix>.<rest>`.
+    ///
+    /// # Errors
+    /// As [`Key::new`].
+    pub fn key(&self, rest: &str) -> Result<Key, KeyError> {
+        if self.is_root() { Key::new(rest) } else { Key::new(format!("{}.{rest}", self.0)) }
+    }
+
+    /// Whether every key under `other` is also under this prefix.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        self.is_root()
+            || self == other
+            || other.0.strip_prefix(&*self.0).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+impl fmt::Debug for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl TryFrom<&str> for Prefix {
+    type Error = KeyError;
+    fn try_from(text: &str) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+/// Which keys a read or a watch asks for: one key, a prefix, or a pattern with `*` (one part) and `>` (the rest).
+///
+/// ```
+/// use kvconf::{Filter, Key};
+///
+/// let ports = Filter::new("app.*.port")?;
+/// assert!(ports.matches(&Key::new("app.web.port")?));
+/// assert!(!ports.matches(&Key::new("app.web.host")?));
+/// # Ok::<(), kvconf::KeyError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Display)]
+pub struct Filter(Arc<str>);
+
+impl Filter {
+    /// Checks and takes a filter.
+    ///
+    /// # Errors
+    /// As [`Key::new`], and [`KeyError::Wildcard`].
+    pub fn new(text: impl AsRef<str>) -> Result<Self, KeyError> {
+        let text = text.as_ref();
+        check_length(text)?;
+        let count = text.split('.').count();
+        for (at, token) in text.split('.').enumerate() {
+            match token {
+                "*" => {}
+                ">" if at + 1 == count => {}
+                _ if token.contains(['*', '>']) => {
+                    return Err(KeyError::Wildcard { text: text.to_owned() });
+                }
+                _ => check_token(text, token)?,
+            }
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Every key of the bucket.
+    #[must_use]
+    pub fn all() -> Self {
+        Self(">".into())
+    }
+
+    /// The filter as text, as it stands in a subject behind `$KV.<bucket>.`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether the filter asks for `key`.
+    #[must_use]
+    pub fn matches(&self, key: &Key) -> bool {
+        let mut tokens = key.tokens();
+        for pattern in self.0.split('.') {
+            match (pattern, tokens.next()) {
+                (">", Some(_)) => return true,
+                (_, None) => return false,
+                ("*", Some(_)) => {}
+                (pattern, Some(token)) => {
+                    if pattern != token {
+                        return false;
+                    }
+                }
+            }
+        }
+        tokens.next().is_none()
+    }
+
+    /// The prefix, when the filter is `<prefix>.>` or `>` and has no other wildcard.
+    #[must_use]
+    pub fn as_prefix(&self) -> Option<Prefix> {
+        if &*self.0 == ">" {
+            return Some(Prefix::root());
+        }
+        Prefix::new(self.0.strip_suffix(".>")?).ok()
+    }
+
+    /// The key, when the filter names exactly one.
+    #[must_use]
+    pub fn as_key(&self) -> Option<Key> {
+        Key::new(&*self.0).ok()
+    }
+}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
+    }
+}
+
+impl From<&Prefix> for Filter {
+    fn from(prefix: &Prefix) -> Self {
+        if prefix.is_root() { Self::all() } else { Self(format!("{}.>", prefix.0).into()) }
+    }
+}
+
+impl From<Prefix> for Filter {
+    fn from(prefix: Prefix) -> Self {
+        Self::from(&prefix)
+    }
+}
+
+impl From<&Key> for Filter {
+    fn from(key: &Key) -> Self {
+        Self(key.0.clone())
+    }
+}
+
+impl From<Key> for Filter {
+    fn from(key: Key) -> Self {
+        Self(key.0)
+    }
+}
+
+/// Writes any text as one part of a key, reversibly.
+///
+/// Letters, digits, `-`, `_` and `/` stay; every other byte of the UTF-8 form becomes `=` and two upper-case hexadecimal
+/// digits; the empty text is a single `=`. Part of the stored format.
+pub(crate) fn escape_segment(text: &str) -> String {
+    if text.is_empty() {
+        return "=".to_owned();
+    }
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_key_byte(byte) && byte != b'=' {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("={byte:02X}"));
+        }
+    }
+    out
+}
+
+/// Reads what [`escape_segment`] wrote; `None` for anything that it would have written in another way.
+pub(crate) fn unescape_segment(segment: &str) -> Option<String> {
+    if segment == "=" {
+        return Some(String::new());
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment;
+    while let Some(at) = rest.find('=') {
+        let (plain, escaped) = rest.split_at(at);
+        bytes.extend_from_slice(plain.as_bytes());
+        bytes.push(u8::from_str_radix(escaped.get(1..3)?, 16).ok()?);
+        rest = escaped.get(3..)?;
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    let text = String::from_utf8(bytes).ok()?;
+    (escape_segment(&text) == segment).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_checked_before_anything_is_sent() {
+        assert_eq!(Key::new(""), Err(KeyError::Empty));
+        for text in ["a..b", ".a", "a.", "."] {
+            assert_eq!(Key::new(text), Err(KeyError::EmptyToken { text: text.to_owned() }));
+        }
+        assert_eq!(
+            Key::new("a.b c"),
+            Err(KeyError::Character { text: "a.b c".to_owned(), character: ' ', at: 3 })
+        );
+        assert_eq!(
+            Key::new("a.é"),
+            Err(KeyError::Character { text: "a.é".to_owned(), character: 'é', at: 2 })
+        );
+        assert_eq!(Key::new("a".repeat(1_025)), Err(KeyError::TooLong { bytes: 1_025 }));
+        assert_eq!(Key::new("a-/_=Z9.b").map(|k| k.to_string()), Ok("a-/_=Z9.b".to_owned()));
+    }
+
+    #[test]
+    fn map_keys_are_escaped_in_one_way_only() {
+        for (text, segment) in
+            [("", "="), ("gold", "gold"), ("a.b", "a=2Eb"), ("a=b", "a=3Db"), ("é", "=C3=A9")]
+        {
+            assert_eq!(escape_segment(text), segment);
+            assert_eq!(unescape_segment(segment).as_deref(), Some(text));
+        }
+        for segment in ["=61", "=2e", "a=", "a=2", "=FF", "==", "=+1"] {
+            assert_eq!(unescape_segment(segment), None, "{segment}");
+        }
+    }
+
+    #[test]
+    fn filters_match_as_subjects_do() {
+        let key = |text| Key::new(text).unwrap();
+        let filter = |text| Filter::new(text).unwrap();
+        assert!(filter("a.>").matches(&key("a.b.c")));
+        assert!(!filter("a.>").matches(&key("a")));
+        assert!(filter("*.b").matches(&key("a.b")));
+        assert!(!filter("*.b").matches(&key("a.b.c")));
+        assert!(filter(">").matches(&key("a")));
+        assert!(filter("a").matches(&key("a")));
+        assert!(!filter("a").matches(&key("a.b")));
+        for text in ["a.>.b", "a*", ">a", "a.b>"] {
+            assert_eq!(Filter::new(text), Err(KeyError::Wildcard { text: text.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn a_prefix_covers_itself_and_what_is_below_it_only() {
+        let prefix = |text| Prefix::new(text).unwrap();
+        assert!(prefix("a").covers(&prefix("a.b")));
+        assert!(prefix("a").covers(&prefix("a")));
+        assert!(!prefix("a").covers(&prefix("ab")));
+        assert!(prefix("").covers(&prefix("ab")));
+        assert_eq!(Key::new("ab.c").unwrap().under(&prefix("a")), None);
+        assert_eq!(Key::new("a.c").unwrap().under(&prefix("a")), Some("c"));
+    }
+}

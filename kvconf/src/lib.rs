@@ -1,0 +1,33 @@
+//! Typed configuration and feature flags for Rust services, live from a NATS JetStream key-value bucket.
+
+mod bucket;
+mod entry;
+mod key;
+mod revision;
+mod schema;
+mod store;
+mod value;
+
+pub use bucket::Bucket;
+pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
+pub use revision::Revision;
+pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
+pub use store::{
+    BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
+    WriteError,
+};
+pub use value::{Codec, DecodeError, EncodeError, Json, Secret, Text};
+
+#[cfg(feature = "derive")]
+pub use kvconf_derive::KvConfig;
+
+/// What the code that the derive macro writes refers to. Not for use by hand.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::schema::{
+        Absent, Check, Constraint, Entries, EntryMap, Field, KvConfig, Leaf, Length, Loader, Meta, Nested,
+        Node, Path, Schema, Shape, Validation, Violation, assert_disjoint,
+    };
+    pub use crate::value::{Codec, Json, Secret, SecretText, Text};
+}

@@ -1,0 +1,128 @@
+//! Building a struct from raw keys, every problem collected.
+
+use super::node::{EntryMap, FieldError, Raw, Slot, join};
+use super::validation::Complaint;
+use super::{Entries, KvConfig, Leaf, Nested, Path};
+
+/// Where raw values come from: keys below the struct's prefix.
+#[doc(hidden)]
+pub trait RawKeys {
+    #[doc(hidden)]
+    fn raw(&self, key: &str, path: Path) -> Raw<'_>;
+
+    /// Visits every key right below `key` (`key.<segment>`), by its segment.
+    #[doc(hidden)]
+    fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>));
+}
+
+/// A problem with one field, wherever it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FieldProblem {
+    pub(crate) path: Path,
+    /// Below the root's prefix; for an entry of a map with its segment.
+    pub(crate) key: String,
+    pub(crate) error: FieldError,
+}
+
+/// Builds a struct.
+#[doc(hidden)]
+pub struct Loader<'a> {
+    raw: &'a dyn RawKeys,
+    path: Path,
+    key: String,
+    problems: Vec<FieldProblem>,
+}
+
+impl<'a> Loader<'a> {
+    pub(crate) fn new(raw: &'a dyn RawKeys) -> Self {
+        Self { raw, path: Path::ROOT, key: String::new(), problems: Vec::new() }
+    }
+
+    pub(crate) fn into_problems(self) -> Vec<FieldProblem> {
+        self.problems
+    }
+
+    fn report(&mut self, path: Path, key: &str, errors: Vec<FieldError>) {
+        let problem = |error| FieldProblem { path, key: key.to_owned(), error };
+        self.problems.extend(errors.into_iter().map(problem));
+    }
+
+    /// The value of a field with one key: under its key, else under its first alias that is there, else its default.
+    pub fn leaf<S: 'static, V: Clone + Send + Sync + 'static>(
+        &mut self,
+        index: u16,
+        leaf: &Leaf<S, V>,
+    ) -> Option<V> {
+        let path = self.path.join(index);
+        let key = join(&self.key, leaf.meta.key);
+        let aliases = leaf.meta.aliases.iter().map(|alias| join(&self.key, alias));
+        let raw = first_present(self.raw, &key, aliases, path);
+        match leaf.decode(raw) {
+            Ok(value) => Some(value),
+            Err(errors) => {
+                self.report(path, &key, errors);
+                None
+            }
+        }
+    }
+
+    /// A struct below.
+    pub fn nested<S: 'static, N: KvConfig>(&mut self, index: u16, nested: &Nested<S, N>) -> Option<N> {
+        let (path, key) = (self.path, self.key.clone());
+        self.path = path.join(index);
+        self.key = join(&key, nested.meta.key);
+        let value = N::__build(self);
+        self.path = path;
+        self.key = key;
+        value
+    }
+
+    /// A map with one key per entry.
+    pub fn entries<S: 'static, M: EntryMap>(&mut self, index: u16, entries: &Entries<S, M>) -> Option<M> {
+        let path = self.path.join(index);
+        let key = join(&self.key, entries.meta.key);
+        let before = self.problems.len();
+        let mut map = M::default();
+        let raw = self.raw;
+        raw.each_below(&key, &mut |segment, raw| {
+            if let Err(errors) = entries.read_into(&mut map, segment, raw) {
+                self.report(path, &join(&key, segment), errors);
+            }
+        });
+        self.report(path, &key, entries.check(&map));
+        (self.problems.len() == before).then_some(map)
+    }
+}
+
+/// What stands under a key, else under the first of its aliases that is there.
+pub(crate) fn first_present<'a>(
+    raw: &'a dyn RawKeys,
+    key: &str,
+    aliases: impl IntoIterator<Item = String>,
+    path: Path,
+) -> Raw<'a> {
+    match raw.raw(key, path) {
+        Raw::Absent => {}
+        found => return found,
+    }
+    aliases
+        .into_iter()
+        .map(|alias| raw.raw(&alias, path))
+        .find(|raw| *raw != Raw::Absent)
+        .unwrap_or(Raw::Absent)
+}
+
+/// The complaints of a struct, with the place of the struct that made them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StructProblem {
+    pub(crate) path: Path,
+    pub(crate) key: String,
+    pub(crate) complaint: Complaint,
+}
+
+impl Slot {
+    /// What stands for this slot in `raw`.
+    pub(crate) fn raw<'a>(&self, raw: &'a dyn RawKeys) -> Raw<'a> {
+        first_present(raw, &self.key, self.aliases.iter().cloned(), self.path)
+    }
+}

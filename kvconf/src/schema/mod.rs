@@ -1,0 +1,55 @@
+//! What the derive macro tells about a struct: a constant table of its fields, and how to build it from raw keys.
+
+mod check;
+mod field;
+mod loader;
+mod node;
+mod validation;
+
+pub use check::{Check, Constraint, Length, Violation};
+pub use field::{Field, Path};
+pub use loader::{Loader, RawKeys};
+pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_disjoint};
+pub use validation::{Complaint, Validation};
+
+/// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.
+///
+/// The members that begin with two underscores belong to the macro and are not covered by version promises.
+pub trait KvConfig: Clone + Send + Sync + Sized + 'static {
+    /// One [`Field`] for every field, nested ones included, seen from `Root`.
+    type Fields<Root: 'static>;
+
+    #[doc(hidden)]
+    const __SCHEMA: &'static Schema<Self>;
+
+    #[doc(hidden)]
+    fn __fields<Root: 'static>(at: Path) -> Self::Fields<Root>;
+
+    #[doc(hidden)]
+    fn __build(loader: &mut Loader<'_>) -> Option<Self>;
+
+    /// The struct's fields as typed names: `Checkout::fields().max_items`.
+    #[must_use]
+    fn fields() -> Self::Fields<Self> {
+        Self::__fields(Path::ROOT)
+    }
+}
+
+/// A struct's table.
+#[doc(hidden)]
+pub struct Schema<S: 'static> {
+    /// The struct's name.
+    pub name: &'static str,
+    /// `#[kv(prefix = "…")]`.
+    pub prefix: Option<&'static str>,
+    /// `#[kv(env_prefix = "…")]`.
+    pub env_prefix: Option<&'static str>,
+    /// The doc comment.
+    pub description: &'static str,
+    /// The fields in the order of the source, without skipped ones. A node's index is its place here.
+    pub nodes: &'static [&'static dyn Node<S>],
+    /// The same as plain data, for checks at compile time.
+    pub shape: &'static [Shape],
+    /// `#[kv(validate = …)]` on the struct.
+    pub validate: Option<fn(&S, &mut Validation<S>)>,
+}

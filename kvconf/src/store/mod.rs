@@ -1,0 +1,174 @@
+//! The one interface to a backend. Everything above speaks to a [`Store`]; only the rooms below know which.
+
+mod config;
+mod error;
+pub(crate) mod memory;
+#[cfg(feature = "nats")]
+pub(crate) mod nats;
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+
+use crate::{Entry, Filter, Headers, Key, Revision};
+
+pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
+pub use error::{Fault, ReadError, WriteError};
+
+/// Header names that kvconf or the server gives a meaning. They are stored format: public and unchanging.
+pub(crate) mod header {
+    /// Marks a removal in the key-value protocol: `DEL` or `PURGE`.
+    pub(crate) const OPERATION: &str = "KV-Operation";
+    /// Set by the server on the markers that it writes itself: `MaxAge`, `Purge` or `Remove`.
+    pub(crate) const MARKER_REASON: &str = "Nats-Marker-Reason";
+    /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
+    pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
+    /// The message's place in its atomic batch, from 1.
+    pub(crate) const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
+    /// `1` on the last message of an atomic batch.
+    pub(crate) const BATCH_COMMIT: &str = "Nats-Batch-Commit";
+}
+
+/// What a write does to its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Sets a value.
+    Put(Bytes),
+    /// Leaves a marker, keeps earlier revisions.
+    Delete,
+    /// Leaves a marker, drops earlier revisions.
+    Purge,
+}
+
+/// What must hold for a write to be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// Nothing.
+    Any,
+    /// The key's newest revision is this one ([`Revision::ZERO`]: the key has no entry at all, not even a marker).
+    Revision(Revision),
+    /// The newest revision among all keys that the filter matches is this one.
+    On(Filter, Revision),
+}
+
+/// One conditional write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Write {
+    pub(crate) key: Key,
+    pub(crate) action: Action,
+    pub(crate) expect: Expect,
+    /// After which time the server removes the value; whole seconds, at least one. On a marker: how long it stays.
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) headers: Headers,
+}
+
+/// A moment in the bucket's order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Point {
+    /// Now.
+    Latest,
+    /// As it was right after this revision.
+    Revision(Revision),
+    /// As it was at this time, by the server's clock.
+    Time(SystemTime),
+}
+
+/// The last entry of each key that a filter matches, markers included, all as of one moment. Ordered by revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reading {
+    pub(crate) entries: Vec<Entry>,
+    /// The moment: nothing the filters match was written between the newest entry and it.
+    pub(crate) revision: Revision,
+}
+
+/// Where a subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// The last entry of each key, then everything new.
+    Last,
+    /// Only what is new.
+    New,
+    /// Every retained entry from this revision on, then everything new.
+    Revision(Revision),
+    /// Every retained entry, then everything new.
+    All,
+}
+
+/// A subscription that was opened: what the backend said about it, and what it delivers.
+///
+/// Dropping it ends the subscription on the server too.
+pub(crate) struct Subscription {
+    /// How many entries stand before the subscription is caught up; 0 means that it is from the start.
+    pub(crate) pending: u64,
+    /// When the bucket that it reads was created; `None` where the client may not ask.
+    pub(crate) incarnation: Option<SystemTime>,
+    pub(crate) deliveries: BoxStream<'static, Delivery>,
+}
+
+/// One thing that a subscription has to say. Deliveries are numbered from 1; a gap means that something was lost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// An entry.
+    Entry {
+        entry: Entry,
+        /// The number of this delivery.
+        sequence: u64,
+        /// How many entries stood behind it when the server sent it.
+        pending: u64,
+    },
+    /// A message that stands in the bucket and is no entry (a subject that no key can have).
+    Unreadable { subject: String, revision: Revision, sequence: u64, pending: u64 },
+    /// The server has nothing new; the last delivery that it made has this number.
+    Idle { sequence: u64 },
+    /// Something happened that makes the subscription doubtful. After a fault with `ends()` the stream is over.
+    Fault(Fault),
+}
+
+/// A backend: one bucket.
+///
+/// All calls are bounded in time by the store itself. They are cancel safe in the sense that dropping a future sends
+/// nothing more; a write that was sent may still take place.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// The bucket's name.
+    fn name(&self) -> &str;
+
+    /// The bucket's settings and state, asked for anew.
+    fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>>;
+
+    /// Writes one key. Returns the revision that the write got.
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Revision, WriteError>>;
+
+    /// Writes several keys, all or none, next to each other. Returns the last one's revision: the others stand right
+    /// before it, in the order given. An empty batch and one with a key twice are refused.
+    fn write_batch(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Revision, WriteError>>;
+
+    /// The newest entry of a key, markers included, or the one at a revision (`None` when that revision is of another
+    /// key or gone). Read through the leader: it sees this process's own acknowledged writes.
+    fn entry<'a>(
+        &'a self,
+        key: &'a Key,
+        at: Option<Revision>,
+    ) -> BoxFuture<'a, Result<Option<Entry>, ReadError>>;
+
+    /// A consistent reading of all keys that any of the filters matches. One moment, also beyond the server's limit for a
+    /// single answer.
+    fn read<'a>(&'a self, filters: &'a [Filter], at: Point) -> BoxFuture<'a, Result<Reading, ReadError>>;
+
+    /// How many keys the filters match, markers included. Cheap: no value travels.
+    fn count<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<u64, ReadError>>;
+
+    /// Every retained entry that the filters match, oldest first.
+    fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
+
+    /// Opens a subscription. Filters must not overlap.
+    fn subscribe<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        start: Start,
+    ) -> BoxFuture<'a, Result<Subscription, ReadError>>;
+
+    /// Replaces the bucket's settings that `config` names and keeps all others.
+    fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
+}
