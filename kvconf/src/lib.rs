@@ -1,5 +1,7 @@
 //! Typed configuration and feature flags for Rust services, live from a NATS JetStream key-value bucket.
 
+mod attribution;
+mod backoff;
 mod bucket;
 mod entry;
 mod key;
@@ -7,7 +9,9 @@ mod revision;
 mod schema;
 mod store;
 mod value;
+mod watch;
 
+pub use attribution::Attribution;
 pub use bucket::Bucket;
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
@@ -18,6 +22,7 @@ pub use store::{
     WriteError,
 };
 pub use value::{Codec, DecodeError, EncodeError, Json, Secret, Text};
+pub use watch::WatchState;
 
 #[cfg(feature = "derive")]
 pub use kvconf_derive::KvConfig;

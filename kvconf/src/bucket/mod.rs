@@ -3,16 +3,18 @@
 use std::sync::Arc;
 
 use crate::store::Store;
+use crate::watch::Hub;
 
 /// A bucket of keys. Cloning is cheap; all clones share one watch.
 #[derive(Clone)]
 pub struct Bucket {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) hub: Arc<Hub>,
 }
 
 impl Bucket {
     pub(crate) fn from_store(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { hub: Arc::new(Hub::new(Arc::clone(&store))), store }
     }
 
     /// The bucket's name.

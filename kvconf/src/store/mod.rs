@@ -104,6 +104,8 @@ pub(crate) struct Subscription {
     pub(crate) pending: u64,
     /// When the bucket that it reads was created; `None` where the client may not ask.
     pub(crate) incarnation: Option<SystemTime>,
+    /// How many revisions of a key the bucket keeps; `None` where the client may not ask.
+    pub(crate) history: Option<u64>,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 
@@ -120,7 +122,8 @@ pub(crate) enum Delivery {
     },
     /// A message that stands in the bucket and is no entry (a subject that no key can have).
     Unreadable { subject: String, revision: Revision, sequence: u64, pending: u64 },
-    /// The server has nothing new; the last delivery that it made has this number.
+    /// The server has delivered all it has; the last delivery that it made has this number. Not said while the server
+    /// holds back because of flow control: a heartbeat of a stalled consumer is no `Idle`.
     Idle { sequence: u64 },
     /// Something happened that makes the subscription doubtful. After a fault with `ends()` the stream is over.
     Fault(Fault),

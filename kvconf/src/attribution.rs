@@ -1,0 +1,51 @@
+//! Who changed something, why, and which writes belong together: headers that any client can read.
+
+use std::sync::Arc;
+
+use crate::{Entry, Headers};
+
+/// Who made a change.
+pub(crate) const AUTHOR: &str = "Kvconf-Author";
+/// Why.
+pub(crate) const REASON: &str = "Kvconf-Reason";
+/// The id that all entries of one change set share.
+pub(crate) const CHANGE: &str = "Kvconf-Change";
+/// An entry's place in its change set; see [`crate::watch::sets`] for its form.
+pub(crate) const SET: &str = "Kvconf-Set";
+
+/// Who changed something, why, and in which change set, as far as the writer said it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Attribution {
+    /// Who; `None` for a client that does not say it.
+    pub author: Option<Arc<str>>,
+    /// Why.
+    pub reason: Option<Arc<str>>,
+    /// The change set's id.
+    pub change: Option<Arc<str>>,
+}
+
+impl Attribution {
+    /// What an entry's headers say.
+    #[must_use]
+    pub fn of(entry: &Entry) -> Self {
+        let headers = entry.headers();
+        let read = |name| headers.get(name).filter(|text| !text.is_empty()).map(Arc::from);
+        Self { author: read(AUTHOR), reason: read(REASON), change: read(CHANGE) }
+    }
+
+    /// Adds what is known to a write's headers.
+    pub(crate) fn stamp(&self, headers: &mut Headers) {
+        for (name, text) in [(CHANGE, &self.change), (AUTHOR, &self.author), (REASON, &self.reason)] {
+            if let Some(text) = text {
+                headers.insert(name, &**text);
+            }
+        }
+    }
+}
+
+/// A new change set's id: 96 random bits as 24 hexadecimal digits.
+pub(crate) fn new_change_id() -> Arc<str> {
+    let bits: u128 = rand::random::<u128>() >> 32;
+    format!("{bits:024x}").into()
+}

@@ -1,0 +1,325 @@
+//! Feeds the state machine: the subscription, the timers, and the calls that it asks for.
+
+use std::future::pending;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt, StreamExt};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::{Instant, sleep_until};
+
+use super::machine::{Effect, Input, Machine, Tuning};
+use super::{Update, WatchState};
+use crate::backoff::Backoff;
+use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
+use crate::{Filter, Prefix};
+
+/// How many deliveries are taken in one go before a state is published and other events get their turn.
+const DRAIN: usize = 256;
+
+/// What wants to know of changes under one prefix. Called from the watch's task: quick, and never blocking.
+pub(crate) trait Observer: Send + 'static {
+    /// The next exact state. The first one is what leads from nothing to the state.
+    fn update(&mut self, update: &Update);
+    /// The watch's state changed.
+    fn state(&mut self, state: &WatchState);
+}
+
+enum Command {
+    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer> },
+    Detach { id: u64 },
+}
+
+/// The place where the handles of one bucket find their common watch.
+pub(crate) struct Hub {
+    store: Arc<dyn Store>,
+    tuning: Mutex<Tuning>,
+    /// Where the running driver takes commands. Unbounded: two commands at most for every handle there is.
+    commands: Arc<Mutex<Option<UnboundedSender<Command>>>>,
+    ids: AtomicU64,
+}
+
+/// A handle's share in the watch. Dropping it ends the share, and the last one ends the watch.
+pub(crate) struct Attachment {
+    id: u64,
+    commands: UnboundedSender<Command>,
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        // A driver that is gone needs no word.
+        let _ = self.commands.send(Command::Detach { id: self.id });
+    }
+}
+
+impl Hub {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            tuning: Mutex::new(Tuning::default()),
+            commands: Arc::default(),
+            ids: AtomicU64::new(1),
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Sets how the next watch is tuned.
+    pub(crate) fn tune(&self, tuning: Tuning) {
+        *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
+    }
+
+    /// Joins the watch, or begins it. Must be called inside a tokio runtime.
+    pub(crate) fn attach(&self, prefix: Prefix, observer: Box<dyn Observer>) -> Attachment {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut slot = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        let commands = match &*slot {
+            Some(commands) if !commands.is_closed() => commands.clone(),
+            _ => {
+                let (sender, receiver) = unbounded_channel();
+                let tuning = *self.tuning.lock().unwrap_or_else(PoisonError::into_inner);
+                let driver = Driver {
+                    store: Arc::clone(&self.store),
+                    machine: Machine::new(tuning),
+                    observers: Vec::new(),
+                    receiver,
+                    slot: Arc::clone(&self.commands),
+                    deliveries: None,
+                    opening: None,
+                    reading: None,
+                    counting: None,
+                };
+                tokio::spawn(driver.run());
+                *slot = Some(sender.clone());
+                sender
+            }
+        };
+        // The lock is held, so the driver cannot have ended in between.
+        let _ = commands.send(Command::Attach { id, prefix, observer });
+        Attachment { id, commands }
+    }
+}
+
+struct Attached {
+    id: u64,
+    prefix: Prefix,
+    observer: Box<dyn Observer>,
+    /// Whether it got the whole state.
+    loaded: bool,
+}
+
+struct Driver {
+    store: Arc<dyn Store>,
+    machine: Machine,
+    observers: Vec<Attached>,
+    receiver: UnboundedReceiver<Command>,
+    slot: Arc<Mutex<Option<UnboundedSender<Command>>>>,
+    deliveries: Option<BoxStream<'static, Delivery>>,
+    opening: Option<BoxFuture<'static, Result<Subscription, ReadError>>>,
+    reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
+    counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
+}
+
+/// The outcome of a future that may not be there; then never.
+async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
+    match future {
+        Some(inner) => {
+            let value = inner.await;
+            *future = None;
+            value
+        }
+        None => pending().await,
+    }
+}
+
+async fn next(deliveries: &mut Option<BoxStream<'static, Delivery>>) -> Option<Delivery> {
+    match deliveries {
+        Some(stream) => stream.next().await,
+        None => pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(at) => sleep_until(at).await,
+        None => pending().await,
+    }
+}
+
+impl Driver {
+    async fn run(mut self) {
+        loop {
+            let deadline = self.machine.deadline();
+            tokio::select! {
+                biased;
+                command = self.receiver.recv() => match command {
+                    Some(command) => self.command(command),
+                    None => return,
+                },
+                delivery = next(&mut self.deliveries) => match delivery {
+                    Some(delivery) => self.drain(delivery),
+                    None => self.input(Input::Delivered(Delivery::Fault(crate::store::Fault::Ended))),
+                },
+                opened = maybe(&mut self.opening) => self.opened(opened),
+                reading = maybe(&mut self.reading) => self.input(Input::Read(reading)),
+                count = maybe(&mut self.counting) => self.input(Input::Counted(count)),
+                () = until(deadline) => self.input(Input::Deadline),
+            }
+            if self.observers.is_empty() && self.ends() {
+                return;
+            }
+        }
+    }
+
+    /// Gives the place in the hub free, unless somebody has just asked to join.
+    fn ends(&self) -> bool {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.receiver.is_empty() {
+            return false;
+        }
+        *slot = None;
+        true
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Attach { id, prefix, observer } => {
+                self.observers.push(Attached { id, prefix, observer, loaded: false });
+                self.widen();
+            }
+            Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
+        }
+    }
+
+    /// Takes all handles that are waiting to join, then watches what they need and what is not watched yet.
+    fn widen(&mut self) {
+        while let Ok(command) = self.receiver.try_recv() {
+            match command {
+                Command::Attach { id, prefix, observer } => {
+                    self.observers.push(Attached { id, prefix, observer, loaded: false });
+                }
+                Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
+            }
+        }
+        let covered = |prefix: &Prefix| self.machine.prefixes().iter().any(|watched| watched.covers(prefix));
+        if self.observers.iter().all(|attached| covered(&attached.prefix)) {
+            self.load_newcomers();
+            return;
+        }
+        let prefixes = minimal(self.observers.iter().map(|attached| attached.prefix.clone()).collect());
+        self.input(Input::Watch(prefixes));
+    }
+
+    /// Gives the published state to handles that joined later.
+    fn load_newcomers(&mut self) {
+        for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
+            attached.observer.state(self.machine.watch_state());
+            if let Some(update) = self.machine.snapshot_of(&attached.prefix) {
+                attached.loaded = true;
+                attached.observer.update(&update);
+            }
+        }
+    }
+
+    fn opened(&mut self, opened: Result<Subscription, ReadError>) {
+        match opened {
+            Ok(Subscription { pending, incarnation, history, deliveries }) => {
+                self.deliveries = Some(deliveries);
+                self.input(Input::Opened { pending, incarnation, history });
+                if pending == 0 {
+                    self.input(Input::Drained);
+                }
+            }
+            Err(error) => self.input(Input::NotOpened(error)),
+        }
+    }
+
+    /// Takes what is ready, so that a burst becomes few states.
+    fn drain(&mut self, first: Delivery) {
+        self.input(Input::Delivered(first));
+        for _ in 1..DRAIN {
+            let ready = self.deliveries.as_mut().and_then(|stream| stream.next().now_or_never());
+            match ready {
+                Some(Some(delivery)) => self.input(Input::Delivered(delivery)),
+                Some(None) => {
+                    self.input(Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
+                    break;
+                }
+                None => break,
+            }
+        }
+        self.input(Input::Drained);
+    }
+
+    fn input(&mut self, input: Input) {
+        for effect in self.machine.step(Instant::now(), input) {
+            self.perform(effect);
+        }
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Subscribe { failures } => {
+                self.deliveries = None;
+                self.reading = None;
+                self.counting = None;
+                self.opening = Some(self.subscribe(failures));
+            }
+            Effect::Read => {
+                let (store, filters) = (Arc::clone(&self.store), self.filters());
+                self.reading = Some(async move { store.read(&filters, Point::Latest).await }.boxed());
+            }
+            Effect::Count => {
+                let (store, filters) = (Arc::clone(&self.store), self.filters());
+                self.counting = Some(async move { store.count(&filters).await }.boxed());
+            }
+            Effect::Publish(update) => self.publish(&update),
+            Effect::State(state) => {
+                tracing::debug!(bucket = self.store.name(), %state, "watch");
+                for attached in &mut self.observers {
+                    attached.observer.state(&state);
+                }
+            }
+        }
+    }
+
+    fn publish(&mut self, update: &Update) {
+        for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
+            attached.observer.update(update);
+        }
+        self.load_newcomers();
+    }
+
+    fn filters(&self) -> Vec<Filter> {
+        self.machine.prefixes().iter().map(Filter::from).collect()
+    }
+
+    fn subscribe(&self, failures: Option<u32>) -> BoxFuture<'static, Result<Subscription, ReadError>> {
+        let (store, filters) = (Arc::clone(&self.store), self.filters());
+        async move {
+            if let Some(failures) = failures {
+                tokio::time::sleep(Backoff::WATCH.delay(failures)).await;
+            }
+            store.subscribe(&filters, Start::Last).await
+        }
+        .boxed()
+    }
+}
+
+/// The prefixes that cover all of these and none of each other.
+fn minimal(prefixes: Vec<Prefix>) -> Vec<Prefix> {
+    let mut kept: Vec<Prefix> = Vec::new();
+    for prefix in prefixes {
+        if kept.iter().any(|other| other.covers(&prefix)) {
+            continue;
+        }
+        kept.retain(|other| !prefix.covers(other));
+        kept.push(prefix);
+    }
+    kept.sort();
+    kept
+}

@@ -1,0 +1,57 @@
+//! How the watch is, as users see it.
+
+use derive_more::Display;
+
+/// How a bucket's watch is.
+#[derive(Debug, Clone, PartialEq, Eq, Display)]
+#[non_exhaustive]
+pub enum WatchState {
+    /// It reads the bucket's state for the first time.
+    #[display("loading")]
+    Loading,
+    /// It is connected and delivers.
+    #[display("live")]
+    Live,
+    /// It delivers, and has more to do than it can keep up with.
+    #[display("lagging, {pending} entries behind")]
+    Lagging {
+        /// How many entries are waiting.
+        pending: u64,
+    },
+    /// Something made it doubtful; it reads the state again.
+    #[display("reading the bucket again: {cause}")]
+    Resyncing {
+        /// What happened.
+        cause: String,
+    },
+    /// The connection is down.
+    #[display("disconnected")]
+    Disconnected,
+    /// There is no such bucket, or its servers are electing a leader: the server answers the same to both.
+    #[display("the bucket is missing")]
+    BucketMissing,
+    /// The server refuses the watch.
+    #[display("not permitted: {subject}")]
+    NotPermitted {
+        /// The subject that the client's user may not use.
+        subject: String,
+    },
+    /// The bucket answered with less than it held before and said nothing of a removal. The last good state is kept
+    /// until that is confirmed.
+    #[display("suspect answer: {what}")]
+    Suspect {
+        /// What is odd.
+        what: &'static str,
+    },
+    /// The watch was stopped.
+    #[display("stopped")]
+    Stopped,
+}
+
+impl WatchState {
+    /// Whether what readers see can be out of date without a bound.
+    #[must_use]
+    pub const fn is_stale(&self) -> bool {
+        !matches!(self, Self::Live | Self::Lagging { .. })
+    }
+}
