@@ -3,25 +3,37 @@
 mod attribution;
 mod backoff;
 mod bucket;
+mod change;
 mod entry;
 mod key;
+mod live;
+mod origin;
+mod problem;
 mod revision;
 mod schema;
+mod snapshot;
 mod store;
 mod value;
+mod view;
 mod watch;
 
 pub use attribution::Attribution;
 pub use bucket::Bucket;
+pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
+pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
+pub use origin::{KeyOrigin, Origin};
+pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
+pub use snapshot::Snapshot;
 pub use store::{
     BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
     WriteError,
 };
 pub use value::{Codec, DecodeError, EncodeError, Json, Secret, Text};
+pub use view::{ExplainedSource, Explanation, Rejected};
 pub use watch::WatchState;
 
 #[cfg(feature = "derive")]

@@ -8,8 +8,13 @@ mod validation;
 
 pub use check::{Check, Constraint, Length, Violation};
 pub use field::{Field, Path};
+pub(crate) use loader::{FieldProblem, StructProblem};
 pub use loader::{Loader, RawKeys};
 pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_disjoint};
+pub(crate) use node::{
+    FieldError, Kind, Place, Raw, Slot, Stored, Survey, Validator, join, node_at, survey_struct,
+    validate_struct,
+};
 pub use validation::{Complaint, Validation};
 
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.

@@ -118,17 +118,22 @@ pub enum Shape {
 }
 
 /// What somebody wrote, or did not write, for a key.
+#[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Raw<'a> {
+pub enum Raw<'a> {
+    /// Nothing, or a removal.
     Absent,
+    /// A value.
     Bytes(&'a [u8]),
     /// An entry whose operation nobody knows.
     Unknown,
 }
 
 /// Why one field has no value.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
-pub(crate) enum FieldError {
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum FieldError {
     #[display("required, and no source has a value")]
     Missing,
     #[display("{_0}")]
@@ -150,10 +155,12 @@ pub(crate) enum FieldError {
 }
 
 /// What a field has to write.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stored {
+pub enum Stored {
     /// No key: the field is `None`.
     Absent,
+    /// A key with these bytes.
     Value(Bytes),
 }
 

@@ -1,0 +1,399 @@
+//! Writing a plan.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use derive_more::{Display, Error, From};
+use futures_util::future::BoxFuture;
+
+use super::conflict::{Conflict, Verdict, inspect};
+use super::plan::{Plan, PlanError, Planned};
+use crate::attribution::{self, new_change_id};
+use crate::live::{Shared, lock};
+use crate::schema::KvConfig;
+use crate::store::{Expect, ReadError, Store, Write};
+use crate::watch::sets::Layout;
+use crate::{Attribution, Filter, Headers, Key, Report, Revision, WriteError};
+
+/// The longest author, in bytes.
+const MAX_AUTHOR_BYTES: usize = 256;
+/// The longest reason, in bytes.
+const MAX_REASON_BYTES: usize = 1_024;
+
+/// Why a change was not made.
+#[derive(Debug, Display, Error, From)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// Readers would reject the result. Nothing was written.
+    #[display("the result would not be valid")]
+    Invalid(#[error(source)] Box<Report>),
+    /// Somebody else changed a key meanwhile. Nothing was written.
+    #[display("{_0}")]
+    Conflict(#[error(not(source))] Box<Conflict>),
+    /// A value has no stored form, or a key is not valid. Nothing was written.
+    #[display("there is no plan")]
+    Plan(PlanError),
+    /// The author or the reason cannot stand in a header, or force was asked for without a reason. Nothing was written.
+    #[display("the {what} {problem}")]
+    #[from(ignore)]
+    Attribution {
+        /// `author` or `reason`.
+        what: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The handle has no bucket.
+    #[display("a fixed handle has no bucket to write to")]
+    Fixed,
+    /// The server refused or did not answer; nothing was written unless [`WriteError::Unconfirmed`] says that it is unknown.
+    #[display("the change was not written")]
+    Write(WriteError),
+    /// Writing one by one stopped in the middle.
+    #[display("{} keys were written, {key} was not", written.len())]
+    #[from(ignore)]
+    Partial {
+        /// What was written, with the revisions.
+        written: Vec<(Key, Revision)>,
+        /// The key that failed; those behind it were not tried.
+        key: Key,
+        /// Why.
+        #[error(source)]
+        error: Box<CommitError>,
+    },
+}
+
+impl CommitError {
+    /// Whether somebody else was faster.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Conflict(_))
+    }
+
+    /// Whether the same call can succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Write(error) if error.is_retryable())
+    }
+
+    /// The report, when the result would not be valid.
+    #[must_use]
+    pub fn report(&self) -> Option<&Report> {
+        match self {
+            Self::Invalid(report) => Some(report),
+            _ => None,
+        }
+    }
+}
+
+/// A change that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    revision: Revision,
+    change: Arc<str>,
+    written: Vec<(Key, Revision)>,
+}
+
+impl Applied {
+    /// The newest revision of the change: wait for it with [`Live::wait_for`](crate::Live::wait_for). The handle's own
+    /// revision when there was nothing to write.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The change's id, as it stands in the header `Kvconf-Change`.
+    #[must_use]
+    pub fn change(&self) -> &str {
+        &self.change
+    }
+
+    /// Exactly what was written. After a lost acknowledgement, keys that others have overwritten since are missing.
+    #[must_use]
+    pub fn written(&self) -> &[(Key, Revision)] {
+        &self.written
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// All or nothing.
+    Atomic,
+    OneByOne,
+}
+
+/// How a commit is to be made, apart from what it writes.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    author: Option<String>,
+    reason: Option<String>,
+    force: bool,
+    guard: bool,
+    manner: Manner,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { author: None, reason: None, force: false, guard: false, manner: Manner::Atomic }
+    }
+}
+
+macro_rules! terms {
+    ($($path:tt)+) => {
+        /// Who makes the change; the program's name by default. At most 256 bytes, no control characters.
+        pub fn author(mut self, author: impl Into<String>) -> Self {
+            self.$($path)+.set_author(author.into());
+            self
+        }
+
+        /// Why. At most 1 024 bytes, no control characters.
+        pub fn reason(mut self, reason: impl Into<String>) -> Self {
+            self.$($path)+.set_reason(reason.into());
+            self
+        }
+
+        /// Also conflicts when any other key under the struct's prefix was changed meanwhile, not only those that are
+        /// written: for a change whose reason lies in values that it does not touch.
+        pub fn guard_all(mut self) -> Self {
+            self.$($path)+.set_guard();
+            self
+        }
+
+        /// Writes the keys one after the other where the server or the bucket has no atomic batches. Readers then see
+        /// every key as a change of its own, and [`CommitError::Partial`] says where it stopped.
+        pub fn one_by_one(mut self) -> Self {
+            self.$($path)+.set_one_by_one();
+            self
+        }
+    };
+}
+pub(super) use terms;
+
+impl Terms {
+    pub(super) fn set_author(&mut self, author: String) {
+        self.author = Some(author);
+    }
+
+    pub(super) fn set_reason(&mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+
+    pub(super) const fn set_guard(&mut self) {
+        self.guard = true;
+    }
+
+    pub(super) const fn set_one_by_one(&mut self) {
+        self.manner = Manner::OneByOne;
+    }
+
+    fn attribution(&self) -> Result<Attribution, CommitError> {
+        let author = self.author.clone().unwrap_or_else(program_name);
+        check_header("author", &author, MAX_AUTHOR_BYTES)?;
+        check_header("reason", self.reason.as_deref().unwrap_or("-"), MAX_REASON_BYTES)?;
+        let reason = self.reason.as_deref().filter(|reason| !reason.trim().is_empty()).map(Arc::from);
+        if self.force && reason.is_none() {
+            return Err(CommitError::Attribution { what: "reason", problem: "is missing: force needs one" });
+        }
+        Ok(Attribution { author: Some(author.into()), reason, change: Some(new_change_id()) })
+    }
+}
+
+fn check_header(what: &'static str, text: &str, max: usize) -> Result<(), CommitError> {
+    let problem = if text.trim().is_empty() && what == "author" {
+        "is empty"
+    } else if text.len() > max {
+        "is too long"
+    } else if text.chars().any(char::is_control) {
+        "has a control character, such as a line break"
+    } else {
+        return Ok(());
+    };
+    Err(CommitError::Attribution { what, problem })
+}
+
+fn program_name() -> String {
+    let path = std::env::current_exe().ok();
+    let stem =
+        path.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+    stem.filter(|name| !name.chars().any(char::is_control)).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// A commit to be awaited. From [`Plan::commit`].
+#[derive(Debug)]
+#[must_use = "nothing is written before it is awaited"]
+pub struct Commit<T: KvConfig> {
+    plan: Plan<T>,
+    terms: Terms,
+}
+
+impl<T: KvConfig> Commit<T> {
+    pub(super) fn new(plan: Plan<T>) -> Self {
+        Self { plan, terms: Terms::default() }
+    }
+
+    pub(super) fn with(plan: Plan<T>, terms: Terms) -> Self {
+        Self { plan, terms }
+    }
+
+    terms!(terms);
+
+    /// Writes values that readers will reject. Needs a reason.
+    pub fn force(mut self) -> Self {
+        self.terms.force = true;
+        self
+    }
+
+    pub(super) async fn run(self) -> Result<Applied, CommitError> {
+        let Self { plan, terms } = self;
+        let shared = Arc::clone(&plan.shared);
+        let store = shared.store.clone().ok_or(CommitError::Fixed)?;
+        let attribution = terms.attribution()?;
+        let change = attribution.change.clone().unwrap_or_default();
+        if plan.writes.is_empty() {
+            let revision = lock(&shared.view).seen;
+            return Ok(Applied { revision, change, written: Vec::new() });
+        }
+        if let Some(report) = plan.report
+            && !terms.force
+        {
+            return Err(CommitError::Invalid(Box::new(report)));
+        }
+        let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
+        let job = Job { store: &*store, attribution, change: &change, guard };
+        let written = match terms.manner {
+            Manner::OneByOne if plan.writes.len() > 1 => job.one_by_one(plan.writes).await?,
+            _ => job.atomic(&plan.writes).await?,
+        };
+        let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
+        shared.note_written(revision);
+        Ok(Applied { revision, change, written })
+    }
+}
+
+impl<T: KvConfig> IntoFuture for Commit<T> {
+    type Output = Result<Applied, CommitError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    /// # Cancel safety
+    /// Dropping the future may leave the change made or not made, never half made (but see [`Commit::one_by_one`]).
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+struct Job<'a> {
+    store: &'a dyn Store,
+    attribution: Attribution,
+    change: &'a Arc<str>,
+    guard: Option<(Filter, Revision)>,
+}
+
+impl Job<'_> {
+    fn write(&self, planned: &Planned, set: Option<String>) -> Write {
+        let mut headers = Headers::new();
+        self.attribution.stamp(&mut headers);
+        if let Some(set) = set {
+            headers.insert(attribution::SET, set);
+        }
+        Write {
+            key: planned.key.clone(),
+            action: planned.action.clone(),
+            expect: Expect::Revision(planned.expected),
+            ttl: None,
+            headers,
+        }
+    }
+
+    async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
+        let keys: Vec<Key> = planned.iter().map(|write| write.key.clone()).collect();
+        let layout = (planned.len() > 1).then(|| Layout::new(&keys));
+        let header = |at: usize| layout.as_ref().map(|layout| layout.header(at + 1));
+        let mut writes: Vec<Write> =
+            planned.iter().enumerate().map(|(at, write)| self.write(write, header(at))).collect();
+        if let (Some((filter, tail)), Some(first)) = (&self.guard, writes.first_mut()) {
+            // The prefix's newest revision covers the first key's own.
+            first.expect = Expect::On(filter.clone(), *tail);
+        }
+        let count = writes.len() as u64;
+        let result = match writes.pop() {
+            Some(only) if writes.is_empty() => self.store.write(only).await,
+            Some(last) => {
+                writes.push(last);
+                self.store.write_batch(writes).await
+            }
+            None => return Ok(Vec::new()),
+        };
+        match result {
+            Ok(last) => {
+                let revision = |at: usize| last - (count - 1 - at as u64);
+                Ok(keys.into_iter().enumerate().map(|(at, key)| (key, revision(at))).collect())
+            }
+            Err(error) => self.explain(error, planned).await,
+        }
+    }
+
+    /// A conflict names a key and its author; a lost acknowledgement is looked into.
+    async fn explain(
+        &self,
+        error: WriteError,
+        planned: &[Planned],
+    ) -> Result<Vec<(Key, Revision)>, CommitError> {
+        if !matches!(error, WriteError::Conflict { .. } | WriteError::Unconfirmed { .. }) {
+            return Err(CommitError::Write(error));
+        }
+        let keys: Vec<(Key, Revision)> =
+            planned.iter().map(|write| (write.key.clone(), write.expected)).collect();
+        match inspect(self.store, &keys, self.change).await {
+            Ok(Verdict::Written(written)) => Ok(written),
+            Ok(Verdict::Conflict(conflict)) => Err(CommitError::Conflict(conflict)),
+            Ok(Verdict::Unchanged) => Err(self.guard_conflict().await.unwrap_or(CommitError::Write(error))),
+            Err(_) => Err(CommitError::Write(error)),
+        }
+    }
+
+    /// The key under the guarded prefix that changed.
+    async fn guard_conflict(&self) -> Option<CommitError> {
+        let (filter, tail) = self.guard.as_ref()?;
+        let found = self.newest_under(filter).await.ok().flatten()?;
+        let key = found.key().clone();
+        (found.revision() != *tail).then(|| {
+            CommitError::Conflict(Box::new(Conflict {
+                key,
+                expected: *tail,
+                found: Some(found.revision()),
+                by: Attribution::of(&found),
+                at: Some(found.created()),
+            }))
+        })
+    }
+
+    async fn newest_under(&self, filter: &Filter) -> Result<Option<crate::Entry>, ReadError> {
+        let reading = self.store.read(std::slice::from_ref(filter), crate::store::Point::Latest).await?;
+        Ok(reading.entries.into_iter().max_by_key(|entry| entry.revision()))
+    }
+
+    async fn one_by_one(&self, planned: Vec<Planned>) -> Result<Vec<(Key, Revision)>, CommitError> {
+        let mut written: Vec<(Key, Revision)> = Vec::new();
+        for write in planned {
+            match self.atomic(std::slice::from_ref(&write)).await {
+                Ok(done) => written.extend(done),
+                Err(error) if written.is_empty() => return Err(error),
+                Err(error) => {
+                    return Err(CommitError::Partial { written, key: write.key, error: Box::new(error) });
+                }
+            }
+        }
+        Ok(written)
+    }
+}
+
+impl<T: KvConfig> Shared<T> {
+    fn note_written(&self, revision: Revision) {
+        self.written.fetch_max(revision.get(), std::sync::atomic::Ordering::AcqRel);
+    }
+
+    /// The newest revision that was written through this handle.
+    pub(super) fn written(&self) -> Revision {
+        Revision::new(self.written.load(std::sync::atomic::Ordering::Acquire))
+    }
+}

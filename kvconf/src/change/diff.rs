@@ -1,0 +1,97 @@
+//! What differs between two values of a struct, in stored form.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::Prefix;
+use crate::schema::{Kind, KvConfig, Path, Slot, Stored, join, node_at};
+use crate::value::EncodeError;
+use crate::view::{Table, full_key, shown_bytes};
+
+/// One key whose value differs. Values are in stored form, shortened, and masked for a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldChange {
+    /// The key, in full.
+    pub key: String,
+    /// The value before; `None` when there was none.
+    pub before: Option<String>,
+    /// The value after; `None` when the key is removed.
+    pub after: Option<String>,
+}
+
+/// `checkout.max_items: 50 → 80`
+impl fmt::Display for FieldChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let before = self.before.as_deref().unwrap_or("(none)");
+        let after = self.after.as_deref().unwrap_or("(none)");
+        write!(f, "{}: {before} → {after}", self.key)
+    }
+}
+
+/// A slot's keys, below the prefix, with their values.
+pub(crate) fn encoded<T: KvConfig>(value: &T, slot: &Slot) -> Result<BTreeMap<String, Bytes>, EncodeError> {
+    let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return Ok(BTreeMap::new()) };
+    match slot.kind {
+        Kind::Leaf => Ok(match node.encode(value, rest)? {
+            Stored::Absent => BTreeMap::new(),
+            Stored::Value(bytes) => BTreeMap::from([(slot.key.clone(), bytes)]),
+        }),
+        Kind::Entries => {
+            let entries = node.encode_entries(value, rest)?;
+            Ok(entries.into_iter().map(|(segment, bytes)| (join(&slot.key, &segment), bytes)).collect())
+        }
+    }
+}
+
+/// The keys of one slot that differ: key, before, after.
+pub(crate) fn changed_keys<T: KvConfig>(
+    before: &T,
+    after: &T,
+    slot: &Slot,
+) -> Result<Vec<(String, Option<Bytes>, Option<Bytes>)>, EncodeError> {
+    let (mut old, new) = (encoded(before, slot)?, encoded(after, slot)?);
+    let mut changed = Vec::new();
+    for (key, value) in new {
+        let was = old.remove(&key);
+        if was.as_ref() != Some(&value) {
+            changed.push((key, was, Some(value)));
+        }
+    }
+    changed.extend(old.into_iter().map(|(key, value)| (key, Some(value), None)));
+    Ok(changed)
+}
+
+/// Everything that differs, in the order of the struct. A field that has no stored form is left out.
+pub(crate) fn changed_fields<T: KvConfig>(
+    table: &Table,
+    prefix: &Prefix,
+    before: &T,
+    after: &T,
+) -> Vec<FieldChange> {
+    let of_slot = |slot| {
+        let changed = changed_keys(before, after, slot).unwrap_or_default();
+        changed.into_iter().map(|(key, old, new)| FieldChange {
+            key: full_key(prefix, &key),
+            before: old.map(|bytes| shown_bytes(&bytes, slot)),
+            after: new.map(|bytes| shown_bytes(&bytes, slot)),
+        })
+    };
+    table.slots.iter().flat_map(of_slot).collect()
+}
+
+/// Whether a field has the same value in both. Values without a stored form count as different.
+pub(crate) fn same_field<T: KvConfig>(before: &T, after: &T, path: Path) -> bool {
+    let Some((node, rest)) = node_at::<T>(path.steps()) else { return true };
+    if let (Ok(old), Ok(new)) = (node.encode(before, rest), node.encode(after, rest)) {
+        return old == new;
+    }
+    let sorted = |value| {
+        let mut entries = node.encode_entries(value, rest).ok()?;
+        entries.sort_unstable();
+        Some(entries)
+    };
+    matches!((sorted(before), sorted(after)), (Some(old), Some(new)) if old == new)
+}

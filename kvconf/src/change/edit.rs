@@ -1,0 +1,180 @@
+//! Collecting what is to be changed.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::diff::encoded;
+use super::plan::{Plan, PlanError};
+use crate::Live;
+use crate::key::escape_segment;
+use crate::live::{Shared, lock};
+use crate::schema::{EntryMap, Field, Kind, KvConfig, Path, Slot, Stored, join, node_at};
+use crate::view::View;
+
+enum Step {
+    Set(Path, Box<dyn Any + Send>),
+    Unset(Path),
+    SetEntry(Path, String, Box<dyn Any + Send>),
+    UnsetEntry(Path, String),
+}
+
+/// Wanted values by key below the prefix; `None` removes the key.
+pub(super) type Wanted = BTreeMap<String, Option<Bytes>>;
+
+/// A set of changes to be planned. From [`Live::edit`].
+#[must_use = "nothing is planned before `plan`"]
+pub struct Edit<T: KvConfig> {
+    shared: Arc<Shared<T>>,
+    steps: Vec<Step>,
+}
+
+impl<T: KvConfig> std::fmt::Debug for Edit<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Edit").field("steps", &self.steps.len()).finish_non_exhaustive()
+    }
+}
+
+impl<T: KvConfig> Live<T> {
+    /// Begins a set of changes, field by field.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32, region: Option<String> }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let live = Bucket::memory().live::<Checkout>().start().await?;
+    /// let fields = Checkout::fields();
+    /// let plan = live.edit().set(fields.max_items, 80).set(fields.region, Some("eu".into())).plan().await?;
+    /// assert_eq!(plan.to_string(), "checkout.max_items: 50 → 80\ncheckout.region: (none) → eu");
+    ///
+    /// let applied = plan.commit().author("ops").reason("sale").await?;
+    /// live.wait_for(applied.revision()).await?;
+    /// assert_eq!(live.load().max_items, 80);
+    /// # Ok(()) }
+    /// ```
+    pub fn edit(&self) -> Edit<T> {
+        Edit { shared: Arc::clone(&self.shared), steps: Vec::new() }
+    }
+}
+
+impl<T: KvConfig> Edit<T> {
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Sets a field; `None` for an `Option` removes its key. For a map of entries: makes the bucket hold exactly these.
+    pub fn set<V: Send + 'static>(self, field: Field<T, V>, value: V) -> Self {
+        self.step(Step::Set(field.path(), Box::new(value)))
+    }
+
+    /// Removes a field's key, old names included, so that its default counts again. For a map: removes every entry.
+    pub fn unset<V>(self, field: Field<T, V>) -> Self {
+        self.step(Step::Unset(field.path()))
+    }
+
+    /// Sets one entry of a map with one key per entry, and leaves the others alone.
+    pub fn set_entry<M: EntryMap>(self, field: Field<T, M>, key: impl ToString, value: M::Value) -> Self {
+        self.step(Step::SetEntry(field.path(), key.to_string(), Box::new(value)))
+    }
+
+    /// Removes one entry of a map with one key per entry.
+    pub fn unset_entry<M: EntryMap>(self, field: Field<T, M>, key: impl ToString) -> Self {
+        self.step(Step::UnsetEntry(field.path(), key.to_string()))
+    }
+
+    /// Works out what is to be written, and whether the result is valid by the reader's own decoder and checks. Writes
+    /// nothing. Waits until this handle has seen what it has written itself.
+    ///
+    /// A plan with problems is a plan too: look at [`Plan::report`]. Only [`Commit::force`](super::Commit::force) writes
+    /// it.
+    ///
+    /// # Errors
+    /// [`PlanError`] when a value has no stored form or a key would be too long.
+    ///
+    /// # Cancel safety
+    /// Dropping the future does nothing.
+    pub async fn plan(self) -> Result<Plan<T>, PlanError> {
+        self.shared.catch_up().await;
+        let wanted = {
+            let view = lock(&self.shared.view);
+            let mut wanted = Wanted::new();
+            for step in &self.steps {
+                resolve(&view, step, &mut wanted)?;
+            }
+            wanted
+        };
+        Plan::new(self.shared, wanted)
+    }
+}
+
+fn resolve<T: KvConfig>(view: &View<T>, step: &Step, wanted: &mut Wanted) -> Result<(), PlanError> {
+    let path = match step {
+        Step::Set(path, _) | Step::Unset(path) | Step::SetEntry(path, ..) | Step::UnsetEntry(path, _) => {
+            *path
+        }
+    };
+    let (Some((_, slot)), Some((node, rest))) = (view.table.slot_at(path), node_at::<T>(path.steps())) else {
+        return Ok(());
+    };
+    let fails = |error| PlanError::Encode { key: view.full_key(&slot.key), error };
+    match step {
+        Step::Set(_, value) if slot.kind == Kind::Entries => {
+            remove_all(view, slot, wanted);
+            for (segment, bytes) in node.encode_map(&**value, rest).map_err(fails)? {
+                wanted.insert(join(&slot.key, &segment), Some(bytes));
+            }
+        }
+        Step::Set(_, value) => match node.encode_value(&**value, rest).map_err(fails)? {
+            Stored::Value(bytes) => {
+                wanted.insert(slot.key.clone(), Some(bytes));
+            }
+            Stored::Absent => remove_all(view, slot, wanted),
+        },
+        Step::Unset(_) => remove_all(view, slot, wanted),
+        Step::SetEntry(_, key, value) => {
+            if let Stored::Value(bytes) = node.encode_value(&**value, rest).map_err(fails)? {
+                wanted.insert(join(&slot.key, &escape_segment(key)), Some(bytes));
+            }
+        }
+        Step::UnsetEntry(_, key) => {
+            wanted.insert(join(&slot.key, &escape_segment(key)), None);
+        }
+    }
+    Ok(())
+}
+
+/// Removes every key of a slot that has a value now, and what this edit has set before.
+pub(super) fn remove_all<T: KvConfig>(view: &View<T>, slot: &Slot, wanted: &mut Wanted) {
+    let belongs = |key: &str| match slot.kind {
+        Kind::Leaf => key == slot.key || slot.aliases.iter().any(|alias| alias == key),
+        Kind::Entries => key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key),
+    };
+    wanted.retain(|key, _| !belongs(key));
+    for (key, _) in view.true_state().live_keys().filter(|(key, _)| belongs(key)) {
+        wanted.insert(key.to_owned(), None);
+    }
+}
+
+/// What leads from one value of the struct to another.
+pub(super) fn wanted_by<T: KvConfig>(view: &View<T>, before: &T, after: &T) -> Result<Wanted, PlanError> {
+    let mut wanted = Wanted::new();
+    for slot in &view.table.slots {
+        let fails = |error| PlanError::Encode { key: view.full_key(&slot.key), error };
+        let changed = super::diff::changed_keys(before, after, slot).map_err(fails)?;
+        if changed.is_empty() {
+            continue;
+        }
+        let gone = encoded(after, slot).map_err(fails)?.is_empty();
+        if gone && slot.kind == Kind::Leaf {
+            remove_all(view, slot, &mut wanted);
+        } else {
+            wanted.extend(changed.into_iter().map(|(key, _, after)| (key, after)));
+        }
+    }
+    Ok(wanted)
+}

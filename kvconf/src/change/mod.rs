@@ -1,0 +1,18 @@
+//! Changing a struct: an edit becomes a plan, a plan is committed, the watch brings the change back.
+//!
+//! A write never touches the snapshot, and every write names the revision that its author saw.
+
+mod commit;
+mod conflict;
+mod diff;
+mod edit;
+mod plan;
+mod update;
+
+pub use commit::{Applied, Commit, CommitError};
+pub use conflict::Conflict;
+pub use diff::FieldChange;
+pub(crate) use diff::{changed_fields, same_field};
+pub use edit::Edit;
+pub use plan::{Plan, PlanError};
+pub use update::Update;

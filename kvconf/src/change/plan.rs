@@ -1,0 +1,212 @@
+//! What a commit would write, and whether the result is valid.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use derive_more::{Display, Error};
+
+use super::commit::Commit;
+use super::diff::FieldChange;
+use super::edit::Wanted;
+use crate::live::{Shared, lock};
+use crate::schema::KvConfig;
+use crate::store::Action;
+use crate::value::{EncodeError, show};
+use crate::view::{Group, Overlay, Target, View, shown_bytes};
+use crate::{Entry, Headers, Key, KeyError, Operation, Origin, Problem, Report, Revision};
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A value has no stored form.
+    #[display("{key} has no stored form")]
+    Encode {
+        /// The key.
+        key: String,
+        /// Why.
+        #[error(source)]
+        error: EncodeError,
+    },
+    /// A key would not be valid: a map's key can make it too long.
+    #[display("{key} is no valid key")]
+    Key {
+        /// The key.
+        key: String,
+        /// Why.
+        #[error(source)]
+        error: KeyError,
+    },
+}
+
+/// One key to be written.
+#[derive(Debug, Clone)]
+pub(super) struct Planned {
+    pub(super) key: Key,
+    pub(super) action: Action,
+    /// The newest revision of the key that the author could know.
+    pub(super) expected: Revision,
+    pub(super) shown: FieldChange,
+}
+
+/// What a commit would write. `Display` writes one line for each key.
+#[must_use = "a plan writes nothing before `commit`"]
+pub struct Plan<T: KvConfig> {
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) writes: Vec<Planned>,
+    pub(super) report: Option<Report>,
+    /// The newest revision under the prefix that the plan knows.
+    pub(super) tail: Revision,
+}
+
+impl<T: KvConfig> Plan<T> {
+    pub(super) fn new(shared: Arc<Shared<T>>, wanted: Wanted) -> Result<Self, PlanError> {
+        let view = lock(&shared.view);
+        let mut writes = Vec::new();
+        let mut over = Overlay::default();
+        for (key, value) in wanted {
+            let Some(write) = planned(&view, &key, value.as_ref())? else { continue };
+            over.insert(key, Some(Arc::new(provisional(&write, view.seen.next()))));
+            writes.push(write);
+        }
+        let report = if writes.is_empty() { None } else { view.preview(over) };
+        let tail = view.true_state().newest_revision();
+        drop(view);
+        Ok(Self { shared, writes, report, tail })
+    }
+
+    /// What would change, by key.
+    pub fn changes(&self) -> impl Iterator<Item = &FieldChange> {
+        self.writes.iter().map(|write| &write.shown)
+    }
+
+    /// Whether nothing would be written: the bucket holds these values already.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.writes.is_empty()
+    }
+
+    /// What every reader would find wrong with the result; `None` when they would take it.
+    #[must_use]
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
+    }
+
+    /// Whether readers would take the result.
+    #[must_use]
+    pub const fn is_valid(&self) -> bool {
+        self.report.is_none()
+    }
+
+    /// Writes the plan, all of it or nothing: `plan.commit().author("ops").reason("sale").await?`.
+    pub fn commit(self) -> Commit<T> {
+        Commit::new(self)
+    }
+}
+
+impl<T: KvConfig> fmt::Display for Plan<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.writes.is_empty() {
+            return f.write_str("nothing to change");
+        }
+        for (at, change) in self.changes().enumerate() {
+            write!(f, "{}{change}", if at == 0 { "" } else { "\n" })?;
+        }
+        match &self.report {
+            Some(report) => write!(f, "\n{report}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T: KvConfig> fmt::Debug for Plan<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("changes", &self.changes().collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
+
+/// What to write for one key; `None` when the bucket holds just that.
+fn planned<T: KvConfig>(
+    view: &View<T>,
+    key: &str,
+    value: Option<&Bytes>,
+) -> Result<Option<Planned>, PlanError> {
+    let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
+    let now = view.newest(key);
+    let before = now.and_then(|entry| entry.put_value());
+    if before == value {
+        return Ok(None);
+    }
+    let slot = match view.table.target(key) {
+        Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
+        None => None,
+    };
+    let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
+    // Where the bucket has nothing, the reader has the default: that is what the change replaces.
+    let default = || crate::view::shown_value::<T>(&view.snapshot, slot.filter(|slot| slot.key == key)?);
+    let shown = FieldChange {
+        key: full.to_string(),
+        before: before.map(shown).or_else(default),
+        after: value.map(shown),
+    };
+    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
+    Ok(Some(Planned {
+        key: full,
+        action,
+        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
+        shown,
+    }))
+}
+
+/// The entry that a write would make.
+fn provisional(write: &Planned, revision: Revision) -> Entry {
+    let (value, operation) = match &write.action {
+        Action::Put(bytes) => (bytes.clone(), Operation::Put),
+        Action::Delete | Action::Purge => (Bytes::new(), Operation::Delete),
+    };
+    Entry {
+        key: write.key.clone(),
+        revision,
+        value,
+        operation,
+        marker: None,
+        created: SystemTime::now(),
+        headers: Headers::new(),
+    }
+}
+
+impl<T: KvConfig> View<T> {
+    /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
+    fn preview(&self, changes: Overlay) -> Option<Report> {
+        let revision = self.seen.next();
+        let alone = changes.clone();
+        let mut trial = self.rejected.clone();
+        trial.push(Group { changes, revision });
+        let (accepted, _) = self.select(&trial);
+        if accepted.is_some_and(|(_, taken)| taken.last() == Some(&true)) {
+            return None;
+        }
+        let mut problems = self.evaluate(&alone).err().unwrap_or_default();
+        for problem in &mut problems {
+            forget_provisional(problem, revision);
+        }
+        Some(Report {
+            name: self.table.name,
+            bucket: self.bucket.clone(),
+            revision,
+            serving: Some(self.snapshot.revision()),
+            at: SystemTime::now(),
+            problems,
+        })
+    }
+}
+
+/// The planned entry has no revision, author or time yet.
+fn forget_provisional(problem: &mut Problem, revision: Revision) {
+    let is_planned = |origin: &Origin| matches!(origin, Origin::Key(key) if key.revision == revision);
+    if problem.origin.as_ref().is_some_and(is_planned) {
+        problem.origin = None;
+    }
+}

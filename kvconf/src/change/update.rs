@@ -1,0 +1,119 @@
+//! Changing a struct by a function, again and again until nobody interferes.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::commit::{Applied, Commit, CommitError, Terms, terms};
+use super::edit::wanted_by;
+use super::plan::Plan;
+use crate::backoff::Backoff;
+use crate::live::{Shared, lock};
+use crate::schema::KvConfig;
+use crate::{Live, Revision};
+
+/// How often an update is tried. With full jitter below a quarter of a second, sixteen writers that all change one key
+/// get through well before this.
+const ATTEMPTS: u32 = 32;
+
+/// How long a write waits for the watch to bring what it must be based on. The watch needs well below a millisecond.
+const CATCH_UP: Duration = Duration::from_secs(1);
+
+/// A change by a function, to be awaited. From [`Live::update`].
+#[must_use = "nothing is written before it is awaited"]
+pub struct Update<'a, T: KvConfig, F> {
+    shared: &'a Arc<Shared<T>>,
+    change: F,
+    terms: Terms,
+    attempts: u32,
+}
+
+impl<T: KvConfig, F> fmt::Debug for Update<'_, T, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Update").field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+impl<T: KvConfig> Live<T> {
+    /// Changes the struct by a function: `live.update(|c| c.max_items += 10).author("ops").await?`.
+    ///
+    /// The function gets a copy of the newest state. The fields that it changed are written, each on condition that it is
+    /// still as the function saw it; when somebody else was faster, the function runs again on the newer state. So it may
+    /// run several times, and should do nothing but change its argument. Fields that it only read are not guarded unless
+    /// [`Update::guard_all`] is asked for.
+    pub fn update<F: FnMut(&mut T) + Send>(&self, change: F) -> Update<'_, T, F> {
+        Update { shared: &self.shared, change, terms: Terms::default(), attempts: ATTEMPTS }
+    }
+}
+
+impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
+    terms!(terms);
+
+    /// How often to try before giving up with the last conflict; 32 by default, at least once.
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = attempts.max(1);
+        self
+    }
+
+    async fn run(mut self) -> Result<Applied, CommitError> {
+        let mut failures = 0;
+        loop {
+            self.shared.catch_up().await;
+            let wanted = {
+                let view = lock(&self.shared.view);
+                let before = Arc::clone(&view.snapshot);
+                drop(view);
+                let mut after = T::clone(&before);
+                (self.change)(&mut after);
+                let view = lock(&self.shared.view);
+                if !Arc::ptr_eq(&before, &view.snapshot) {
+                    // Somebody changed something while the function ran.
+                    continue;
+                }
+                wanted_by(&view, &before, &after)?
+            };
+            let plan = Plan::new(Arc::clone(self.shared), wanted)?;
+            let lost = match Commit::with(plan, self.terms.clone()).run().await {
+                Err(CommitError::Conflict(conflict)) => conflict,
+                outcome => return outcome,
+            };
+            failures += 1;
+            if failures >= self.attempts {
+                return Err(CommitError::Conflict(lost));
+            }
+            self.shared.wait_until_seen(lost.found.unwrap_or_default()).await;
+            tokio::time::sleep(Backoff::WRITE.delay(failures)).await;
+        }
+    }
+}
+
+impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T, F> {
+    type Output = Result<Applied, CommitError>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    /// # Errors
+    /// [`CommitError`]; [`CommitError::Conflict`] only after all attempts.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the change made or not made, never half made.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+impl<T: KvConfig> Shared<T> {
+    /// Waits, not for long, until the watch has brought back what was written through this handle.
+    pub(super) async fn catch_up(&self) {
+        self.wait_until_seen(self.written()).await;
+    }
+
+    async fn wait_until_seen(&self, revision: Revision) {
+        let mut progress = self.progress.subscribe();
+        let seen = progress.wait_for(|progress| progress.seen >= revision);
+        // When it does not come in time, the write that follows conflicts, and the attempts are counted.
+        let _ = tokio::time::timeout(CATCH_UP, seen).await;
+    }
+}

@@ -1,0 +1,118 @@
+//! Starting a handle.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use derive_more::{Display, Error};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::Live;
+use super::observer::{Beginning, LiveObserver};
+use crate::schema::KvConfig;
+use crate::view::Table;
+use crate::{Bucket, KeyError, Prefix, Report};
+
+/// How long a start waits for the bucket's state unless told otherwise.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Why a handle did not start.
+#[derive(Debug, Display, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The values in the bucket are no valid struct. The report has every problem.
+    #[display("the values in the bucket are not valid")]
+    Invalid(#[error(source)] Box<Report>),
+    /// The prefix is not valid.
+    #[display("invalid prefix")]
+    Prefix(#[error(source)] KeyError),
+    /// The server refuses the watch.
+    #[display("not permitted: {subject}")]
+    NotPermitted {
+        /// The subject that the client's user may not use.
+        subject: String,
+    },
+    /// The bucket's state did not come in time.
+    #[display("bucket {bucket} was not loaded within {after:?}")]
+    Timeout {
+        /// The bucket.
+        bucket: String,
+        /// How long was waited.
+        after: Duration,
+    },
+}
+
+/// How a handle is to start. From [`Bucket::live`].
+#[derive(Debug)]
+#[must_use = "nothing happens before `start`"]
+pub struct LiveBuilder<T> {
+    bucket: Bucket,
+    prefix: Option<String>,
+    deadline: Duration,
+    environment: bool,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl Bucket {
+    /// Begins a live handle of a struct: `bucket.live::<Checkout>().start().await?`.
+    pub fn live<T: KvConfig>(&self) -> LiveBuilder<T> {
+        LiveBuilder {
+            bucket: self.clone(),
+            prefix: None,
+            deadline: DEADLINE,
+            environment: true,
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<T: KvConfig> LiveBuilder<T> {
+    /// Reads the keys under this prefix instead of the one that the struct names. One struct can be live under several.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// How long to wait for the bucket's state; 10 s by default.
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// Leaves environment variables alone.
+    pub const fn without_environment(mut self) -> Self {
+        self.environment = false;
+        self
+    }
+
+    /// Loads the struct and keeps it live. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError::Invalid`] with every problem when the bucket's values are not valid: there is no good state to serve
+    /// yet. [`StartError::Timeout`] and [`StartError::NotPermitted`] when the bucket cannot be read.
+    ///
+    /// # Cancel safety
+    /// Dropping the future ends what was begun.
+    pub async fn start(self) -> Result<Live<T>, StartError> {
+        let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
+        let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
+        let environment = self.environment;
+        let variable = |name: &str| {
+            let value = environment.then(|| std::env::var_os(name)).flatten()?;
+            Some(value.into_encoded_bytes())
+        };
+        let (started, outcome) = oneshot::channel();
+        let beginning = Beginning {
+            table: Arc::new(Table::new::<T>(&variable)),
+            prefix: prefix.clone(),
+            store: Arc::clone(self.bucket.hub.store()),
+            started,
+        };
+        let attachment = self.bucket.hub.attach(prefix, Box::new(LiveObserver::new(beginning)));
+        let late = || StartError::Timeout { bucket: self.bucket.name().to_owned(), after: self.deadline };
+        let shared = timeout(self.deadline, outcome).await.ok().and_then(Result::ok).ok_or_else(late)??;
+        shared.attach(attachment);
+        Ok(Live::from_shared(shared))
+    }
+}

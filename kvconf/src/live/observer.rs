@@ -1,0 +1,107 @@
+//! Between the bucket's watch and a handle.
+
+use std::sync::{Arc, Weak};
+
+use tokio::sync::oneshot;
+
+use super::{Shared, StartError, lock};
+use crate::Prefix;
+use crate::schema::KvConfig;
+use crate::store::Store;
+use crate::view::{Table, View};
+use crate::watch::{Observer, Update, WatchState};
+
+type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
+
+/// What a handle needs to begin.
+pub(super) struct Beginning<T: KvConfig> {
+    pub(super) table: Arc<Table>,
+    pub(super) prefix: Prefix,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) started: Started<T>,
+}
+
+/// Feeds one handle. It does not keep the handle alive.
+pub(super) struct LiveObserver<T: KvConfig> {
+    beginning: Option<Beginning<T>>,
+    shared: Weak<Shared<T>>,
+    state: WatchState,
+}
+
+impl<T: KvConfig> LiveObserver<T> {
+    pub(super) fn new(beginning: Beginning<T>) -> Self {
+        Self { beginning: Some(beginning), shared: Weak::new(), state: WatchState::Loading }
+    }
+
+    fn begin(&mut self, beginning: Beginning<T>, update: &Update) {
+        let Beginning { table, prefix, store, started } = beginning;
+        let built = View::<T>::start(table, store.name(), prefix, update);
+        let built = built.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
+            let shared = Arc::new(Shared::new(view, Some(store), self.state.clone()));
+            self.shared = Arc::downgrade(&shared);
+            shared
+        });
+        // Whoever started may have given up.
+        let _ = started.send(built);
+    }
+}
+
+impl<T: KvConfig> Observer for LiveObserver<T> {
+    fn update(&mut self, update: &Update) {
+        if let Some(beginning) = self.beginning.take() {
+            self.begin(beginning, update);
+        } else if let Some(shared) = self.shared.upgrade() {
+            shared.apply(update);
+        }
+    }
+
+    fn state(&mut self, state: &WatchState) {
+        self.state = state.clone();
+        if let WatchState::NotPermitted { subject } = state
+            && let Some(beginning) = self.beginning.take()
+        {
+            let _ = beginning.started.send(Err(StartError::NotPermitted { subject: subject.clone() }));
+        }
+        if let Some(shared) = self.shared.upgrade() {
+            shared.condition.send_modify(|condition| condition.enter(state.clone()));
+        }
+    }
+}
+
+impl<T: KvConfig> Shared<T> {
+    fn apply(&self, update: &Update) {
+        let mut view = lock(&self.view);
+        let outcome = view.apply(update);
+        if outcome.report_changed {
+            tell(&view);
+            let report = view.report.clone();
+            self.condition.send_modify(|condition| condition.report = report);
+        }
+        if outcome.snapshot.is_some() {
+            self.publish(&view);
+        } else {
+            let (seen, epoch) = (view.seen, view.epoch);
+            self.progress.send_modify(|progress| (progress.seen, progress.epoch) = (seen, epoch));
+        }
+    }
+
+    /// Shows the view's snapshot to readers. One writer at a time: the view is locked.
+    pub(super) fn publish(&self, view: &View<T>) {
+        self.current.store(Arc::clone(&view.snapshot));
+        self.progress.send_modify(|progress| {
+            progress.seen = view.seen;
+            progress.epoch = view.epoch;
+            progress.snapshots += 1;
+        });
+    }
+}
+
+fn tell<T: KvConfig>(view: &View<T>) {
+    match &view.report {
+        Some(report) if report.is_fatal() => {
+            tracing::error!(bucket = view.bucket, %report, "a change was rejected")
+        }
+        Some(report) => tracing::warn!(bucket = view.bucket, %report, "odd keys"),
+        None => tracing::info!(bucket = view.bucket, name = view.table.name, "all problems are gone"),
+    }
+}

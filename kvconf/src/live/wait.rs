@@ -1,0 +1,68 @@
+//! Reading one's own writes.
+
+use std::sync::Arc;
+
+use derive_more::{Display, Error};
+
+use super::{Live, lock};
+use crate::schema::KvConfig;
+use crate::{Report, Revision};
+
+/// Why a revision did not become visible.
+#[derive(Debug, Clone, Display, Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The change at this revision was rejected: readers do not see it.
+    #[display("revision {revision} was rejected")]
+    Rejected {
+        /// The revision that was waited for.
+        revision: Revision,
+        /// What is wrong.
+        #[error(source)]
+        report: Arc<Report>,
+    },
+    /// The handle was stopped.
+    #[display("the handle was stopped before revision {revision} became visible")]
+    Stopped {
+        /// The revision that was waited for.
+        revision: Revision,
+    },
+}
+
+impl<T: KvConfig> Live<T> {
+    /// Waits until readers see the bucket's state at this revision or a later one.
+    ///
+    /// Meant for a revision that some write under the struct's prefix has returned. For a revision that lies elsewhere in
+    /// the bucket it returns with the next change under the prefix. There is no bound in time: wrap it in
+    /// `tokio::time::timeout` where the server may be away.
+    ///
+    /// # Errors
+    /// [`WaitError::Rejected`] when that change was looked at and rejected, [`WaitError::Stopped`] after [`Live::stop`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses nothing.
+    pub async fn wait_for(&self, revision: Revision) -> Result<(), WaitError> {
+        let mut progress = self.shared.progress.subscribe();
+        loop {
+            if progress.borrow_and_update().seen >= revision {
+                return self.verdict(revision);
+            }
+            tokio::select! {
+                _ = progress.changed() => {}
+                () = self.shared.ended.cancelled() => return Err(WaitError::Stopped { revision }),
+            }
+        }
+    }
+
+    /// Whether a revision that was looked at was taken.
+    fn verdict(&self, revision: Revision) -> Result<(), WaitError> {
+        let view = lock(&self.shared.view);
+        let rejected = view.rejected.iter().any(|group| {
+            group.revision == revision || group.changes.entries().any(|entry| entry.revision() == revision)
+        });
+        match &view.report {
+            Some(report) if rejected => Err(WaitError::Rejected { revision, report: Arc::clone(report) }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What is wrong with the values in a bucket, told so that somebody can mend it at night.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::origin::When;
+use crate::{Origin, Revision};
+
+/// What kind of problem it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A required field has no value.
+    Missing,
+    /// The bytes are no value of the field's type.
+    Decode,
+    /// A check of the field does not hold.
+    Check,
+    /// The struct's own `validate` refused the values together.
+    Validation,
+    /// The entry was written by an operation that is not known here.
+    Operation,
+    /// The field's default does not fit its own type: a fault of the program, not of the bucket.
+    Default,
+    /// The user's code panicked on the value.
+    Panic,
+    /// No field has this key. The key is ignored.
+    UnknownKey,
+    /// The value stands under an old name of the key.
+    Alias,
+    /// The field is deprecated and has a value.
+    Deprecated,
+}
+
+impl ProblemKind {
+    /// Whether the values are used all the same.
+    #[must_use]
+    pub const fn is_warning(self) -> bool {
+        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated)
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The key, in full; the prefix of the struct when the values do not fit together.
+    pub key: String,
+    /// What kind it is.
+    pub kind: ProblemKind,
+    /// What is wrong, to be read behind the key. Never shows a secret value.
+    pub message: String,
+    /// Where the bad value comes from.
+    pub origin: Option<Origin>,
+    /// The value that is served instead, in stored form, masked for a secret.
+    pub before: Option<String>,
+    /// The revision of the value that is served instead, where it comes from the bucket.
+    pub before_revision: Option<Revision>,
+    /// The fields that take part, and where their values come from.
+    pub fields: Vec<(String, Origin)>,
+}
+
+impl Problem {
+    fn write_details(&self, f: &mut fmt::Formatter<'_>, now: SystemTime) -> fmt::Result {
+        if let Some(Origin::Key(origin)) = &self.origin
+            && !self.kind.is_warning()
+        {
+            write!(f, "\n      revision {}", origin.revision)?;
+            if let Some(author) = &origin.attribution.author {
+                write!(f, " by {author}")?;
+            }
+            write!(f, ", {}", When { at: origin.created, reference: now })?;
+            if let Some(reason) = &origin.attribution.reason {
+                write!(f, ", {reason:?}")?;
+            }
+            if let Some(before) = &self.before {
+                write!(f, "; before: {before}")?;
+            }
+            if let Some(revision) = self.before_revision {
+                write!(f, "\n      help: kvconf rollback {} --to {revision}", self.key)?;
+            }
+        } else if let Some(Origin::Environment(name)) = &self.origin {
+            write!(f, "\n      from environment variable {name}")?;
+        }
+        for (at, (field, origin)) in self.fields.iter().enumerate() {
+            f.write_str(if at == 0 { "\n      " } else { " · " })?;
+            write!(f, "{field} from {origin}")?;
+        }
+        Ok(())
+    }
+}
+
+/// `checkout.max_items: 9999 is outside 1..=500`
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.key, self.message)
+        }
+    }
+}
+
+/// All that is wrong with a struct at one moment, and what is served meanwhile.
+///
+/// `Display` writes the whole report, over several lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// The struct's name.
+    pub name: &'static str,
+    /// The bucket.
+    pub bucket: String,
+    /// The revision whose values have the problems.
+    pub revision: Revision,
+    /// The revision that readers get meanwhile; `None` when there is none to serve.
+    pub serving: Option<Revision>,
+    /// When the problems were found, by this process's clock.
+    pub at: SystemTime,
+    /// Every problem, those that keep the values from being served first in the order of the struct's fields.
+    pub problems: Vec<Problem>,
+}
+
+impl Report {
+    /// Whether something in it keeps the values from being served.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        self.problems.iter().any(|problem| !problem.kind.is_warning())
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = if self.is_fatal() { "error" } else { "warning" };
+        let (count, s) = (self.problems.len(), if self.problems.len() == 1 { "" } else { "s" });
+        write!(
+            f,
+            "{severity}: {count} problem{s} in {} (bucket {}, revision {})",
+            self.name, self.bucket, self.revision
+        )?;
+        match self.serving {
+            Some(serving) if self.is_fatal() => write!(f, "; still serving revision {serving}")?,
+            Some(_) => {}
+            None => f.write_str("; nothing is served yet")?,
+        }
+        for problem in &self.problems {
+            write!(f, "\n  × {problem}")?;
+            if problem.kind == ProblemKind::UnknownKey {
+                f.write_str("   (ignored)")?;
+            }
+            problem.write_details(f, self.at)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}

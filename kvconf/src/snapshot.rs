@@ -1,0 +1,67 @@
+//! What readers hold.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::Revision;
+use crate::view::Rejected;
+
+/// A struct as it stood in the bucket at one revision. Dereferences to the struct.
+///
+/// It never changes. Two fields read from one snapshot come from the same moment.
+pub struct Snapshot<T> {
+    value: T,
+    revision: Revision,
+    epoch: u64,
+    rejected: Arc<[Rejected]>,
+}
+
+impl<T> Snapshot<T> {
+    pub(crate) const fn new(value: T, revision: Revision, epoch: u64, rejected: Arc<[Rejected]>) -> Self {
+        Self { value, revision, epoch, rejected }
+    }
+
+    /// The struct.
+    #[must_use]
+    pub const fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// The bucket's revision whose state this is, less what [`Snapshot::rejected`] names.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// How often the bucket was found deleted and created again since the handle started. Revisions of two snapshots
+    /// compare only where this is the same.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The change sets up to this revision that are not contained, because they could not be decoded or did not pass
+    /// validation.
+    #[must_use]
+    pub fn rejected(&self) -> &[Rejected] {
+        &self.rejected
+    }
+}
+
+impl<T> Deref for Snapshot<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Snapshot<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("revision", &self.revision.get())
+            .field("value", &self.value)
+            .field("rejected", &self.rejected)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,196 @@
+//! Trying changes: decode what they touch, check it, and let the structs around it validate.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::overlay::{Layered, Overlay, RawState};
+use super::report::{Place, describe_complaint, describe_field};
+use super::{Group, Table, Target, View};
+use crate::schema::{
+    FieldError, FieldProblem, KvConfig, Loader, Path, RawKeys, StructProblem, node_at, validate_struct,
+};
+use crate::{Prefix, Problem, ProblemKind};
+
+/// What changes lead to.
+pub(crate) struct Candidate<T> {
+    pub(crate) value: T,
+    /// Slots with a new value that takes effect at the next start.
+    pub(crate) awaiting_restart: Vec<usize>,
+}
+
+/// Everything that is wrong, before it is told.
+#[derive(Default)]
+struct Faults {
+    fields: Vec<FieldProblem>,
+    structs: Vec<StructProblem>,
+    panic: bool,
+}
+
+impl Faults {
+    fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.structs.is_empty() && !self.panic
+    }
+}
+
+/// Runs the user's code. What it leaves half done when it panics is dropped with the candidate.
+fn contained<R>(run: impl FnOnce() -> R) -> Option<R> {
+    catch_unwind(AssertUnwindSafe(run)).ok()
+}
+
+fn panicked(prefix: &Prefix) -> Problem {
+    Problem {
+        key: prefix.as_str().to_owned(),
+        kind: ProblemKind::Panic,
+        message: "the program's own code panicked on this state".to_owned(),
+        origin: None,
+        before: None,
+        before_revision: None,
+        fields: Vec::new(),
+    }
+}
+
+/// Builds the first value.
+pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix) -> Result<T, Vec<Problem>> {
+    let over = Overlay::default();
+    let layered = Layered { table, base: raw, over: &over };
+    let built = contained(|| {
+        let mut loader = Loader::new(&layered);
+        let value = super::load::<T>(&mut loader);
+        (value, loader.into_problems())
+    });
+    let Some((value, fields)) = built else { return Err(vec![panicked(prefix)]) };
+    let mut faults = Faults { fields, ..Faults::default() };
+    if let Some(value) = &value {
+        validate(table, value, &mut faults);
+    }
+    match value {
+        Some(value) if faults.is_empty() => Ok(value),
+        _ => Err(tell::<T>(faults, &Place { table, prefix, state: &layered, served: None })),
+    }
+}
+
+fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
+    for validator in &table.validators {
+        let steps = validator.path.steps();
+        let failed_inside = faults.fields.iter().any(|problem| problem.path.steps().starts_with(steps));
+        if failed_inside {
+            continue;
+        }
+        let complaints = contained(|| match node_at::<T>(steps) {
+            Some((node, rest)) => node.validate(value, rest),
+            None => validate_struct(value),
+        });
+        match complaints {
+            Some(complaints) => faults.structs.extend(complaints.into_iter().map(|complaint| {
+                StructProblem { path: validator.path, key: validator.key.clone(), complaint }
+            })),
+            None => faults.panic = true,
+        }
+    }
+}
+
+fn tell<T: KvConfig>(faults: Faults, place: &Place<'_, T>) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = faults.fields.iter().map(|fault| describe_field(fault, place)).collect();
+    problems.extend(faults.structs.iter().map(|fault| describe_complaint(fault, place)));
+    if faults.panic {
+        problems.push(panicked(place.prefix));
+    }
+    problems
+}
+
+impl<T: KvConfig> View<T> {
+    /// What the changes lead to when they are laid over the taken state.
+    pub(crate) fn evaluate(&self, over: &Overlay) -> Result<Candidate<T>, Vec<Problem>> {
+        let layered = Layered { table: &self.table, base: &self.raw, over };
+        let attempt = contained(|| {
+            let mut candidate = Candidate { value: T::clone(&self.snapshot), awaiting_restart: Vec::new() };
+            let mut faults = Faults::default();
+            self.read_fields(&layered, &mut candidate, &mut faults);
+            validate(&self.table, &candidate.value, &mut faults);
+            (candidate, faults)
+        });
+        match attempt {
+            Some((candidate, faults)) if faults.is_empty() => Ok(candidate),
+            Some((_, faults)) => {
+                let place =
+                    Place { table: &self.table, prefix: &self.prefix, state: &layered, served: Some(self) };
+                Err(tell(faults, &place))
+            }
+            None => Err(vec![panicked(&self.prefix)]),
+        }
+    }
+
+    fn read_fields(&self, layered: &Layered<'_>, candidate: &mut Candidate<T>, faults: &mut Faults) {
+        // Slots in the order of the struct, each once, with the map keys that changed.
+        let mut touched: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
+        for key in layered.over.keys() {
+            match self.table.target(key) {
+                Some(Target::Field(at)) => {
+                    touched.entry(at).or_default();
+                }
+                Some(Target::Entry(at, segment)) => touched.entry(at).or_default().push(segment),
+                None => {}
+            }
+        }
+        for (at, mut segments) in touched {
+            segments.sort_unstable();
+            self.read_slot(at, &segments, layered, candidate, faults);
+        }
+    }
+
+    fn read_slot(
+        &self,
+        at: usize,
+        segments: &[&str],
+        layered: &Layered<'_>,
+        candidate: &mut Candidate<T>,
+        faults: &mut Faults,
+    ) {
+        let Some(slot) = self.table.slot(at) else { return };
+        let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
+        // A value that waits for a restart is checked as any other, on a copy.
+        let mut copy = slot.meta.restart.then(|| candidate.value.clone());
+        let target = copy.as_mut().unwrap_or(&mut candidate.value);
+        let before = faults.fields.len();
+        let report = |faults: &mut Faults, key: String, errors: Vec<FieldError>| {
+            let path: Path = slot.path;
+            faults.fields.extend(errors.into_iter().map(|error| FieldProblem {
+                path,
+                key: key.clone(),
+                error,
+            }));
+        };
+        if segments.is_empty() {
+            if let Err(errors) = node.read(target, rest, slot.raw(layered)) {
+                report(faults, slot.key.clone(), errors);
+            }
+        } else {
+            for segment in segments {
+                let key = crate::schema::join(&slot.key, segment);
+                if let Err(errors) = node.read_entry(target, rest, segment, layered.raw(&key, slot.path)) {
+                    report(faults, key, errors);
+                }
+            }
+            if faults.fields.len() == before
+                && let Err(errors) = node.check_entries(target, rest)
+            {
+                report(faults, slot.key.clone(), errors);
+            }
+        }
+        if copy.is_some() && faults.fields.len() == before {
+            candidate.awaiting_restart.push(at);
+        }
+    }
+
+    /// Whether a group holds a value that is bad whatever the other keys are.
+    pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
+        let layered = Layered { table: &self.table, base: &self.raw, over: &group.changes };
+        contained(|| {
+            let mut candidate = Candidate { value: T::clone(&self.snapshot), awaiting_restart: Vec::new() };
+            let mut faults = Faults::default();
+            self.read_fields(&layered, &mut candidate, &mut faults);
+            !faults.fields.is_empty()
+        })
+        .unwrap_or(true)
+    }
+}

@@ -1,0 +1,341 @@
+//! What one handle makes of the bucket: which changes it takes, which it rejects, and the value that results.
+//!
+//! Pure: updates in, outcomes out. A change set is taken whole or not at all. The true state of the bucket is always tried
+//! first, so a later good change supersedes a bad one, and changes that are only valid together come in together.
+
+mod evaluate;
+mod explain;
+mod overlay;
+mod report;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+pub(crate) use evaluate::Candidate;
+pub use explain::{ExplainedSource, Explanation};
+pub(crate) use overlay::{Overlay, RawState};
+pub(crate) use report::{shown_bytes, shown_value};
+pub(crate) use table::{Table, Target};
+
+use crate::origin::KeyOrigin;
+use crate::schema::{KvConfig, Loader};
+use crate::watch::{ChangeSet, Update};
+use crate::{Entry, Prefix, Problem, Report, Revision, Snapshot};
+
+/// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    pub(crate) changes: Overlay,
+    pub(crate) revision: Revision,
+}
+
+/// A change set that readers do not see, and who made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rejected {
+    /// The set's newest revision among the keys of this struct.
+    pub revision: Revision,
+    /// The keys of this struct that it changes and that no later change supersedes, in full.
+    pub keys: Vec<String>,
+    /// Where the newest of them comes from; `None` when keys vanished without a trace.
+    pub origin: Option<KeyOrigin>,
+}
+
+/// What an update led to.
+pub(crate) struct Outcome<T> {
+    /// The new state, when readers are to see one.
+    pub(crate) snapshot: Option<Arc<Snapshot<T>>>,
+    /// Whether the problems differ from before.
+    pub(crate) report_changed: bool,
+}
+
+/// One handle's state.
+pub(crate) struct View<T> {
+    pub(crate) table: Arc<Table>,
+    pub(crate) bucket: String,
+    pub(crate) prefix: Prefix,
+    /// The newest taken entry of each key below the prefix, markers included.
+    pub(crate) raw: RawState,
+    /// What was rejected and not superseded yet, oldest first.
+    pub(crate) rejected: Vec<Group>,
+    pub(crate) snapshot: Arc<Snapshot<T>>,
+    /// Everything up to here was looked at.
+    pub(crate) seen: Revision,
+    pub(crate) epoch: u64,
+    pub(crate) report: Option<Arc<Report>>,
+    /// Slots whose new value waits for a restart.
+    pub(crate) awaiting_restart: Vec<usize>,
+}
+
+impl<T: KvConfig> View<T> {
+    /// Builds the first state, or says everything that is wrong with it.
+    pub(crate) fn start(
+        table: Arc<Table>,
+        bucket: &str,
+        prefix: Prefix,
+        update: &Update,
+    ) -> Result<Self, Report> {
+        let mut raw = RawState::default();
+        for group in groups(update, &prefix) {
+            raw.absorb(&group.changes);
+        }
+        let now = SystemTime::now();
+        let report = |problems| Report {
+            name: table.name,
+            bucket: bucket.to_owned(),
+            revision: update.revision,
+            serving: None,
+            at: now,
+            problems,
+        };
+        let value = evaluate::build::<T>(&table, &raw, &prefix).map_err(report)?;
+        let warnings = report::warnings(&table, &raw, &prefix);
+        let found = (!warnings.is_empty()).then(|| {
+            let mut found = report(warnings);
+            found.serving = Some(update.revision);
+            Arc::new(found)
+        });
+        let snapshot = Arc::new(Snapshot::new(value, update.revision, update.epoch, Arc::from([])));
+        Ok(Self {
+            table,
+            bucket: bucket.to_owned(),
+            prefix,
+            raw,
+            rejected: Vec::new(),
+            snapshot,
+            seen: update.revision,
+            epoch: update.epoch,
+            report: found,
+            awaiting_restart: Vec::new(),
+        })
+    }
+
+    /// Takes the next state of the bucket.
+    pub(crate) fn apply(&mut self, update: &Update) -> Outcome<T> {
+        self.seen = if update.epoch == self.epoch { self.seen.max(update.revision) } else { update.revision };
+        let recreated = update.epoch != self.epoch;
+        self.epoch = update.epoch;
+        let fresh = groups(update, &self.prefix);
+        if fresh.is_empty() && !recreated {
+            return Outcome { snapshot: None, report_changed: false };
+        }
+        let mut trial = std::mem::take(&mut self.rejected);
+        trial.extend(fresh);
+        let (accepted, problems) = self.select(&trial);
+        self.settle(trial, accepted, problems, update)
+    }
+
+    /// Finds the groups to take: all of them, else as many as are valid together. Returns what they lead to, and the
+    /// problems of the bucket's true state.
+    pub(crate) fn select(&self, trial: &[Group]) -> (Option<(Candidate<T>, Vec<bool>)>, Vec<Problem>) {
+        let everything = merge(trial.iter());
+        let problems = match self.evaluate(&everything) {
+            Ok(candidate) => return (Some((candidate, vec![true; trial.len()])), Vec::new()),
+            Err(problems) => problems,
+        };
+        // A group with a value that is bad by itself waits until a later change supersedes that value.
+        let hopeless: Vec<bool> = trial.iter().map(|group| self.is_bad_alone(group)).collect();
+        let hopeful = || trial.iter().zip(&hopeless).filter(|(_, bad)| !**bad).map(|(group, _)| group);
+        if hopeless.contains(&true)
+            && hopeful().next().is_some()
+            && let Ok(candidate) = self.evaluate(&merge(hopeful()))
+        {
+            return (Some((candidate, hopeless.iter().map(|bad| !bad).collect())), problems);
+        }
+        (self.grow(trial, &hopeless), problems)
+    }
+
+    /// Takes one group after the other, oldest first, and pairs of them, until nothing more fits.
+    fn grow(&self, trial: &[Group], hopeless: &[bool]) -> Option<(Candidate<T>, Vec<bool>)> {
+        let mut taken = vec![false; trial.len()];
+        let mut best: Option<Candidate<T>> = None;
+        while let Some((candidate, with)) = self.grow_once(trial, hopeless, &taken) {
+            best = Some(candidate);
+            taken = with;
+        }
+        best.map(|candidate| (candidate, taken))
+    }
+
+    fn grow_once(
+        &self,
+        trial: &[Group],
+        hopeless: &[bool],
+        taken: &[bool],
+    ) -> Option<(Candidate<T>, Vec<bool>)> {
+        let open: Vec<usize> =
+            (0..trial.len()).filter(|at| !is_set(hopeless, *at) && !is_set(taken, *at)).collect();
+        let singles = open.iter().map(|at| vec![*at]);
+        // The newest change with any one that waits: more than two that need each other are found by the first trial of
+        // all, unless something else is wrong at the same time.
+        let newest = open.last().copied();
+        let pairs = open.iter().filter_map(|at| newest.filter(|n| n != at).map(|n| vec![*at, n]));
+        singles.chain(pairs).find_map(|add| {
+            let with: Vec<bool> = (0..trial.len()).map(|at| is_set(taken, at) || add.contains(&at)).collect();
+            let chosen = trial.iter().zip(&with).filter(|(_, taken)| **taken).map(|(group, _)| group);
+            self.evaluate(&merge(chosen)).ok().map(|candidate| (candidate, with))
+        })
+    }
+
+    fn settle(
+        &mut self,
+        trial: Vec<Group>,
+        accepted: Option<(Candidate<T>, Vec<bool>)>,
+        problems: Vec<Problem>,
+        update: &Update,
+    ) -> Outcome<T> {
+        let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
+        // What a taken group has set, older rejected ones no longer can.
+        let mut settled: HashMap<String, ()> = HashMap::new();
+        for (group, taken) in trial.into_iter().zip(&taken).rev() {
+            let mut group = group;
+            group.changes.retain(|key| !settled.contains_key(key));
+            if group.changes.is_empty() {
+                continue;
+            }
+            if *taken {
+                settled.extend(group.changes.keys().map(|key| (key.to_owned(), ())));
+                self.raw.absorb(&group.changes);
+            } else {
+                self.rejected.push(group);
+            }
+        }
+        self.rejected.reverse();
+        let snapshot = accepted.map(|(candidate, _)| {
+            self.note_restarts(&candidate);
+            let rejected = self.rejected.iter().map(|group| self.describe(group)).collect();
+            Arc::new(Snapshot::new(candidate.value, update.revision, update.epoch, rejected))
+        });
+        if let Some(snapshot) = &snapshot {
+            self.snapshot = Arc::clone(snapshot);
+        }
+        let report_changed = self.renew_report(problems);
+        Outcome { snapshot, report_changed }
+    }
+
+    fn note_restarts(&mut self, candidate: &Candidate<T>) {
+        for slot in &candidate.awaiting_restart {
+            if !self.awaiting_restart.contains(slot) {
+                self.awaiting_restart.push(*slot);
+            }
+        }
+    }
+
+    fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
+        let all = self.true_state();
+        problems.extend(report::warnings(&self.table, &all, &self.prefix));
+        let unchanged = match &self.report {
+            Some(report) => report.problems == problems,
+            None => problems.is_empty(),
+        };
+        if unchanged {
+            return false;
+        }
+        self.report = (!problems.is_empty()).then(|| {
+            Arc::new(Report {
+                name: self.table.name,
+                bucket: self.bucket.clone(),
+                revision: self.seen,
+                serving: Some(self.snapshot.revision()),
+                at: SystemTime::now(),
+                problems,
+            })
+        });
+        true
+    }
+
+    /// The newest entries as they stand in the bucket, rejected ones included.
+    pub(crate) fn true_state(&self) -> RawState {
+        let mut all = self.raw.clone();
+        for group in &self.rejected {
+            all.absorb(&group.changes);
+        }
+        all
+    }
+
+    /// The newest entry that stands in the bucket under a key below the prefix.
+    pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Entry>> {
+        match self.rejected.iter().rev().find_map(|group| group.changes.get(key)) {
+            Some(entry) => entry.as_ref(),
+            None => self.raw.get(key),
+        }
+    }
+
+    fn describe(&self, group: &Group) -> Rejected {
+        let mut keys: Vec<String> = group.changes.keys().map(|key| self.full_key(key)).collect();
+        keys.sort_unstable();
+        let newest = group.changes.entries().max_by_key(|entry| entry.revision());
+        Rejected { revision: group.revision, keys, origin: newest.map(|entry| KeyOrigin::of(entry)) }
+    }
+
+    /// All that was rejected and not superseded.
+    pub(crate) fn rejections(&self) -> Vec<Rejected> {
+        self.rejected.iter().map(|group| self.describe(group)).collect()
+    }
+
+    pub(crate) fn full_key(&self, key: &str) -> String {
+        full_key(&self.prefix, key)
+    }
+}
+
+pub(crate) fn full_key(prefix: &Prefix, key: &str) -> String {
+    crate::schema::join(prefix.as_str(), key)
+}
+
+fn is_set(flags: &[bool], at: usize) -> bool {
+    flags.get(at).copied().unwrap_or(false)
+}
+
+fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
+    let mut merged = Overlay::default();
+    for group in groups {
+        merged.extend(&group.changes);
+    }
+    merged
+}
+
+/// The parts of an update that lie under a prefix.
+fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
+    let group = |set: &ChangeSet| {
+        let mut changes = Overlay::default();
+        for change in &set.changes {
+            if let Some(key) = change.key.under(prefix) {
+                changes.insert(key.to_owned(), change.entry.clone());
+            }
+        }
+        let newest = changes.entries().map(|entry| entry.revision()).max();
+        let revision = newest.unwrap_or_else(|| set.revision().max(update.revision));
+        (!changes.is_empty()).then_some(Group { changes, revision })
+    };
+    update.sets.iter().filter_map(group).collect()
+}
+
+/// Builds a struct from a state, with every problem.
+pub(crate) fn load<T: KvConfig>(loader: &mut Loader<'_>) -> Option<T> {
+    T::__build(loader)
+}
+
+impl<T: KvConfig> View<T> {
+    /// A view with no bucket behind it.
+    pub(crate) fn fixed(table: Arc<Table>, value: T) -> Self {
+        Self {
+            table,
+            bucket: String::new(),
+            prefix: T::__SCHEMA.prefix.and_then(|text| Prefix::new(text).ok()).unwrap_or_else(Prefix::root),
+            raw: RawState::default(),
+            rejected: Vec::new(),
+            snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
+            seen: Revision::ZERO,
+            epoch: 0,
+            report: None,
+            awaiting_restart: Vec::new(),
+        }
+    }
+
+    /// Gives a fixed view another value.
+    pub(crate) fn replace(&mut self, value: T, revision: Revision) {
+        self.seen = revision;
+        self.snapshot = Arc::new(Snapshot::new(value, revision, self.epoch, Arc::from([])));
+    }
+}

@@ -1,0 +1,132 @@
+//! Raw keys below a prefix, and changes laid over them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Table;
+use crate::schema::{Path, Raw, RawKeys};
+use crate::{Entry, Operation, Revision};
+
+/// The newest entry of each key.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RawState(HashMap<String, Arc<Entry>>);
+
+impl RawState {
+    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.0.get(key)
+    }
+
+    /// All keys that have a value.
+    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
+        let live = self.0.iter().filter(|(_, entry)| !entry.operation().is_removal());
+        live.map(|(key, entry)| (key.as_str(), entry))
+    }
+
+    /// The newest revision of any key, markers included.
+    pub(crate) fn newest_revision(&self) -> Revision {
+        self.0.values().map(|entry| entry.revision()).max().unwrap_or_default()
+    }
+
+    pub(crate) fn absorb(&mut self, changes: &Overlay) {
+        for (key, entry) in &changes.0 {
+            match entry {
+                Some(entry) => self.0.insert(key.clone(), Arc::clone(entry)),
+                None => self.0.remove(key),
+            };
+        }
+    }
+}
+
+/// Changes by key: a new entry, or nothing where the key is gone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Overlay(HashMap<String, Option<Arc<Entry>>>);
+
+impl Overlay {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn insert(&mut self, key: String, entry: Option<Arc<Entry>>) {
+        self.0.insert(key, entry);
+    }
+
+    pub(crate) fn extend(&mut self, newer: &Self) {
+        self.0.extend(newer.0.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+    }
+
+    pub(crate) fn get(&self, key: &str) -> Option<&Option<Arc<Entry>>> {
+        self.0.get(key)
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.values().flatten()
+    }
+
+    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.0.retain(|key, _| keep(key));
+    }
+}
+
+/// Changes laid over a state, the environment on top.
+pub(crate) struct Layered<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) base: &'a RawState,
+    pub(crate) over: &'a Overlay,
+}
+
+pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
+    match entry {
+        None => Raw::Absent,
+        Some(entry) => match entry.operation() {
+            Operation::Put => Raw::Bytes(entry.value()),
+            Operation::Unknown => Raw::Unknown,
+            Operation::Delete | Operation::Purge => Raw::Absent,
+        },
+    }
+}
+
+impl<'a> Layered<'a> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
+        match self.over.get(key) {
+            Some(entry) => entry.as_ref(),
+            None => self.base.get(key),
+        }
+    }
+}
+
+impl RawKeys for Layered<'_> {
+    fn raw(&self, key: &str, path: Path) -> Raw<'_> {
+        match self.table.env_at(path) {
+            Some(value) => Raw::Bytes(value),
+            None => raw_of(self.entry(key)),
+        }
+    }
+
+    fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
+        let segment = |full: &'_ str| -> Option<usize> {
+            let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
+            (!rest.contains('.')).then(|| full.len() - rest.len())
+        };
+        let mut each = |full: &str, entry: Option<&Arc<Entry>>| {
+            let raw = raw_of(entry);
+            if raw != Raw::Absent
+                && let Some(at) = segment(full)
+                && let Some(segment) = full.get(at..)
+            {
+                visit(segment, raw);
+            }
+        };
+        for (full, entry) in &self.base.0 {
+            if self.over.get(full).is_none() {
+                each(full, Some(entry));
+            }
+        }
+        for (full, entry) in &self.over.0 {
+            each(full, entry.as_ref());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Telling faults so that they can be mended.
+
+use std::sync::Arc;
+
+use super::overlay::{Layered, Overlay, RawState};
+use super::{Table, Target, View, full_key};
+use crate::origin::KeyOrigin;
+use crate::schema::{FieldError, FieldProblem, KvConfig, Path, Slot, Stored, StructProblem, node_at};
+use crate::value::{MASK, show};
+use crate::{Entry, Origin, Prefix, Problem, ProblemKind};
+
+/// Where faults were found.
+pub(super) struct Place<'a, T> {
+    pub(super) table: &'a Table,
+    pub(super) prefix: &'a Prefix,
+    /// The state that has the faults.
+    pub(super) state: &'a Layered<'a>,
+    /// What is served instead.
+    pub(super) served: Option<&'a View<T>>,
+}
+
+/// The entry that a slot's value comes from: under its key, else under its first alias that has one.
+pub(super) fn entry_of<'a>(state: &Layered<'a>, slot: &Slot) -> Option<&'a Arc<Entry>> {
+    let keys = std::iter::once(&slot.key).chain(&slot.aliases);
+    keys.filter_map(|key| state.entry(key)).find(|entry| !entry.operation().is_removal())
+}
+
+/// Where a slot's value comes from.
+pub(super) fn origin_of(state: &Layered<'_>, at: usize, slot: &Slot) -> Origin {
+    if let Some((name, _)) = state.table.env(at) {
+        return Origin::Environment(name.to_owned());
+    }
+    entry_of(state, slot).map_or(Origin::Default, |entry| Origin::Key(KeyOrigin::of(entry)))
+}
+
+fn kind_of(error: &FieldError) -> ProblemKind {
+    match error {
+        FieldError::Missing => ProblemKind::Missing,
+        FieldError::Decode(_) => ProblemKind::Decode,
+        FieldError::Default(_) => ProblemKind::Default,
+        FieldError::Operation => ProblemKind::Operation,
+        FieldError::Range { .. }
+        | FieldError::Length { .. }
+        | FieldError::Pattern { .. }
+        | FieldError::OneOf { .. }
+        | FieldError::Function { .. } => ProblemKind::Check,
+    }
+}
+
+/// A field's value in stored form, masked where it is a secret; `None` where there is none.
+pub(crate) fn shown_value<T: KvConfig>(value: &T, slot: &Slot) -> Option<String> {
+    let (node, rest) = node_at::<T>(slot.path.steps())?;
+    match node.encode(value, rest).ok()? {
+        Stored::Absent => None,
+        Stored::Value(_) if slot.meta.secret => Some(MASK.to_owned()),
+        Stored::Value(bytes) => Some(show(&bytes)),
+    }
+}
+
+/// Stored bytes as they may be shown.
+pub(crate) fn shown_bytes(bytes: &[u8], slot: &Slot) -> String {
+    if slot.meta.secret { MASK.to_owned() } else { show(bytes) }
+}
+
+pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_, T>) -> Problem {
+    let found = place.table.slot_at(fault.path);
+    let from_env = found.and_then(|(at, _)| place.table.env(at));
+    // Of a marker too: a required key that was deleted has somebody who deleted it.
+    let entry =
+        place.state.entry(&fault.key).or_else(|| found.and_then(|(_, slot)| entry_of(place.state, slot)));
+    let origin = match (from_env, entry) {
+        (Some((name, _)), _) => Some(Origin::Environment(name.to_owned())),
+        (None, Some(entry)) => Some(Origin::Key(KeyOrigin::of(entry))),
+        (None, None) => None,
+    };
+    let served =
+        place.served.and_then(|view| view.raw.get(&fault.key)).filter(|entry| entry.put_value().is_some());
+    let before = match (place.served, found) {
+        (Some(view), Some((_, slot))) if slot.key == fault.key => shown_value::<T>(&view.snapshot, slot),
+        (Some(_), Some((_, slot))) => served.map(|entry| shown_bytes(entry.value(), slot)),
+        _ => None,
+    };
+    Problem {
+        key: full_key(place.prefix, &fault.key),
+        kind: kind_of(&fault.error),
+        message: fault.error.to_string(),
+        origin,
+        before,
+        before_revision: served.map(|entry| entry.revision()),
+        fields: Vec::new(),
+    }
+}
+
+pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Place<'_, T>) -> Problem {
+    let fields = fault.complaint.fields.iter().filter_map(|below| {
+        let path = below.steps().iter().fold(fault.path, |path: Path, step| path.join(*step));
+        let (at, slot) = place.table.slot_at(path)?;
+        let name = slot.key.strip_prefix(&fault.key).unwrap_or(&slot.key).trim_start_matches('.');
+        Some((name.to_owned(), origin_of(place.state, at, slot)))
+    });
+    Problem {
+        key: full_key(place.prefix, &fault.key),
+        kind: ProblemKind::Validation,
+        message: fault.complaint.message.clone(),
+        origin: None,
+        before: None,
+        before_revision: None,
+        fields: fields.collect(),
+    }
+}
+
+/// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields.
+pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> Vec<Problem> {
+    let mut live: Vec<(&str, &Arc<Entry>)> = state.live_keys().collect();
+    live.sort_unstable_by_key(|(key, _)| *key);
+    let over = Overlay::default();
+    let layered = Layered { table, base: state, over: &over };
+    live.into_iter().filter_map(|(key, entry)| warning(table, &layered, prefix, key, entry)).collect()
+}
+
+fn warning(
+    table: &Table,
+    state: &Layered<'_>,
+    prefix: &Prefix,
+    key: &str,
+    entry: &Arc<Entry>,
+) -> Option<Problem> {
+    let (kind, message) = match table.target(key) {
+        None => {
+            let similar = table.similar(key).map(|similar| full_key(prefix, similar));
+            let hint = similar.map_or_else(String::new, |key| format!(", did you mean {key}?"));
+            (ProblemKind::UnknownKey, format!("unknown key{hint}"))
+        }
+        Some(Target::Entry(..)) => return None,
+        Some(Target::Field(at)) => {
+            let slot = table.slot(at)?;
+            let name = full_key(prefix, &slot.key);
+            if slot.key != key {
+                let used = entry_of(state, slot).is_some_and(|used| used.key() == entry.key());
+                let what = if used { "read" } else { "ignored" };
+                (ProblemKind::Alias, format!("an old name of {name}, {what}; write {name} instead"))
+            } else if let Some(instead) = slot.meta.deprecated {
+                let hint = if instead.is_empty() { String::new() } else { format!(", use {instead}") };
+                (ProblemKind::Deprecated, format!("deprecated{hint}"))
+            } else {
+                return None;
+            }
+        }
+    };
+    Some(Problem {
+        key: full_key(prefix, key),
+        kind,
+        message,
+        origin: Some(Origin::Key(KeyOrigin::of(entry))),
+        before: None,
+        before_revision: None,
+        fields: Vec::new(),
+    })
+}

@@ -1,0 +1,108 @@
+//! A struct's flattened table with an index from keys.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
+
+/// What a key below the prefix belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target<'a> {
+    /// A field with one key, by its slot.
+    Field(usize),
+    /// One entry of a map: the slot, and the last part of the key.
+    Entry(usize, &'a str),
+}
+
+/// The fields of a struct, found by key or by path.
+#[derive(Debug)]
+pub(crate) struct Table {
+    pub(crate) name: &'static str,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) validators: Vec<Validator>,
+    by_key: HashMap<String, usize>,
+    maps: HashMap<String, usize>,
+    by_path: HashMap<Path, usize>,
+    /// Values from the environment, by slot, with the variable's name.
+    env: HashMap<usize, (String, Bytes)>,
+}
+
+impl Table {
+    /// Reads the struct's constant table, and the environment through `variable`.
+    pub(crate) fn new<T: KvConfig>(variable: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let mut survey = Survey::default();
+        survey_struct::<T>(&Place::root(T::__SCHEMA.env_prefix), &mut survey);
+        let Survey { slots, validators } = survey;
+        let mut table = Self {
+            name: T::__SCHEMA.name,
+            slots: Vec::new(),
+            validators,
+            by_key: HashMap::new(),
+            maps: HashMap::new(),
+            by_path: HashMap::new(),
+            env: HashMap::new(),
+        };
+        for (at, slot) in slots.iter().enumerate() {
+            table.by_path.insert(slot.path, at);
+            match slot.kind {
+                Kind::Entries => table.maps.insert(slot.key.clone(), at),
+                Kind::Leaf => table.by_key.insert(slot.key.clone(), at),
+            };
+            for alias in &slot.aliases {
+                table.by_key.insert(alias.clone(), at);
+            }
+            if let Some(name) = &slot.env
+                && let Some(value) = variable(name)
+            {
+                table.env.insert(at, (name.clone(), value.into()));
+            }
+        }
+        table.slots = slots;
+        table
+    }
+
+    pub(crate) fn slot(&self, at: usize) -> Option<&Slot> {
+        self.slots.get(at)
+    }
+
+    pub(crate) fn slot_at(&self, path: Path) -> Option<(usize, &Slot)> {
+        let at = *self.by_path.get(&path)?;
+        Some((at, self.slots.get(at)?))
+    }
+
+    /// What a key below the prefix belongs to; `None` when no field knows it.
+    pub(crate) fn target<'a>(&self, key: &'a str) -> Option<Target<'a>> {
+        if let Some(at) = self.by_key.get(key) {
+            return Some(Target::Field(*at));
+        }
+        let (parent, segment) = key.rsplit_once('.').unwrap_or(("", key));
+        self.maps.get(parent).map(|at| Target::Entry(*at, segment))
+    }
+
+    /// The environment's value for a slot, and the variable's name.
+    pub(crate) fn env(&self, at: usize) -> Option<(&str, &Bytes)> {
+        self.env.get(&at).map(|(name, value)| (name.as_str(), value))
+    }
+
+    pub(crate) fn env_at(&self, path: Path) -> Option<&Bytes> {
+        if self.env.is_empty() {
+            return None;
+        }
+        self.env(*self.by_path.get(&path)?).map(|(_, value)| value)
+    }
+
+    /// The known key, or part of one, that is most like an unknown one.
+    pub(crate) fn similar(&self, key: &str) -> Option<&str> {
+        let depth = key.split('.').count();
+        let candidates = self.slots.iter().flat_map(|slot| {
+            let cut = slot.key.match_indices('.').nth(depth - 1).map_or(slot.key.len(), |(at, _)| at);
+            slot.key.get(..cut)
+        });
+        candidates
+            .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
+            .filter(|(distance, candidate)| *distance > 0 && *distance <= 1 + candidate.len() / 5)
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, candidate)| candidate)
+    }
+}
