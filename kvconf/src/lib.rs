@@ -17,6 +17,8 @@ pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
+#[doc(hidden)]
+pub use store::MemoryFaults;
 pub use store::{
     BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
     WriteError,
