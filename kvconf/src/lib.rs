@@ -28,6 +28,8 @@ pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
 pub use snapshot::Snapshot;
+#[doc(hidden)]
+pub use store::MemoryFaults;
 pub use store::{
     BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
     WriteError,

@@ -1,5 +1,7 @@
 //! A handle to one bucket.
 
+mod memory;
+
 use std::sync::Arc;
 
 use crate::store::Store;

@@ -1,5 +1,6 @@
 //! The one interface to a backend. Everything above speaks to a [`Store`]; only the rooms below know which.
 
+pub(crate) mod check;
 mod config;
 mod error;
 pub(crate) mod memory;
@@ -16,6 +17,7 @@ use crate::{Entry, Filter, Headers, Key, Revision};
 
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
+pub use memory::MemoryFaults;
 
 /// Header names that kvconf or the server gives a meaning. They are stored format: public and unchanging.
 pub(crate) mod header {
