@@ -1,7 +1,128 @@
 //! The derive macro of kvconf: syntax to model, checks across fields, tokens out.
 
-/// Maps a struct onto keys of a bucket.
+mod attributes;
+mod casing;
+mod check;
+mod constraint;
+mod duration;
+mod error;
+mod expand;
+mod literal;
+mod model;
+mod syntax;
+mod types;
+mod words;
+
+use proc_macro2::TokenStream;
+use syn::{Data, DeriveInput, Fields};
+
+use error::Errors;
+use expand::Body;
+
+/// Maps a struct with named fields onto keys of a bucket.
+///
+/// The struct must be `Clone + Send + Sync + 'static`. Each field is one key, `<prefix>.<field>`, unless an attribute says
+/// otherwise. An `Option` is `None` where its key is absent; any other field needs a key or a `default`. Doc comments
+/// become descriptions. Attributes are written `#[kv(…)]`, several in one or each in its own.
+///
+/// # On the struct
+/// | attribute | meaning |
+/// |---|---|
+/// | `prefix = "checkout"` | what all keys begin with; dots are allowed |
+/// | `rename_all = "kebab-case"` | how names become keys; serde's casings: `snake_case`, `kebab-case`, `camelCase`, `PascalCase`, `SCREAMING_SNAKE_CASE`, `SCREAMING-KEBAB-CASE`, `lowercase`, `UPPERCASE` |
+/// | `validate = Self::check` | a `fn(&Self, &mut Validation<Self>)` that sees all fields and reports every problem |
+/// | `env_prefix = "CHECKOUT"` | every field can be overridden by the environment variable `CHECKOUT_<FIELD>` |
+/// | `crate = path` | where the library is, when it is not `::kvconf` |
+///
+/// # On a field
+/// | attribute | meaning |
+/// |---|---|
+/// | `rename = "payment-timeout"` | the key, instead of the field's name; dots are allowed |
+/// | `alias = "timeout"`, `alias("a", "b")` | an older key, read where the key itself is absent; may be repeated |
+/// | `default` | `Default::default()` where no source has a value |
+/// | `default = 50` | this value where no source has one; see below |
+/// | `nested` | the field is a struct with this derive; its keys stand below the field's |
+/// | `flatten` | the same, but its keys stand beside the field's |
+/// | `entries` | a `BTreeMap` or `HashMap` with one key per entry |
+/// | `range(1..=500)` | numbers, `char`, `Duration` (`range("1s"..="10s")`), or constants of any ordered type |
+/// | `length(1..=64)`, `length(3)` | of a text in characters, of a collection in items |
+/// | `pattern("^[a-z]+$")` | a regular expression that must match somewhere in the text |
+/// | `one_of("a", "b")` | the values that are allowed |
+/// | `validate = path` | a `fn(&V) -> Result<(), impl Display>` |
+/// | `secret` | never shown; the type is `Secret<…>`, which alone has the same effect |
+/// | `env = "NAME"` | the environment variable that overrides the field; on a nested struct the prefix of its variables |
+/// | `with = MyCodec` | another stored form: a unit struct that implements `Codec` for the field's type |
+/// | `json` | stored as JSON, scalars too |
+/// | `restart` | a change is recorded and reported, and takes effect at the next start |
+/// | `deprecated`, `deprecated(use = "new_field")` | reading a value for it warns |
+/// | `skip` | no key at all; the value is the `default`, else `Default::default()` |
+///
+/// Checks on an `Option` are for the value in it; on a `Secret` for what it holds, except that a `validate` function gets
+/// the secret itself. On `entries`, `length` and `validate` see the whole map.
+///
+/// # Defaults
+/// A literal is read as a value of the field's type while compiling: `default = "3s"` for a `Duration`, `"10.0.0.1"` for an
+/// `IpAddr`, `["NL", "BE"]` for a `Vec<String>`, `[("gold", 3)]` for a map. One that does not fit, or that fails the field's
+/// own checks, is an error at the literal. A text for a type that the macro does not know is read by the field's codec at
+/// start: `default = "info"` for an enum. Any other expression is taken as it is, and evaluated for each load.
+///
+/// # Mistakes
+/// All mistakes in a struct are reported at once, each at the token that it concerns: keys with characters that keys
+/// cannot have, keys that collide, words that contradict each other, words that are not known. What only shows when another
+/// struct's fields are known (keys that a flattened struct brings, nesting that is too deep) stops the compilation too.
+///
+/// # What it expands to
+/// A constant table and very little code:
+///
+/// ```text
+/// const _: () = {
+///     use ::kvconf::__private as __kv;
+///     struct __Fields<Root> { max_items: __kv::Field<Root, u32>, retry: <Retry as __kv::KvConfig>::Fields<Root>, … }
+///     impl __Rows {
+///         const F0: &'static __kv::Leaf<Checkout, u32> = &__kv::Leaf {
+///             meta: __kv::Meta { name: "max_items", key: "max_items", … },
+///             get: |s| &s.max_items,
+///             get_mut: |s| &mut s.max_items,
+///             codec: &__kv::Text,
+///             absent: __kv::Absent::Value(|| 50),
+///             checks: &[…],
+///         };
+///         …
+///     }
+///     impl __kv::KvConfig for Checkout {
+///         type Fields<Root: 'static> = __Fields<Root>;
+///         const __SCHEMA: &'static __kv::Schema<Self> = &__kv::Schema { nodes: &[__Rows::F0, …], … };
+///         fn __fields<Root: 'static>(at: __kv::Path) -> __Fields<Root> { … }
+///         fn __build(loader: &mut __kv::Loader<'_>) -> Option<Self> {
+///             let f0 = loader.leaf(0, __Rows::F0);
+///             let f1 = loader.nested(1, __Rows::F1);
+///             …
+///             Some(Self { max_items: f0?, retry: f1?, … })
+///         }
+///     }
+/// };
+/// ```
 #[proc_macro_derive(KvConfig, attributes(kv))]
-pub fn derive_kv_config(_input: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    proc_macro::TokenStream::new()
+pub fn derive_kv_config(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = syn::parse_macro_input!(input as DeriveInput);
+    derive(&input).into()
+}
+
+fn derive(input: &DeriveInput) -> TokenStream {
+    let mut errors = Errors::default();
+    let model = syntax::read(input, &mut errors);
+    check::check(&model, &mut errors);
+    if errors.is_empty() {
+        return expand::expand(&model, Body::Whole);
+    }
+    let mut tokens = errors.into_tokens();
+    match &input.data {
+        // An implementation for a type with a lifetime would be one more mistake.
+        _ if input.generics.lifetimes().next().is_some() => {}
+        Data::Struct(data) if matches!(data.fields, Fields::Named(_)) => {
+            tokens.extend(expand::expand(&model, Body::Stub));
+        }
+        _ => tokens.extend(expand::expand_empty(&model)),
+    }
+    tokens
 }

@@ -46,7 +46,8 @@ pub use kvconf_derive::KvConfig;
 pub mod __private {
     pub use crate::schema::{
         Absent, Check, Constraint, Entries, EntryMap, Field, KvConfig, Leaf, Length, Loader, Meta, Nested,
-        Node, Path, Schema, Shape, Validation, Violation, assert_disjoint,
+        Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
+        by_function, has_length, holds,
     };
     pub use crate::value::{Codec, Json, Secret, SecretText, Text};
 }

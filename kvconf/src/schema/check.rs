@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
+use std::sync::OnceLock;
+
+use regex::Regex;
 
 /// What a check asks for, as plain data: for messages and for the schema. All texts are as they stand in the source or in
 /// the stored form.
@@ -77,6 +80,65 @@ pub struct Check<V: 'static> {
     pub constraint: Constraint,
     /// Whether a value fulfils it.
     pub test: fn(&V) -> Result<(), Violation>,
+}
+
+/// The verdict of a test that either holds or not.
+///
+/// # Errors
+/// [`Violation::Constraint`] when it does not hold.
+#[doc(hidden)]
+pub const fn holds(test: bool) -> Result<(), Violation> {
+    if test { Ok(()) } else { Err(Violation::Constraint) }
+}
+
+/// Whether the length stands between these, both included.
+///
+/// # Errors
+/// [`Violation::Length`] when it does not.
+#[doc(hidden)]
+pub fn has_length<V: Length + ?Sized>(
+    value: &V,
+    min: Option<usize>,
+    max: Option<usize>,
+) -> Result<(), Violation> {
+    let length = value.length();
+    let fits = min.is_none_or(|min| length >= min) && max.is_none_or(|max| length <= max);
+    if fits { Ok(()) } else { Err(Violation::Length(length)) }
+}
+
+/// What a function of the user says.
+///
+/// # Errors
+/// [`Violation::Message`] with its error's text.
+#[doc(hidden)]
+pub fn by_function<E: fmt::Display>(verdict: Result<(), E>) -> Result<(), Violation> {
+    verdict.map_err(|error| Violation::Message(error.to_string()))
+}
+
+/// A regular expression, compiled at its first use. The derive has compiled it once already, so it cannot fail here;
+/// should it, nothing matches.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Pattern {
+    text: &'static str,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    /// Takes the expression.
+    #[must_use]
+    pub const fn new(text: &'static str) -> Self {
+        Self { text, regex: OnceLock::new() }
+    }
+
+    /// Whether it matches somewhere in `value`.
+    ///
+    /// # Errors
+    /// [`Violation::Constraint`] when it does not.
+    pub fn test(&self, value: &str) -> Result<(), Violation> {
+        let regex = self.regex.get_or_init(|| Regex::new(self.text).ok());
+        holds(regex.as_ref().is_some_and(|regex| regex.is_match(value)))
+    }
 }
 
 /// What has a length: texts in characters, collections in items.

@@ -6,11 +6,11 @@ mod loader;
 mod node;
 mod validation;
 
-pub use check::{Check, Constraint, Length, Violation};
+pub use check::{Check, Constraint, Length, Pattern, Violation, by_function, has_length, holds};
 pub use field::{Field, Path};
 pub(crate) use loader::{FieldProblem, StructProblem};
 pub use loader::{Loader, RawKeys};
-pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_disjoint};
+pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_depth, assert_disjoint};
 pub(crate) use node::{
     FieldError, Kind, Place, Raw, Slot, Stored, Survey, Validator, join, node_at, survey_struct,
     validate_struct,
@@ -20,6 +20,11 @@ pub use validation::{Complaint, Validation};
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.
 ///
 /// The members that begin with two underscores belong to the macro and are not covered by version promises.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a struct of settings",
+    label = "has no `#[derive(KvConfig)]`",
+    note = "a field with `nested` or `flatten` needs a struct with `#[derive(KvConfig)]`; any other type is stored under one key, without `nested`"
+)]
 pub trait KvConfig: Clone + Send + Sync + Sized + 'static {
     /// One [`Field`] for every field, nested ones included, seen from `Root`.
     type Fields<Root: 'static>;

@@ -531,6 +531,11 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
 /// A map that can be spread over one key per entry.
 ///
 /// Implemented for `BTreeMap` and `HashMap` whose keys are written by `Display` and read back by `FromStr`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be spread over one key per entry",
+    label = "`entries` needs a `BTreeMap` or a `HashMap`",
+    note = "the keys of the map must be `Display` and `FromStr`, its values `Clone + Send + Sync`"
+)]
 pub trait EntryMap: Clone + Default + Send + Sync + 'static {
     /// What one entry holds.
     type Value: Clone + Send + Sync + 'static;
@@ -699,19 +704,48 @@ const fn collide(left: &str, right: &str) -> bool {
 
 /// Stops the compilation where a flattened struct brings a key that another field has, or that is the prefix of one.
 ///
-/// Within one struct the macro finds this itself, with the place; what a flattened struct holds is known only here.
+/// Within one struct the macro finds this itself, with the place; what a flattened struct holds is known only here. So only
+/// flattened structs are held against the others, which keeps a struct of hundreds of fields below the compiler's limit
+/// for constants.
 #[doc(hidden)]
 pub const fn assert_disjoint(shapes: &[Shape]) {
     let mut left = 0;
     while left < shapes.len() {
-        let mut right = left + 1;
-        while right < shapes.len() {
-            #[expect(clippy::indexing_slicing, reason = "below the length")]
-            assert_apart(&shapes[left], &shapes[right]);
+        let mut right = 0;
+        #[expect(clippy::indexing_slicing, reason = "below the length")]
+        while matches!(shapes[left], Shape::Flat(_)) && right < shapes.len() {
+            if right != left {
+                assert_apart(&shapes[left], &shapes[right]);
+            }
             right += 1;
         }
         left += 1;
     }
+}
+
+/// Stops the compilation where structs are nested so deep that a [`Path`] could not name their fields.
+#[doc(hidden)]
+pub const fn assert_depth(inner: &[Shape]) {
+    assert!(
+        depth(inner) < Path::MAX,
+        "structs are nested too deep: a field stands at most 8 levels below the root"
+    );
+}
+
+const fn depth(shapes: &[Shape]) -> usize {
+    let (mut deepest, mut at) = (0, 0);
+    while at < shapes.len() {
+        #[expect(clippy::indexing_slicing, reason = "below the length")]
+        let depth = match shapes[at] {
+            Shape::Leaf(_) | Shape::Entries(_) => 1,
+            Shape::Nested(_, inner) | Shape::Flat(inner) => 1 + depth(inner),
+        };
+        if depth > deepest {
+            deepest = depth;
+        }
+        at += 1;
+    }
+    deepest
 }
 
 const fn assert_apart(left: &Shape, right: &Shape) {

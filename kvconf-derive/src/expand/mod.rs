@@ -1,0 +1,182 @@
+//! Model to tokens.
+
+mod bounds;
+mod checks;
+mod context;
+mod fields;
+mod rows;
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use crate::model::{Absent, Kind, Model};
+use context::{Context, at};
+
+/// What is written for a struct.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Body {
+    /// Everything.
+    Whole,
+    /// No rows, only what other code refers to: the struct has mistakes, and each of them should be told once.
+    Stub,
+}
+
+/// The code for a struct.
+pub(crate) fn expand(model: &Model, body: Body) -> TokenStream {
+    let context = Context::new(model);
+    let library = &model.library;
+    let fields = fields::declaration(&context);
+    let (rows, assertions) = match body {
+        Body::Whole => (rows::rows(&context), assertions(&context)),
+        Body::Stub => (TokenStream::new(), TokenStream::new()),
+    };
+    let implementation = implementation(&context, body);
+    quote! {
+        #[allow(dead_code, deprecated, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery)]
+        const _: () = {
+            use #library::__private as __kv;
+            #fields
+            #rows
+            #implementation
+            #assertions
+        };
+    }
+}
+
+/// The code for what is no struct with named fields: enough that only the mistake itself is reported.
+pub(crate) fn expand_empty(model: &Model) -> TokenStream {
+    let context = Context::new(model);
+    let library = &model.library;
+    let (generics, this, bounds) = (context.impl_generics(), &context.this, context.impl_bounds());
+    let schema = schema(&context, Body::Stub);
+    quote! {
+        const _: () = {
+            use #library::__private as __kv;
+            #[automatically_derived]
+            impl #generics __kv::KvConfig for #this #bounds {
+                type Fields<__Root: 'static> = ();
+                const __SCHEMA: &'static __kv::Schema<Self> = #schema;
+                fn __fields<__Root: 'static>(_: __kv::Path) {}
+                fn __build(_: &mut __kv::Loader<'_>) -> ::core::option::Option<Self> {
+                    ::core::option::Option::None
+                }
+            }
+        };
+    }
+}
+
+fn implementation(context: &Context<'_>, body: Body) -> TokenStream {
+    let (generics, this, bounds) = (context.impl_generics(), &context.this, context.impl_bounds());
+    let fields = context.fields_arguments();
+    let construct = fields::construction(context);
+    let schema = schema(context, body);
+    let build = match body {
+        Body::Whole => build(context),
+        Body::Stub => quote!(::core::option::Option::None),
+    };
+    quote! {
+        #[automatically_derived]
+        impl #generics __kv::KvConfig for #this #bounds {
+            type Fields<__Root: 'static> = __Fields #fields;
+            const __SCHEMA: &'static __kv::Schema<Self> = #schema;
+            fn __fields<__Root: 'static>(__at: __kv::Path) -> Self::Fields<__Root> {
+                #construct
+            }
+            fn __build(__loader: &mut __kv::Loader<'_>) -> ::core::option::Option<Self> {
+                #build
+            }
+        }
+    }
+}
+
+fn schema(context: &Context<'_>, body: Body) -> TokenStream {
+    let model = context.model;
+    let (name, description) = (model.ident.to_string(), &model.description);
+    let prefix = option(model.prefix.as_ref());
+    let env_prefix = option(model.env_prefix.as_ref());
+    let (nodes, shapes, validate) = match body {
+        Body::Whole => (rows::nodes(context), rows::shapes(context), option(model.validate.as_ref())),
+        Body::Stub => Default::default(),
+    };
+    let validate = if body == Body::Stub { option::<TokenStream>(None) } else { validate };
+    // In a generic struct the depth is known only when the type parameters are.
+    let late = match body {
+        Body::Whole if context.is_generic() => assertions_of_nested(context),
+        _ => TokenStream::new(),
+    };
+    quote! {{
+        #late
+        &__kv::Schema {
+            name: #name,
+            prefix: #prefix,
+            env_prefix: #env_prefix,
+            description: #description,
+            nodes: &[#nodes],
+            shape: &[#shapes],
+            validate: #validate,
+        }
+    }}
+}
+
+/// Loads every field, and only then looks whether one is missing: every problem is reported, not the first alone.
+fn build(context: &Context<'_>) -> TokenStream {
+    let rows = context.rows_path();
+    let loads = context.model.rows().map(|(index, field)| {
+        let (local, row) = (context::local(index), context::row(index));
+        match field.kind {
+            Kind::Leaf { .. } => quote!(let #local = __loader.leaf(#index, #rows::#row);),
+            Kind::Entries { .. } => quote!(let #local = __loader.entries(#index, #rows::#row);),
+            _ => quote!(let #local = __loader.nested(#index, #rows::#row);),
+        }
+    });
+    let loaded = context.model.rows().map(|(index, field)| {
+        let (name, local) = (&field.ident, context::local(index));
+        quote!(#name: #local?)
+    });
+    let skipped = context.model.fields.iter().filter_map(|field| match &field.kind {
+        Kind::Skip(Absent::Value { tokens, .. }) => Some((field, tokens.clone())),
+        Kind::Skip(_) => Some((field, quote_spanned!(at(&field.ty)=> ::core::default::Default::default()))),
+        _ => None,
+    });
+    let skipped = skipped.map(|(field, value)| {
+        let name = &field.ident;
+        quote!(#name: #value)
+    });
+    quote! {
+        #(#loads)*
+        ::core::option::Option::Some(Self { #(#loaded,)* #(#skipped,)* })
+    }
+}
+
+/// What only the compiler can find, since it takes the fields of other structs to know.
+fn assertions(context: &Context<'_>) -> TokenStream {
+    if context.is_generic() {
+        return TokenStream::new();
+    }
+    let nested = assertions_of_nested(context);
+    quote!(const _: () = { #nested };)
+}
+
+fn assertions_of_nested(context: &Context<'_>) -> TokenStream {
+    let shapes = rows::shapes(context);
+    let mut out = TokenStream::new();
+    for (_, field) in context.model.rows() {
+        let ty = &field.ty;
+        if matches!(field.kind, Kind::Nested | Kind::Flatten) {
+            out.extend(
+                quote_spanned! {at(ty)=> __kv::assert_depth(<#ty as __kv::KvConfig>::__SCHEMA.shape); },
+            );
+        }
+        if matches!(field.kind, Kind::Flatten) {
+            out.extend(quote_spanned!(at(ty)=> __kv::assert_disjoint(&[#shapes]);));
+        }
+    }
+    out
+}
+
+fn option<T: quote::ToTokens>(value: Option<T>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

@@ -1,0 +1,142 @@
+//! The rows of the table.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use super::context::{Context, at, row};
+use super::{checks, option};
+use crate::model::{Absent, Codec, Field, Kind};
+use crate::types::pretty;
+
+/// One constant for each row. They stand on a type of their own, since a constant in a trait's implementation has to be
+/// declared by the trait, and one beside it could not name the struct's parameters.
+pub(super) fn rows(context: &Context<'_>) -> TokenStream {
+    let (generics, this, bounds) = (context.impl_generics(), &context.this, context.field_bounds());
+    let (_, arguments, _) = context.model.generics.split_for_impl();
+    let rows = context.model.rows().map(|(index, field)| {
+        let name = row(index);
+        let (ty, value) = (row_type(context, field), row_value(context, field));
+        quote!(const #name: &'static #ty = &#value;)
+    });
+    quote! {
+        struct __Rows #generics (::core::marker::PhantomData<#this>) #bounds;
+        impl #generics __Rows #arguments #bounds {
+            #(#rows)*
+        }
+    }
+}
+
+fn row_type(context: &Context<'_>, field: &Field) -> TokenStream {
+    let (this, ty) = (&context.this, context.outside(&field.ty));
+    let span = at(&field.ty);
+    match field.kind {
+        Kind::Leaf { .. } => quote_spanned!(span=> __kv::Leaf<#this, #ty>),
+        Kind::Entries { .. } => quote_spanned!(span=> __kv::Entries<#this, #ty>),
+        _ => quote_spanned!(span=> __kv::Nested<#this, #ty>),
+    }
+}
+
+fn row_value(context: &Context<'_>, field: &Field) -> TokenStream {
+    let (name, meta) = (&field.ident, meta(field));
+    let access = quote!(get: |__s| &__s.#name, get_mut: |__s| &mut __s.#name);
+    match &field.kind {
+        Kind::Leaf { codec, absent, checks } => {
+            let (codec, absent) = (codec_value(context, field, codec), absent_value(context, absent));
+            let checks = checks::checks(context, &field.ty, checks);
+            quote! {
+                __kv::Leaf { meta: #meta, #access, codec: #codec, absent: #absent, checks: &[#checks] }
+            }
+        }
+        Kind::Entries { codec, checks } => {
+            let codec = codec_value(context, field, codec);
+            let checks = checks::checks(context, &field.ty, checks);
+            quote!(__kv::Entries { meta: #meta, #access, codec: #codec, checks: &[#checks] })
+        }
+        _ => quote!(__kv::Nested { meta: #meta, #access }),
+    }
+}
+
+fn meta(field: &Field) -> TokenStream {
+    let (name, key, description) = (field.name(), &field.key.text, &field.description);
+    let type_name = pretty(&field.ty);
+    let aliases = field.aliases.iter().map(|alias| &alias.text);
+    let (secret, restart) = (field.secret, field.restart);
+    let (deprecated, env) = (option(field.deprecated.as_ref()), option(field.env.as_ref()));
+    quote! {
+        __kv::Meta {
+            name: #name,
+            key: #key,
+            aliases: &[#(#aliases),*],
+            description: #description,
+            type_name: #type_name,
+            secret: #secret,
+            restart: #restart,
+            deprecated: #deprecated,
+            env: #env,
+        }
+    }
+}
+
+fn codec_value(context: &Context<'_>, field: &Field, codec: &Codec) -> TokenStream {
+    let span = at(&field.ty);
+    match codec {
+        Codec::Text => quote_spanned!(span=> &__kv::Text),
+        Codec::Json => quote_spanned!(span=> &__kv::Json),
+        Codec::Secret => quote_spanned!(span=> &__kv::SecretText),
+        Codec::Given(expr) => {
+            let (span, expr) = (at(expr), context.outside(expr));
+            quote_spanned!(span=> &#expr)
+        }
+    }
+}
+
+fn absent_value(context: &Context<'_>, absent: &Absent) -> TokenStream {
+    match absent {
+        Absent::Required => quote!(__kv::Absent::Required),
+        Absent::Optional => quote! {
+            __kv::Absent::Optional { none: || ::core::option::Option::None, is_none: ::core::option::Option::is_none }
+        },
+        Absent::Default(place) => {
+            quote_spanned!(at(place)=> __kv::Absent::Value(::core::default::Default::default))
+        }
+        Absent::Value { tokens, .. } => {
+            let value = context.outside(tokens);
+            quote!(__kv::Absent::Value(|| #value))
+        }
+        Absent::Stored(text) => quote!(__kv::Absent::Text(#text)),
+    }
+}
+
+/// The rows without their types.
+pub(super) fn nodes(context: &Context<'_>) -> TokenStream {
+    let rows = context.rows_path();
+    let nodes = context.model.rows().map(|(index, _)| {
+        let row = row(index);
+        quote!(#rows::#row)
+    });
+    quote!(#(#nodes),*)
+}
+
+/// The keys as plain data.
+pub(super) fn shapes(context: &Context<'_>) -> TokenStream {
+    let shapes = context.model.rows().map(|(_, field)| {
+        let (key, ty) = (&field.key.text, &field.ty);
+        let inner = || quote_spanned!(at(ty)=> <#ty as __kv::KvConfig>::__SCHEMA.shape);
+        match field.kind {
+            Kind::Entries { .. } => quote!(__kv::Shape::Entries(#key)),
+            Kind::Nested => {
+                let inner = inner();
+                quote!(__kv::Shape::Nested(#key, #inner))
+            }
+            Kind::Flatten => {
+                let inner = inner();
+                quote!(__kv::Shape::Flat(#inner))
+            }
+            _ => {
+                let keys = std::iter::once(key).chain(field.aliases.iter().map(|alias| &alias.text));
+                quote!(#(__kv::Shape::Leaf(#keys)),*)
+            }
+        }
+    });
+    quote!(#(#shapes),*)
+}
