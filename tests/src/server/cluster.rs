@@ -62,7 +62,7 @@ impl Cluster {
     /// When it is refused.
     pub async fn connect(&self, options: async_nats::ConnectOptions) -> async_nats::Client {
         let urls: Vec<String> = self.servers.iter().map(Server::url).collect();
-        options.connect(urls.join(",")).await.unwrap_or_else(|error| panic!("connect to a cluster: {error}"))
+        options.connect(urls).await.unwrap_or_else(|error| panic!("connect to a cluster: {error}"))
     }
 
     /// The index of the server that leads the replicas of a stream; waits while there is none.
@@ -70,12 +70,13 @@ impl Cluster {
     /// # Panics
     /// When there is none for long.
     pub async fn stream_leader(&self, stream: &str) -> usize {
-        let page = format!("/jsz?streams=true&acc=$G");
-        let running = self.running();
-        let leader = wait_for_page("a leader of the stream", running, &page, |page| {
+        let page = "/jsz?streams=true";
+        let leader = wait_for_page("a leader of the stream", self.running(), page, |page| {
             let accounts = page.get("account_details")?.as_array()?;
-            let mut streams = accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array()).flatten();
-            let found = streams.find(|found| found.get("name").and_then(|name| name.as_str()) == Some(stream))?;
+            let mut streams =
+                accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array()).flatten();
+            let found =
+                streams.find(|found| found.get("name").and_then(|name| name.as_str()) == Some(stream))?;
             let leader = found.get("cluster")?.get("leader")?.as_str()?;
             self.index(leader)
         });
@@ -122,7 +123,7 @@ impl HubAndLeaf {
     pub async fn start() -> Self {
         let hub = Server::builder().name("hub").domain("hub").accept_leafnodes().start().await;
         let remote = format!(
-            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\" }}], reconnect: \"100ms\" }}",
+            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\" }}], reconnect: 1 }}",
             hub.leafnode_port()
         );
         let leaf = Server::builder().name("leaf").domain("leaf").config(remote).start().await;

@@ -88,8 +88,7 @@ impl Builder {
 
     fn spawn(self) -> Server {
         let folder = Folder::new();
-        let mut server =
-            Server { settings: self, folder, ports: Ports::default(), process: Process(None) };
+        let mut server = Server { settings: self, folder, ports: Ports::default(), process: Process(None) };
         server.launch();
         server
     }
@@ -212,7 +211,8 @@ impl Server {
     /// What it logged so far.
     #[must_use]
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+        let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("stderr.log") + &read("server.log")
     }
 
     /// One of the server's monitoring pages, such as `/jsz`; `None` while it does not answer with success.
@@ -233,12 +233,14 @@ impl Server {
         let config = folder.join("server.conf");
         fs::write(&config, self.config_text()).expect("write the configuration");
         let binary = self.settings.binary.clone().unwrap_or_else(default_binary);
+        // A faulty configuration is told there: the log is not open yet.
+        let errors = fs::File::create(folder.join("stderr.log")).expect("create a log");
         let child = Command::new(&binary)
             .arg("--config")
             .arg(&config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(errors)
             .spawn()
             .unwrap_or_else(|error| panic!("start {}: {error}", binary.display()));
         self.process = Process(Some(child));
@@ -259,7 +261,7 @@ impl Server {
         if !self.settings.without_jetstream {
             let domain = self.settings.domain.as_ref().map(|domain| format!("domain: {domain}"));
             text.push_str(&format!(
-                "jetstream {{ store_dir: \"{folder}/jetstream\" {} }}\n",
+                "jetstream {{ store_dir: \"{folder}/jetstream\", {} }}\n",
                 domain.unwrap_or_default()
             ));
         }
@@ -308,7 +310,12 @@ fn read_ports(file: &Path) -> Option<Ports> {
 }
 
 /// Asks the first of `servers` that answers for a monitoring page until `accept` takes it.
-async fn wait_for_page<T>(what: &str, server: &Server, page: &str, accept: impl Fn(&serde_json::Value) -> Option<T>) -> T {
+async fn wait_for_page<T>(
+    what: &str,
+    server: &Server,
+    page: &str,
+    accept: impl Fn(&serde_json::Value) -> Option<T>,
+) -> T {
     wait_for(what, READY_WITHIN, || async {
         let body = server.monitoring(page).await?;
         accept(&serde_json::from_str(&body).ok()?)
