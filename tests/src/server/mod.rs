@@ -280,8 +280,9 @@ impl Server {
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         loop {
             if let Some(ports) = read_ports(&file) {
-                self.ports = ports;
+                self.ports = Ports { leafnodes: self.ports.leafnodes, ..ports };
                 if self.monitoring("/healthz").await.is_some() {
+                    self.ports.leafnodes = self.listening_leafnode_port().await;
                     return;
                 }
             }
@@ -295,6 +296,12 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+
+    /// The one port that the ports file leaves out.
+    async fn listening_leafnode_port(&self) -> Option<u16> {
+        let page: serde_json::Value = serde_json::from_str(&self.monitoring("/varz").await?).ok()?;
+        page.get("leaf")?.get("port")?.as_u64()?.try_into().ok()
+    }
 }
 
 fn read_ports(file: &Path) -> Option<Ports> {
@@ -302,11 +309,7 @@ fn read_ports(file: &Path) -> Option<Ports> {
     // Half written while the server is at it: then it is no JSON yet.
     let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
     let port = |name: &str| ports.get(name)?.get(0)?.as_str()?.rsplit_once(':')?.1.parse().ok();
-    Some(Ports {
-        client: Some(port("nats")?),
-        monitoring: Some(port("monitoring")?),
-        leafnodes: port("leafnodes"),
-    })
+    Some(Ports { client: Some(port("nats")?), monitoring: Some(port("monitoring")?), leafnodes: None })
 }
 
 /// Asks the first of `servers` that answers for a monitoring page until `accept` takes it.
