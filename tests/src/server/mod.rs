@@ -1,0 +1,327 @@
+//! Real nats-servers on loopback, each its own process with its own folder, gone at the end of the test.
+
+mod binary;
+mod cluster;
+mod folder;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::wait_for;
+use folder::Folder;
+
+pub use binary::{PINNED, default_binary, installed};
+pub use cluster::{Cluster, HubAndLeaf};
+
+/// How long a server may take to be ready; generous, for a machine that is busy with a build.
+const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a server is started with.
+#[derive(Debug, Clone, Default)]
+pub struct Builder {
+    binary: Option<PathBuf>,
+    name: Option<String>,
+    domain: Option<String>,
+    without_jetstream: bool,
+    extra: String,
+    leafnodes: bool,
+}
+
+impl Builder {
+    /// Another binary than the default one, such as [`installed`]`("2.11.11")`.
+    #[must_use]
+    pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.binary = Some(binary.into());
+        self
+    }
+
+    /// The server's name; needed in a cluster.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The JetStream domain.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// A server without JetStream.
+    #[must_use]
+    pub const fn without_jetstream(mut self) -> Self {
+        self.without_jetstream = true;
+        self
+    }
+
+    /// Lets leaf nodes connect, at [`Server::leafnode_port`].
+    #[must_use]
+    pub const fn accept_leafnodes(mut self) -> Self {
+        self.leafnodes = true;
+        self
+    }
+
+    /// More text for the configuration file: users, permissions, limits. May be called repeatedly.
+    #[must_use]
+    pub fn config(mut self, text: impl AsRef<str>) -> Self {
+        self.extra.push_str(text.as_ref());
+        self.extra.push('\n');
+        self
+    }
+
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Panics
+    /// When it is not ready in time, with its log.
+    pub async fn start(self) -> Server {
+        let mut server = self.spawn();
+        server.ready().await;
+        server
+    }
+
+    fn spawn(self) -> Server {
+        let folder = Folder::new();
+        let mut server = Server { settings: self, folder, ports: Ports::default(), process: Process(None) };
+        server.launch();
+        server
+    }
+}
+
+/// Which ports a server listens on; kept over restarts.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ports {
+    client: Option<u16>,
+    monitoring: Option<u16>,
+    leafnodes: Option<u16>,
+}
+
+/// A running server, killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    // Before the folder: fields are dropped in order, and the process must be gone before its files are.
+    process: Process,
+    folder: Folder,
+    settings: Builder,
+    ports: Ports,
+}
+
+#[derive(Debug)]
+struct Process(Option<Child>);
+
+impl Process {
+    fn kill(&mut self) {
+        if let Some(mut child) = self.0.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl Server {
+    /// Starts one with JetStream and no access control.
+    ///
+    /// # Panics
+    /// As [`Builder::start`].
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Settings to start one with.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// Where clients connect.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port())
+    }
+
+    /// The port where clients connect; the same after a restart.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.client.expect("a ready server has a port")
+    }
+
+    /// The port where leaf nodes connect.
+    #[must_use]
+    pub fn leafnode_port(&self) -> u16 {
+        self.ports.leafnodes.expect("the server was started with `accept_leafnodes`")
+    }
+
+    /// The process id, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.0.as_ref().map(Child::id)
+    }
+
+    /// A new connection.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn client(&self) -> async_nats::Client {
+        self.connect(async_nats::ConnectOptions::new()).await
+    }
+
+    /// A new connection as a user of the configuration.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn client_as(&self, user: &str, password: &str) -> async_nats::Client {
+        self.connect(async_nats::ConnectOptions::with_user_and_password(user.into(), password.into())).await
+    }
+
+    /// A new connection with options.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub async fn connect(&self, options: async_nats::ConnectOptions) -> async_nats::Client {
+        options.connect(self.url()).await.unwrap_or_else(|error| panic!("connect to {}: {error}", self.url()))
+    }
+
+    /// Ends the process at once, as a crash does; what it stored stays for [`Server::restart`].
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again, on the same ports and with what it stored; kills it first where it still runs.
+    ///
+    /// # Panics
+    /// As [`Builder::start`].
+    pub async fn restart(&mut self) {
+        self.kill();
+        self.launch();
+        self.ready().await;
+    }
+
+    /// What it logged so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let read = |name| fs::read_to_string(self.folder.path().join(name)).unwrap_or_default();
+        read("stderr.log") + &read("server.log")
+    }
+
+    /// One of the server's monitoring pages, such as `/jsz`; `None` while it does not answer with success.
+    pub async fn monitoring(&self, page: &str) -> Option<String> {
+        let port = self.ports.monitoring?;
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+        let request = format!("GET {page} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.ok()?;
+        let (head, body) = answer.split_once("\r\n\r\n")?;
+        head.split(' ').nth(1).filter(|status| *status == "200")?;
+        Some(body.to_owned())
+    }
+
+    fn launch(&mut self) {
+        let folder = self.folder.path();
+        let config = folder.join("server.conf");
+        fs::write(&config, self.config_text()).expect("write the configuration");
+        let binary = self.settings.binary.clone().unwrap_or_else(default_binary);
+        // A faulty configuration is told there: the log is not open yet.
+        let errors = fs::File::create(folder.join("stderr.log")).expect("create a log");
+        let child = Command::new(&binary)
+            .arg("--config")
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            .spawn()
+            .unwrap_or_else(|error| panic!("start {}: {error}", binary.display()));
+        self.process = Process(Some(child));
+    }
+
+    fn config_text(&self) -> String {
+        let folder = self.folder.path().display();
+        let listen = |port: Option<u16>| port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+        let mut text = format!(
+            "listen: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nlog_file: \"{folder}/server.log\"\n\
+             ports_file_dir: \"{folder}\"\n",
+            listen(self.ports.client),
+            listen(self.ports.monitoring),
+        );
+        if let Some(name) = &self.settings.name {
+            text.push_str(&format!("server_name: {name}\n"));
+        }
+        if !self.settings.without_jetstream {
+            let domain = self.settings.domain.as_ref().map(|domain| format!("domain: {domain}"));
+            text.push_str(&format!(
+                "jetstream {{ store_dir: \"{folder}/jetstream\", {} }}\n",
+                domain.unwrap_or_default()
+            ));
+        }
+        if self.settings.leafnodes {
+            let port = listen(self.ports.leafnodes);
+            text.push_str(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}\n"));
+        }
+        text.push_str(&self.settings.extra);
+        text
+    }
+
+    /// Waits until the server says that it and its JetStream are healthy.
+    async fn ready(&mut self) {
+        let pid = self.pid().expect("it was launched");
+        let file = self.folder.path().join(format!("nats-server_{pid}.ports"));
+        let deadline = tokio::time::Instant::now() + READY_WITHIN;
+        loop {
+            if let Some(ports) = read_ports(&file) {
+                self.ports = Ports { leafnodes: self.ports.leafnodes, ..ports };
+                if self.monitoring("/healthz").await.is_some() {
+                    self.ports.leafnodes = self.listening_leafnode_port().await;
+                    return;
+                }
+            }
+            let ended = self.process.0.as_mut().and_then(|child| child.try_wait().ok().flatten());
+            let late = tokio::time::Instant::now() >= deadline;
+            assert!(
+                ended.is_none() && !late,
+                "nats-server is not ready (ended: {ended:?}); its log:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// The one port that the ports file leaves out.
+    async fn listening_leafnode_port(&self) -> Option<u16> {
+        let page: serde_json::Value = serde_json::from_str(&self.monitoring("/varz").await?).ok()?;
+        page.get("leaf")?.get("port")?.as_u64()?.try_into().ok()
+    }
+}
+
+fn read_ports(file: &Path) -> Option<Ports> {
+    let text = fs::read_to_string(file).ok()?;
+    // Half written while the server is at it: then it is no JSON yet.
+    let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let port = |name: &str| ports.get(name)?.get(0)?.as_str()?.rsplit_once(':')?.1.parse().ok();
+    Some(Ports { client: Some(port("nats")?), monitoring: Some(port("monitoring")?), leafnodes: None })
+}
+
+/// Asks the first of `servers` that answers for a monitoring page until `accept` takes it.
+async fn wait_for_page<T>(
+    what: &str,
+    server: &Server,
+    page: &str,
+    accept: impl Fn(&serde_json::Value) -> Option<T>,
+) -> T {
+    wait_for(what, READY_WITHIN, || async {
+        let body = server.monitoring(page).await?;
+        accept(&serde_json::from_str(&body).ok()?)
+    })
+    .await
+}

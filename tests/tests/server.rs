@@ -1,0 +1,58 @@
+//! The servers that all other live tests stand on.
+
+use std::time::Duration;
+
+use kvconf_tests::server::{Cluster, HubAndLeaf, Server};
+use kvconf_tests::wait_until;
+
+#[tokio::test]
+async fn a_restarted_server_keeps_its_port_and_its_streams() {
+    let mut server = Server::start().await;
+    let (url, pid) = (server.url(), server.pid());
+    let context = async_nats::jetstream::new(server.client().await);
+    let config = async_nats::jetstream::stream::Config { name: "kept".into(), ..Default::default() };
+    context.create_stream(config).await.unwrap();
+    context.publish("kept", "value".into()).await.unwrap().await.unwrap();
+
+    server.kill();
+    assert_eq!(server.pid(), None);
+    server.restart().await;
+
+    assert_eq!(server.url(), url);
+    assert_ne!(server.pid(), pid);
+    let context = async_nats::jetstream::new(server.client().await);
+    let stream = context.get_stream("kept").await.unwrap();
+    assert_eq!(stream.cached_info().state.messages, 1);
+}
+
+#[tokio::test]
+async fn a_dropped_server_is_gone() {
+    let server = Server::start().await;
+    let address = ("127.0.0.1", server.port());
+    drop(server);
+    wait_until("the port is closed", Duration::from_secs(5), || async {
+        tokio::net::TcpStream::connect(address).await.is_err()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn three_servers_keep_three_replicas() {
+    let cluster = Cluster::start(3).await;
+    let context = async_nats::jetstream::new(cluster.client().await);
+    let config =
+        async_nats::jetstream::stream::Config { name: "r3".into(), num_replicas: 3, ..Default::default() };
+    context.create_stream(config).await.unwrap();
+    context.publish("r3", "value".into()).await.unwrap().await.unwrap();
+    assert!(cluster.stream_leader("r3").await < 3);
+}
+
+#[tokio::test]
+async fn a_leaf_node_reaches_the_hub_by_its_domain() {
+    let pair = HubAndLeaf::start().await;
+    let hub = async_nats::jetstream::with_domain(pair.leaf.client().await, "hub");
+    let config = async_nats::jetstream::stream::Config { name: "there".into(), ..Default::default() };
+    hub.create_stream(config).await.unwrap();
+    let direct = async_nats::jetstream::new(pair.hub.client().await);
+    assert_eq!(direct.get_stream("there").await.unwrap().cached_info().config.name, "there");
+}
