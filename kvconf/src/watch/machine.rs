@@ -131,6 +131,8 @@ pub(crate) struct Machine {
     /// As published.
     keys: Keys,
     applied: Revision,
+    applied_epoch: u64,
+    /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
     /// Whether anything was published yet.
@@ -176,6 +178,7 @@ impl Machine {
             watch_state: WatchState::Loading,
             keys: Keys::new(),
             applied: Revision::ZERO,
+            applied_epoch: 0,
             epoch: 0,
             incarnation: None,
             loaded: false,
@@ -217,7 +220,7 @@ impl Machine {
         let under = self.keys.iter().filter(|(key, _)| key.under(prefix).is_some());
         let part: Keys = under.map(|(key, entry)| (key.clone(), Arc::clone(entry))).collect();
         let sets = difference(&Keys::new(), &part, &self.prefixes);
-        Some(Update { revision: self.applied, epoch: self.epoch, sets })
+        Some(Update { revision: self.applied, epoch: self.applied_epoch, sets })
     }
 
     /// When [`Input::Deadline`] is due.
@@ -308,7 +311,6 @@ impl Machine {
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
-        self.applied = Revision::ZERO;
     }
 
     fn not_opened(&mut self, error: &ReadError, effects: &mut Vec<Effect>) {
@@ -486,11 +488,13 @@ impl Machine {
     }
 
     fn publish(&mut self, sets: Vec<ChangeSet>, effects: &mut Vec<Effect>) {
-        let revision = self.applied.max(self.newest).max(self.floor);
         if sets.is_empty() && self.loaded {
             return;
         }
+        let reached = self.newest.max(self.floor);
+        let revision = if self.epoch == self.applied_epoch { self.applied.max(reached) } else { reached };
         self.applied = revision;
+        self.applied_epoch = self.epoch;
         self.loaded = true;
         effects.push(Effect::Publish(Update { revision, epoch: self.epoch, sets }));
     }

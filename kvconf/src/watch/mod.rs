@@ -11,6 +11,8 @@ mod driver;
 mod machine;
 pub(crate) mod sets;
 mod state;
+#[cfg(test)]
+mod tests;
 mod tracker;
 
 pub(crate) use driver::{Attachment, Hub, Observer};

@@ -1,0 +1,322 @@
+//! The watch against a model: whatever is written, lost, replayed or recreated, every published state is one that the
+//! bucket really had.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::sets::Layout;
+use super::{Attachment, Hub, Observer, Update, WatchState};
+use crate::attribution::{CHANGE, SET};
+use crate::store::memory::{MemoryFaults, MemoryStore};
+use crate::store::{Action, Expect, Fault, Store, Write};
+use crate::{BucketConfig, Headers, Key, Prefix, Revision};
+
+/// Live keys with their values.
+type State = BTreeMap<Key, Bytes>;
+
+const KEYS: [&str; 6] = ["a.x", "a.y", "a.deep.z", "b.x", "b.y", "c"];
+const PREFIXES: [&str; 4] = ["", "a", "a.deep", "b"];
+
+#[derive(Debug, Clone)]
+enum Op {
+    Put(usize, u8),
+    Delete(usize),
+    /// Keys (some are removed), and whether the writer says what belongs together.
+    Batch(Vec<(usize, Option<u8>)>, bool),
+    /// Lets the watch run.
+    Run(u16),
+    Cut(u8),
+    Lose(u8),
+    /// All that is retained is delivered again, from the beginning.
+    Replay,
+    Pause,
+    Resume,
+    Recreate,
+    /// A handle of this prefix joins.
+    Join(usize),
+    /// The oldest handle leaves.
+    Leave,
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let key = 0..KEYS.len();
+    let member = (key.clone(), proptest::option::weighted(0.8, any::<u8>()));
+    prop_oneof![
+        8 => (key.clone(), any::<u8>()).prop_map(|(k, v)| Op::Put(k, v)),
+        2 => key.prop_map(Op::Delete),
+        8 => (proptest::collection::vec(member, 2..5), any::<bool>()).prop_map(|(keys, stamped)| Op::Batch(keys, stamped)),
+        8 => (0_u16..2_000).prop_map(Op::Run),
+        1 => any::<u8>().prop_map(Op::Cut),
+        1 => (1_u8..4).prop_map(Op::Lose),
+        1 => Just(Op::Replay),
+        1 => Just(Op::Pause),
+        1 => Just(Op::Resume),
+        1 => Just(Op::Recreate),
+        1 => (0..PREFIXES.len()).prop_map(Op::Join),
+        1 => Just(Op::Leave),
+    ]
+}
+
+/// The true states of all buckets that stood under the name, at every boundary of a change set.
+#[derive(Default)]
+struct Model {
+    /// By incarnation, then by revision. A revision inside a batch maps to the state at the batch's end.
+    states: Vec<Vec<State>>,
+}
+
+impl Model {
+    fn recreate(&mut self) {
+        self.states.push(vec![State::new()]);
+    }
+
+    fn write(&mut self, changes: &[(Key, Option<Bytes>)]) {
+        let states = self.states.last_mut().unwrap();
+        let mut next = states.last().unwrap().clone();
+        for (key, value) in changes {
+            match value {
+                Some(value) => next.insert(key.clone(), value.clone()),
+                None => next.remove(key),
+            };
+        }
+        states.extend(std::iter::repeat_n(next, changes.len()));
+    }
+
+    fn now(&self) -> &State {
+        self.states.last().unwrap().last().unwrap()
+    }
+}
+
+fn under(state: &State, prefix: &Prefix) -> State {
+    state.iter().filter(|(key, _)| key.under(prefix).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+#[derive(Debug, Clone)]
+struct Published {
+    epoch: u64,
+    revision: Revision,
+    state: State,
+}
+
+struct Recorder {
+    prefix: Prefix,
+    state: State,
+    published: Arc<Mutex<Vec<Published>>>,
+}
+
+impl Observer for Recorder {
+    fn update(&mut self, update: &Update) {
+        for change in update.sets.iter().flat_map(|set| &set.changes) {
+            if change.key.under(&self.prefix).is_none() {
+                continue;
+            }
+            match change.entry.as_ref().and_then(|entry| entry.put_value()) {
+                Some(value) => self.state.insert(change.key.clone(), value.clone()),
+                None => self.state.remove(&change.key),
+            };
+        }
+        let (epoch, revision) = (update.epoch, update.revision);
+        self.published.lock().unwrap().push(Published { epoch, revision, state: self.state.clone() });
+    }
+
+    fn state(&mut self, _: &WatchState) {}
+}
+
+struct Reader {
+    prefix: Prefix,
+    published: Arc<Mutex<Vec<Published>>>,
+    _attachment: Attachment,
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    faults: MemoryFaults,
+    hub: Hub,
+    model: Model,
+    readers: Vec<Reader>,
+    gone: Vec<Reader>,
+    batches: u32,
+}
+
+impl World {
+    fn new(history: u8) -> Self {
+        let mut config = BucketConfig::new("model");
+        config.history = Some(history);
+        let store = Arc::new(MemoryStore::new(config).unwrap());
+        let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>);
+        let mut model = Model::default();
+        model.recreate();
+        let faults = store.faults();
+        Self { store, faults, hub, model, readers: Vec::new(), gone: Vec::new(), batches: 0 }
+    }
+
+    fn join(&mut self, prefix: &str) {
+        let prefix = Prefix::new(prefix).unwrap();
+        let published = Arc::default();
+        let recorder =
+            Recorder { prefix: prefix.clone(), state: State::new(), published: Arc::clone(&published) };
+        let attachment = self.hub.attach(prefix.clone(), Box::new(recorder));
+        self.readers.push(Reader { prefix, published, _attachment: attachment });
+    }
+
+    async fn put(&mut self, key: usize, value: Option<u8>) {
+        let key = Key::new(KEYS[key]).unwrap();
+        let value = value.map(|v| Bytes::from(v.to_string()));
+        self.store.write(write(&key, value.as_ref(), Headers::new())).await.unwrap();
+        self.model.write(&[(key, value)]);
+    }
+
+    async fn batch(&mut self, members: &[(usize, Option<u8>)], stamped: bool) {
+        let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
+        for (key, value) in members {
+            let key = Key::new(KEYS[*key]).unwrap();
+            if changes.iter().all(|(other, _)| *other != key) {
+                changes.push((key, value.map(|v| Bytes::from(v.to_string()))));
+            }
+        }
+        self.batches += 1;
+        let keys: Vec<Key> = changes.iter().map(|(key, _)| key.clone()).collect();
+        let layout = Layout::new(&keys);
+        let id = format!("change-{}", self.batches);
+        let headers = |at: usize| -> Headers {
+            if stamped {
+                [(CHANGE, id.clone()), (SET, layout.header(at + 1))].into_iter().collect()
+            } else {
+                Headers::new()
+            }
+        };
+        let writes = changes
+            .iter()
+            .enumerate()
+            .map(|(at, (key, value))| write(key, value.as_ref(), headers(at)))
+            .collect();
+        self.store.write_batch(writes).await.unwrap();
+        self.model.write(&changes);
+    }
+
+    async fn perform(&mut self, op: &Op) {
+        match op {
+            Op::Put(key, value) => self.put(*key, Some(*value)).await,
+            Op::Delete(key) => self.put(*key, None).await,
+            Op::Batch(members, stamped) => self.batch(members, *stamped).await,
+            Op::Run(ms) => tokio::time::sleep(Duration::from_millis(u64::from(*ms))).await,
+            Op::Cut(which) => self.faults.cut(&match which % 4 {
+                0 => Fault::Ended,
+                1 => Fault::Lagged,
+                2 => Fault::Reconnected,
+                _ => Fault::Silent { after: Duration::from_secs(3) },
+            }),
+            Op::Lose(count) => self.faults.lose_deliveries(u64::from(*count)),
+            Op::Replay => self.faults.replay(Revision::new(1)),
+            Op::Pause => self.faults.pause(),
+            Op::Resume => self.faults.resume(),
+            Op::Recreate => {
+                self.faults.recreate_bucket();
+                self.model.recreate();
+            }
+            Op::Join(prefix) => self.join(PREFIXES[*prefix]),
+            Op::Leave if self.readers.len() > 1 => {
+                let reader = self.readers.remove(0);
+                self.gone.push(reader);
+            }
+            Op::Leave => {}
+        }
+    }
+
+    /// Every reader ends with the bucket's state, within a bound that covers all timers of the watch.
+    async fn converge(&mut self) -> Result<(), TestCaseError> {
+        self.faults.resume();
+        for _ in 0..400 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            if self.readers.iter().all(|reader| self.is_current(reader)) {
+                return Ok(());
+            }
+        }
+        let stuck = self.readers.iter().find(|reader| !self.is_current(reader)).unwrap();
+        let last = stuck.published.lock().unwrap().last().cloned();
+        Err(TestCaseError::fail(format!(
+            "{:?} stays at {last:?}\nand the bucket has {:?}",
+            stuck.prefix,
+            under(self.model.now(), &stuck.prefix)
+        )))
+    }
+
+    fn is_current(&self, reader: &Reader) -> bool {
+        let published = reader.published.lock().unwrap();
+        published.last().is_some_and(|last| last.state == under(self.model.now(), &reader.prefix))
+    }
+
+    fn check(&self) -> Result<(), TestCaseError> {
+        for reader in self.readers.iter().chain(&self.gone) {
+            let published = reader.published.lock().unwrap();
+            // The bucket that the reader is in; it never returns to an earlier one.
+            let mut incarnation = 0;
+            for (at, step) in published.iter().enumerate() {
+                if let Some(before) = at.checked_sub(1).and_then(|at| published.get(at)) {
+                    // P4
+                    prop_assert!(
+                        (before.epoch, before.revision) <= (step.epoch, step.revision),
+                        "{:?} went back from {before:?} to {step:?}",
+                        reader.prefix
+                    );
+                }
+                // P1 and P2
+                let found = (incarnation..self.model.states.len()).find(|incarnation| {
+                    let states = &self.model.states[*incarnation];
+                    let at = usize::try_from(step.revision.get()).unwrap();
+                    states.get(at).is_some_and(|state| under(state, &reader.prefix) == step.state)
+                });
+                prop_assert!(
+                    found.is_some(),
+                    "{:?} saw a state that never was at revision {}: {:?}",
+                    reader.prefix,
+                    step.revision,
+                    step
+                );
+                incarnation = found.unwrap();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write(key: &Key, value: Option<&Bytes>, headers: Headers) -> Write {
+    let action = value.map_or(Action::Delete, |value| Action::Put(value.clone()));
+    Write { key: key.clone(), action, expect: Expect::Any, ttl: None, headers }
+}
+
+fn run(history: u8, ops: &[Op]) -> Result<(), TestCaseError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut world = World::new(history);
+        world.join("");
+        world.join("a");
+        for op in ops {
+            world.perform(op).await;
+        }
+        world.converge().await?;
+        world.check()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    // P1, P2, P4
+    #[test]
+    fn every_published_state_is_one_that_the_bucket_had(ops in proptest::collection::vec(op(), 1..80)) {
+        run(64, &ops)?;
+    }
+
+    // P1, P2, P4: with the fewest revisions for which the guarantee is given, most entries are pushed out undelivered.
+    #[test]
+    fn also_when_most_entries_are_superseded_before_they_are_delivered(
+        ops in proptest::collection::vec(op(), 40..160),
+    ) {
+        run(8, &ops)?;
+    }
+}
