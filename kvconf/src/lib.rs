@@ -34,12 +34,36 @@ pub use store::{
     BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
     WriteError,
 };
-pub use value::{Codec, DecodeError, EncodeError, Json, Secret, Text};
+pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};
 pub use watch::WatchState;
 
 #[cfg(feature = "derive")]
 pub use kvconf_derive::KvConfig;
+
+/// `Duration` as text (`1h 30m`) where serde's own form gets in the way: `#[serde(with = "kvconf::duration")]`.
+///
+/// A `Duration` in the type of a field needs it only below `#[serde(flatten)]` and in untagged or internally tagged enums;
+/// see [`Text`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kvconf::{Codec, Text};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// #[serde(untagged)]
+/// enum Wait {
+///     For(#[serde(with = "kvconf::duration")] Duration),
+///     Forever(bool),
+/// }
+///
+/// assert_eq!(Text.decode(b"1h 30m"), Ok(Wait::For(Duration::from_secs(5400))));
+/// ```
+pub mod duration {
+    pub use crate::value::duration::{deserialize, serialize};
+}
 
 /// What the code that the derive macro writes refers to. Not for use by hand.
 #[doc(hidden)]
@@ -49,5 +73,5 @@ pub mod __private {
         Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
         by_function, has_length, holds,
     };
-    pub use crate::value::{Codec, Json, Secret, SecretText, Text};
+    pub use crate::value::{Codec, Json, Secret, SecretText, SecretValue, Text};
 }

@@ -1,15 +1,54 @@
-//! Between bytes in a bucket and Rust values: text for scalars, JSON for the rest.
+//! Between bytes in a bucket and Rust values: text for scalars, JSON for the rest. The rules stand at [`Text`].
 
+mod byte_size;
+pub(crate) mod duration;
 mod error;
+mod json;
+mod kind;
+mod read;
+mod secret;
+mod show;
+mod write;
 
 use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
+pub use byte_size::ByteSize;
 pub use error::{DecodeError, EncodeError};
+pub use secret::{Secret, SecretText, SecretValue};
+pub(crate) use show::show;
+
+/// What stands for a secret value wherever something is shown.
+pub(crate) const MASK: &str = "***";
 
 /// How one field's values stand in the bucket.
 ///
 /// [`Text`] is the codec of every field that names no other. Implement this for a unit struct and name it in
 /// `#[kv(with = MyCodec)]` to store a field in another form.
+///
+/// ```
+/// use kvconf::{Codec, DecodeError, EncodeError};
+///
+/// /// Permission bits, as people write them: `755`.
+/// struct Octal;
+///
+/// impl Codec<u32> for Octal {
+///     fn decode(&self, bytes: &[u8]) -> Result<u32, DecodeError> {
+///         str::from_utf8(bytes)
+///             .ok()
+///             .and_then(|text| u32::from_str_radix(text.trim(), 8).ok())
+///             .ok_or_else(|| DecodeError::new("expected an octal number"))
+///     }
+///
+///     fn encode(&self, value: &u32) -> Result<bytes::Bytes, EncodeError> {
+///         Ok(format!("{value:o}").into())
+///     }
+/// }
+///
+/// assert_eq!(Octal.decode(b"755\n"), Ok(0o755));
+/// assert_eq!(Octal.encode(&0o644).unwrap(), "644");
+/// ```
 pub trait Codec<V>: Send + Sync + 'static {
     /// Reads a value. The bytes are whatever somebody wrote: any of them must give a value or an error.
     ///
@@ -24,21 +63,48 @@ pub trait Codec<V>: Send + Sync + 'static {
     fn encode(&self, value: &V) -> Result<Bytes, EncodeError>;
 }
 
-/// What stands for a secret value wherever something is shown.
-pub(crate) const MASK: &str = "***";
-/// Shows stored bytes in a message: as text, shortened, quoted only where that is needed to read it.
-pub(crate) fn show(_bytes: &[u8]) -> String {
-    String::new()
-}
-/// The codec of fields that name no other: text for scalars, JSON for the rest.
+#[doc = include_str!("text.md")]
 #[derive(Debug, Clone, Copy)]
 pub struct Text;
+
+impl<V: Serialize + DeserializeOwned> Codec<V> for Text {
+    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+        read::from_text(bytes)
+    }
+
+    fn encode(&self, value: &V) -> Result<Bytes, EncodeError> {
+        write::to_text(value)
+    }
+}
+
 /// The codec of `#[kv(json)]`: JSON for everything, scalars included.
+///
+/// For a bucket whose other users write JSON. What stands inside is read as [`Text`] reads the inside of JSON: `Duration`
+/// as `"3s"`, no number from a text, no key twice.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kvconf::{Codec, Json};
+///
+/// assert_eq!(Json.encode(&"debug".to_owned()).unwrap(), r#""debug""#);
+/// assert_eq!(Json.decode(br#""3s""#), Ok(Duration::from_secs(3)));
+///
+/// let error = Codec::<u16>::decode(&Json, br#""80""#).unwrap_err();
+/// assert_eq!(error.to_string(), "expected a whole number (u16), found the text `80`");
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Json;
-/// The codec of `#[kv(secret)]`: as [`Text`], of what the secret holds.
-#[derive(Debug, Clone, Copy)]
-pub struct SecretText;
-/// A value that shows itself to nobody who does not ask by name.
-#[derive(Clone)]
-pub struct Secret<V>(V);
+
+impl<V: Serialize + DeserializeOwned> Codec<V> for Json {
+    fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError> {
+        read::from_json(bytes)
+    }
+
+    fn encode(&self, value: &V) -> Result<Bytes, EncodeError> {
+        write::to_json(value)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! Bytes to values: serde deserializers that let the type say what it wants.
+
+mod enums;
+mod error;
+mod number;
+mod text;
+mod tree;
+
+use serde::de::DeserializeOwned;
+
+use super::DecodeError;
+use super::json::parse;
+use super::kind::ValueKind;
+use super::show::{quote, quote_text};
+use error::ReadError;
+use text::TextReader;
+use tree::TreeReader;
+
+pub(super) use number::Numeral;
+pub(super) use text::is_meant_as_json;
+
+/// Whether a struct is `std::time::Duration`, which serde reads and writes as a struct of two numbers.
+pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
+    name == "Duration" && fields == ["secs", "nanos"]
+}
+
+/// Reads a value as [`Text`](super::Text) does.
+///
+/// A type that does not take the bytes as they stand gets them again without the space around them: `echo 60 | nats kv put`
+/// writes a line feed too, and a `String` is still exactly what was written.
+pub(super) fn from_text<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, DecodeError> {
+    let error = match V::deserialize(TextReader::new(bytes)) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let trimmed = bytes.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(DecodeError::new(ValueKind::of::<V>().empty()));
+    }
+    if trimmed.len() == bytes.len() {
+        return Err(finish::<V>(error, bytes));
+    }
+    V::deserialize(TextReader::new(trimmed)).map_err(|error| finish::<V>(error, trimmed))
+}
+
+fn finish<V: DeserializeOwned>(error: ReadError, bytes: &[u8]) -> DecodeError {
+    if bytes == b"null" {
+        let kind = ValueKind::of::<V>();
+        if !kind.takes_null() {
+            return DecodeError::new(format!("expected {kind}, found null, which only an Option can be"));
+        }
+    }
+    error.about(str::from_utf8(bytes).ok()).into()
+}
+
+/// Reads a value as [`Json`](super::Json) does.
+pub(super) fn from_json<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, DecodeError> {
+    if bytes.trim_ascii().is_empty() {
+        return Err(DecodeError::new(ValueKind::of::<V>().empty()));
+    }
+    let text = str::from_utf8(bytes)
+        .map_err(|_| DecodeError::new(format!("expected JSON, found {}", quote(bytes))))?;
+    let tree = parse(text)
+        .map_err(|fault| DecodeError::new(format!("{} is not JSON: {fault}", quote_text(text))))?;
+    V::deserialize(TreeReader::new(&tree)).map_err(|error| error.about_tree(&tree).into())
+}
