@@ -18,7 +18,9 @@ mod view;
 mod watch;
 
 pub use attribution::Attribution;
-pub use bucket::{Batch, Bucket, CreateRequest, IntoFilters, WriteRequest};
+pub use bucket::{
+    Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
+};
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};

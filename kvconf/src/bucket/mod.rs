@@ -4,6 +4,7 @@ mod batch;
 mod filters;
 mod memory;
 mod read;
+mod watch;
 mod write;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use crate::watch::Hub;
 
 pub use batch::Batch;
 pub use filters::IntoFilters;
+pub use watch::{Interruption, Watch, WatchEvent, WatchRequest};
 pub use write::{CreateRequest, WriteRequest};
 
 /// A bucket of keys. Cloning is cheap; all clones share one watch.
