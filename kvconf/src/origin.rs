@@ -17,6 +17,8 @@ pub enum Origin {
     Key(KeyOrigin),
     /// An environment variable of this name.
     Environment(String),
+    /// A change that is planned and not written.
+    Plan,
 }
 
 /// The entry that a value comes from.
@@ -49,6 +51,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the default"),
+            Self::Plan => f.write_str("this change"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Key(origin) => {
                 write!(f, "revision {}", origin.revision)?;

@@ -111,13 +111,13 @@ pub struct Report {
     pub name: &'static str,
     /// The bucket.
     pub bucket: String,
-    /// The revision whose values have the problems.
-    pub revision: Revision,
+    /// The revision whose values have the problems; `None` for a change that is only planned.
+    pub revision: Option<Revision>,
     /// The revision that readers get meanwhile; `None` when there is none to serve.
     pub serving: Option<Revision>,
     /// When the problems were found, by this process's clock.
     pub at: SystemTime,
-    /// Every problem, those that keep the values from being served first in the order of the struct's fields.
+    /// Every problem, by key.
     pub problems: Vec<Problem>,
 }
 
@@ -133,11 +133,11 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = if self.is_fatal() { "error" } else { "warning" };
         let (count, s) = (self.problems.len(), if self.problems.len() == 1 { "" } else { "s" });
-        write!(
-            f,
-            "{severity}: {count} problem{s} in {} (bucket {}, revision {})",
-            self.name, self.bucket, self.revision
-        )?;
+        write!(f, "{severity}: {count} problem{s} in {} (bucket {}, ", self.name, self.bucket)?;
+        match self.revision {
+            Some(revision) => write!(f, "revision {revision})")?,
+            None => f.write_str("planned change)")?,
+        }
         match self.serving {
             Some(serving) if self.is_fatal() => write!(f, "; still serving revision {serving}")?,
             Some(_) => {}

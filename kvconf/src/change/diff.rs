@@ -46,12 +46,15 @@ pub(crate) fn encoded<T: KvConfig>(value: &T, slot: &Slot) -> Result<BTreeMap<St
     }
 }
 
-/// The keys of one slot that differ: key, before, after.
+/// A key below the prefix, its value before and after.
+pub(crate) type KeyChange = (String, Option<Bytes>, Option<Bytes>);
+
+/// The keys of one slot that differ.
 pub(crate) fn changed_keys<T: KvConfig>(
     before: &T,
     after: &T,
     slot: &Slot,
-) -> Result<Vec<(String, Option<Bytes>, Option<Bytes>)>, EncodeError> {
+) -> Result<Vec<KeyChange>, EncodeError> {
     let (mut old, new) = (encoded(before, slot)?, encoded(after, slot)?);
     let mut changed = Vec::new();
     for (key, value) in new {

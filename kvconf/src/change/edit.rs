@@ -78,13 +78,13 @@ impl<T: KvConfig> Edit<T> {
     }
 
     /// Sets one entry of a map with one key per entry, and leaves the others alone.
-    pub fn set_entry<M: EntryMap>(self, field: Field<T, M>, key: impl ToString, value: M::Value) -> Self {
-        self.step(Step::SetEntry(field.path(), key.to_string(), Box::new(value)))
+    pub fn set_entry<M: EntryMap>(self, field: Field<T, M>, key: &str, value: M::Value) -> Self {
+        self.step(Step::SetEntry(field.path(), key.to_owned(), Box::new(value)))
     }
 
     /// Removes one entry of a map with one key per entry.
-    pub fn unset_entry<M: EntryMap>(self, field: Field<T, M>, key: impl ToString) -> Self {
-        self.step(Step::UnsetEntry(field.path(), key.to_string()))
+    pub fn unset_entry<M: EntryMap>(self, field: Field<T, M>, key: &str) -> Self {
+        self.step(Step::UnsetEntry(field.path(), key.to_owned()))
     }
 
     /// Works out what is to be written, and whether the result is valid by the reader's own decoder and checks. Writes

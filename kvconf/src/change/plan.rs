@@ -190,12 +190,12 @@ impl<T: KvConfig> View<T> {
         }
         let mut problems = self.evaluate(&alone).err().unwrap_or_default();
         for problem in &mut problems {
-            forget_provisional(problem, revision);
+            name_the_plan(problem, revision);
         }
         Some(Report {
             name: self.table.name,
             bucket: self.bucket.clone(),
-            revision,
+            revision: None,
             serving: Some(self.snapshot.revision()),
             at: SystemTime::now(),
             problems,
@@ -203,10 +203,12 @@ impl<T: KvConfig> View<T> {
     }
 }
 
-/// The planned entry has no revision, author or time yet.
-fn forget_provisional(problem: &mut Problem, revision: Revision) {
-    let is_planned = |origin: &Origin| matches!(origin, Origin::Key(key) if key.revision == revision);
-    if problem.origin.as_ref().is_some_and(is_planned) {
-        problem.origin = None;
+/// The planned entries have no revision, author or time yet.
+fn name_the_plan(problem: &mut Problem, revision: Revision) {
+    let origins = problem.origin.iter_mut().chain(problem.fields.iter_mut().map(|(_, origin)| origin));
+    for origin in origins {
+        if matches!(origin, Origin::Key(key) if key.revision == revision) {
+            *origin = Origin::Plan;
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! Building a struct from raw keys, every problem collected.
 
-use super::node::{EntryMap, FieldError, Raw, Slot, join};
+use super::node::{EntryMap, FieldError, Raw, Slot, join, validate_struct};
 use super::validation::Complaint;
 use super::{Entries, KvConfig, Leaf, Nested, Path};
 
 /// Where raw values come from: keys below the struct's prefix.
-#[doc(hidden)]
-pub trait RawKeys {
-    #[doc(hidden)]
+pub(crate) trait RawKeys {
+    /// What stands under a key; `path` is the field that asks.
     fn raw(&self, key: &str, path: Path) -> Raw<'_>;
 
     /// Visits every key right below `key` (`key.<segment>`), by its segment.
@@ -31,15 +30,29 @@ pub struct Loader<'a> {
     path: Path,
     key: String,
     problems: Vec<FieldProblem>,
+    complaints: Vec<StructProblem>,
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(raw: &'a dyn RawKeys) -> Self {
-        Self { raw, path: Path::ROOT, key: String::new(), problems: Vec::new() }
+        Self { raw, path: Path::ROOT, key: String::new(), problems: Vec::new(), complaints: Vec::new() }
     }
 
-    pub(crate) fn into_problems(self) -> Vec<FieldProblem> {
-        self.problems
+    pub(crate) fn into_problems(self) -> (Vec<FieldProblem>, Vec<StructProblem>) {
+        (self.problems, self.complaints)
+    }
+
+    /// Builds the root, and lets it and every struct below that could be built validate itself.
+    pub(crate) fn build<T: KvConfig>(&mut self) -> Option<T> {
+        let value = T::__build(self)?;
+        self.validate(&value);
+        Some(value)
+    }
+
+    fn validate<T: KvConfig>(&mut self, value: &T) {
+        for complaint in validate_struct(value) {
+            self.complaints.push(StructProblem { path: self.path, key: self.key.clone(), complaint });
+        }
     }
 
     fn report(&mut self, path: Path, key: &str, errors: Vec<FieldError>) {
@@ -71,7 +84,7 @@ impl<'a> Loader<'a> {
         let (path, key) = (self.path, self.key.clone());
         self.path = path.join(index);
         self.key = join(&key, nested.meta.key);
-        let value = N::__build(self);
+        let value = self.build::<N>();
         self.path = path;
         self.key = key;
         value

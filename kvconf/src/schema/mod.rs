@@ -8,8 +8,8 @@ mod validation;
 
 pub use check::{Check, Constraint, Length, Pattern, Violation, by_function, has_length, holds};
 pub use field::{Field, Path};
-pub(crate) use loader::{FieldProblem, StructProblem};
-pub use loader::{Loader, RawKeys};
+pub use loader::Loader;
+pub(crate) use loader::{FieldProblem, RawKeys, StructProblem};
 pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_depth, assert_disjoint};
 pub(crate) use node::{
     FieldError, Kind, Place, Raw, Slot, Stored, Survey, Validator, join, node_at, survey_struct,

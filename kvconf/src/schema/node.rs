@@ -132,7 +132,6 @@ pub enum Raw<'a> {
 /// Why one field has no value.
 #[doc(hidden)]
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
-#[expect(missing_docs, reason = "the messages say it")]
 pub enum FieldError {
     #[display("required, and no source has a value")]
     Missing,
@@ -181,10 +180,7 @@ pub(crate) struct Slot {
     pub(crate) aliases: Vec<String>,
     pub(crate) meta: &'static Meta,
     pub(crate) kind: Kind,
-    /// The names of the fields on the way, dots between.
-    pub(crate) name: String,
     pub(crate) env: Option<String>,
-    pub(crate) constraints: Vec<Constraint>,
     pub(crate) required: bool,
 }
 
@@ -208,18 +204,12 @@ pub struct Survey {
 pub struct Place {
     pub(crate) path: Path,
     pub(crate) key: String,
-    pub(crate) name: String,
     pub(crate) env_prefix: Option<String>,
 }
 
 impl Place {
     pub(crate) fn root(env_prefix: Option<&str>) -> Self {
-        Self {
-            path: Path::ROOT,
-            key: String::new(),
-            name: String::new(),
-            env_prefix: env_prefix.map(str::to_owned),
-        }
+        Self { path: Path::ROOT, key: String::new(), env_prefix: env_prefix.map(str::to_owned) }
     }
 
     fn env(&self, meta: &Meta) -> Option<String> {
@@ -362,9 +352,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
             aliases: self.meta.aliases.iter().map(|alias| join(&place.key, alias)).collect(),
             meta: &self.meta,
             kind: Kind::Leaf,
-            name: join(&place.name, self.meta.name),
             env: place.env(&self.meta),
-            constraints: self.checks.iter().map(|check| check.constraint).collect(),
             required: matches!(self.absent, Absent::Required),
         });
     }
@@ -417,7 +405,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
 }
 
 /// Finds the row that a path leads to below a struct, and what remains of the path.
-pub(crate) fn node_at<'p, S: KvConfig>(steps: &'p [u16]) -> Option<(&'static dyn Node<S>, &'p [u16])> {
+pub(crate) fn node_at<S: KvConfig>(steps: &[u16]) -> Option<(&'static dyn Node<S>, &[u16])> {
     let (first, rest) = steps.split_first()?;
     Some((*S::__SCHEMA.nodes.get(usize::from(*first))?, rest))
 }
@@ -452,12 +440,7 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
             None if self.meta.key.is_empty() => place.env_prefix.clone(),
             None => place.env(&self.meta),
         };
-        let place = Place {
-            path: place.path.join(index),
-            key: join(&place.key, self.meta.key),
-            name: join(&place.name, self.meta.name),
-            env_prefix,
-        };
+        let place = Place { path: place.path.join(index), key: join(&place.key, self.meta.key), env_prefix };
         survey_struct::<N>(&place, survey);
     }
 
@@ -630,9 +613,7 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
             aliases: Vec::new(),
             meta: &self.meta,
             kind: Kind::Entries,
-            name: join(&place.name, self.meta.name),
             env: None,
-            constraints: self.checks.iter().map(|check| check.constraint).collect(),
             required: false,
         });
     }

@@ -55,14 +55,11 @@ pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix)
     let layered = Layered { table, base: raw, over: &over };
     let built = contained(|| {
         let mut loader = Loader::new(&layered);
-        let value = super::load::<T>(&mut loader);
+        let value = loader.build::<T>();
         (value, loader.into_problems())
     });
-    let Some((value, fields)) = built else { return Err(vec![panicked(prefix)]) };
-    let mut faults = Faults { fields, ..Faults::default() };
-    if let Some(value) = &value {
-        validate(table, value, &mut faults);
-    }
+    let Some((value, (fields, structs))) = built else { return Err(vec![panicked(prefix)]) };
+    let faults = Faults { fields, structs, panic: false };
     match value {
         Some(value) if faults.is_empty() => Ok(value),
         _ => Err(tell::<T>(faults, &Place { table, prefix, state: &layered, served: None })),
@@ -95,6 +92,7 @@ fn tell<T: KvConfig>(faults: Faults, place: &Place<'_, T>) -> Vec<Problem> {
     if faults.panic {
         problems.push(panicked(place.prefix));
     }
+    problems.sort_by(|left, right| left.key.cmp(&right.key));
     problems
 }
 

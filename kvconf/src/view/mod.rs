@@ -9,7 +9,7 @@ mod overlay;
 mod report;
 mod table;
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,7 +20,7 @@ pub(crate) use report::{shown_bytes, shown_value};
 pub(crate) use table::{Table, Target};
 
 use crate::origin::KeyOrigin;
-use crate::schema::{KvConfig, Loader};
+use crate::schema::KvConfig;
 use crate::watch::{ChangeSet, Update};
 use crate::{Entry, Prefix, Problem, Report, Revision, Snapshot};
 
@@ -85,7 +85,7 @@ impl<T: KvConfig> View<T> {
         let report = |problems| Report {
             name: table.name,
             bucket: bucket.to_owned(),
-            revision: update.revision,
+            revision: Some(update.revision),
             serving: None,
             at: now,
             problems,
@@ -187,15 +187,17 @@ impl<T: KvConfig> View<T> {
     ) -> Outcome<T> {
         let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
         // What a taken group has set, older rejected ones no longer can.
-        let mut settled: HashMap<String, ()> = HashMap::new();
+        let mut settled: HashSet<String> = HashSet::new();
+        let mut newest_taken = self.snapshot.revision();
         for (group, taken) in trial.into_iter().zip(&taken).rev() {
             let mut group = group;
-            group.changes.retain(|key| !settled.contains_key(key));
+            group.changes.retain(|key| !settled.contains(key));
             if group.changes.is_empty() {
                 continue;
             }
             if *taken {
-                settled.extend(group.changes.keys().map(|key| (key.to_owned(), ())));
+                settled.extend(group.changes.keys().map(str::to_owned));
+                newest_taken = newest_taken.max(group.revision);
                 self.raw.absorb(&group.changes);
             } else {
                 self.rejected.push(group);
@@ -204,8 +206,10 @@ impl<T: KvConfig> View<T> {
         self.rejected.reverse();
         let snapshot = accepted.map(|(candidate, _)| {
             self.note_restarts(&candidate);
-            let rejected = self.rejected.iter().map(|group| self.describe(group)).collect();
-            Arc::new(Snapshot::new(candidate.value, update.revision, update.epoch, rejected))
+            let rejected: Arc<[Rejected]> = self.rejections().into();
+            let same_bucket = self.snapshot.epoch() == update.epoch;
+            let revision = if rejected.is_empty() || !same_bucket { update.revision } else { newest_taken };
+            Arc::new(Snapshot::new(candidate.value, revision, update.epoch, rejected))
         });
         if let Some(snapshot) = &snapshot {
             self.snapshot = Arc::clone(snapshot);
@@ -225,6 +229,7 @@ impl<T: KvConfig> View<T> {
     fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
         let all = self.true_state();
         problems.extend(report::warnings(&self.table, &all, &self.prefix));
+        problems.sort_by(|left, right| left.key.cmp(&right.key));
         let unchanged = match &self.report {
             Some(report) => report.problems == problems,
             None => problems.is_empty(),
@@ -236,7 +241,7 @@ impl<T: KvConfig> View<T> {
             Arc::new(Report {
                 name: self.table.name,
                 bucket: self.bucket.clone(),
-                revision: self.seen,
+                revision: Some(self.seen),
                 serving: Some(self.snapshot.revision()),
                 at: SystemTime::now(),
                 problems,
@@ -309,11 +314,6 @@ fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
         (!changes.is_empty()).then_some(Group { changes, revision })
     };
     update.sets.iter().filter_map(group).collect()
-}
-
-/// Builds a struct from a state, with every problem.
-pub(crate) fn load<T: KvConfig>(loader: &mut Loader<'_>) -> Option<T> {
-    T::__build(loader)
 }
 
 impl<T: KvConfig> View<T> {
