@@ -27,8 +27,10 @@ impl Lines {
         for value in values {
             let text = Text.encode(value).unwrap();
             let json = Json.encode(value).unwrap();
+            assert_eq!(Text.decode(&text).as_ref(), Ok(value), "{name} {text:?}");
+            assert_eq!(Json.decode(&json).as_ref(), Ok(value), "{name} {json:?}");
             let shown = |bytes: &[u8]| {
-                String::from_utf8_lossy(bytes).escape_debug().to_string().replace("\\\"", "\"")
+                String::from_utf8(bytes.to_vec()).unwrap().replace('\n', "\\n").replace('\0', "\\0")
             };
             writeln!(self.0, "{name} | {value:?} | {} | {}", shown(&text), shown(&json)).unwrap();
         }

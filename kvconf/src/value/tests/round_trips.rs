@@ -190,7 +190,7 @@ fn survives_as_every_type(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
