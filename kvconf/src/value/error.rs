@@ -5,7 +5,7 @@ use derive_more::{Display, Error};
 /// Why the bytes of a key are no value of the field's type.
 ///
 /// The message names what was expected and what stands there, shortened and with control characters escaped. For a value
-/// inside JSON it begins with the way to it: "`[2].port: expected a whole number (u16), found the text "80"`". Of a secret
+/// inside JSON it begins with the way to it, as in `[2].port: expected a whole number (u16), found null`. Of a secret
 /// it shows nothing but what was expected.
 ///
 /// ```

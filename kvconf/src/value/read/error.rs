@@ -47,7 +47,8 @@ impl ReadError {
         if let Some(text) = text
             && self.bare
             && self.path.is_empty()
-            && !self.message.contains(text)
+            && !self.message.contains(&quote_text(text))
+            && !self.message.contains(&format!("{text:?}"))
         {
             self.message = format!("{}: {}", quote_text(text), self.message);
             self.bare = false;
@@ -98,7 +99,15 @@ impl de::Error for ReadError {
     }
 
     fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(format!("expected {}, found {}", tame(&expected.to_string()), shown(found)))
+        let (expected, found) = (tame(&expected.to_string()), shown(found));
+        // The readers know a duration by its name. What serde has put aside for later does not ask by it.
+        if expected == "struct Duration" {
+            return Self::new(format!(
+                "serde hides a duration in a flattened, untagged or internally tagged type, found {found}; \
+                 mark it with #[serde(with = \"kvconf::duration\")]"
+            ));
+        }
+        Self::new(format!("expected {expected}, found {found}"))
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
