@@ -146,10 +146,10 @@ fn text_value(text: &LitStr, ty: &Type) -> syn::Result<Value> {
     let value = text.value();
     let known = Some(Known::Text(value.clone()));
     match shape(ty) {
-        Shape::String => Ok(typed(quote!(::std::string::String::from(#text)), known)),
-        Shape::Text => Ok(typed(quote!(::core::convert::From::from(#text)), known)),
+        Shape::String | Shape::Text | Shape::Path => {
+            Ok(typed(quote!(<#ty as ::core::convert::From<&'static str>>::from(#text)), known))
+        }
         Shape::Str => Ok(typed(quote!(#text), known)),
-        Shape::Path => Ok(typed(quote!(::std::path::PathBuf::from(#text)), known)),
         Shape::Duration => match duration::parse(&value) {
             Ok(parsed) => Ok(typed(duration_tokens(parsed, text.span()), Some(Known::Duration(parsed)))),
             Err(message) => wrong(text, message),
@@ -364,7 +364,7 @@ mod tests {
             ("50", "f64", "50.0"),
             ("'x'", "char", "'x'"),
             ("\"x\"", "char", "'x'"),
-            ("\"a\"", "String", "::std::string::String::from(\"a\")"),
+            ("\"a\"", "String", "<String as ::core::convert::From<&'static str>>::from(\"a\")"),
             ("\"1.5s\"", "Duration", "::core::time::Duration::new(1u64, 500000000u32)"),
             (
                 "\"::1\"",
@@ -372,7 +372,11 @@ mod tests {
                 "::core::net::Ipv6Addr::new(0u16, 0u16, 0u16, 0u16, 0u16, 0u16, 0u16, 1u16)",
             ),
             ("7", "NonZeroU8", "<NonZeroU8>::MIN.saturating_add(6)"),
-            ("\"k\"", "Secret<String>", "__kv::Secret::new(::std::string::String::from(\"k\"))"),
+            (
+                "\"k\"",
+                "Secret<String>",
+                "__kv::Secret::new(<String as ::core::convert::From<&'static str>>::from(\"k\"))",
+            ),
             ("KEY", "Secret<String>", "KEY"),
             ("[1, 2]", "[f32; 2]", "[1.0, 2.0]"),
             ("MAX / 2", "u32", "MAX / 2"),
@@ -389,11 +393,11 @@ mod tests {
     fn lists_and_maps_convert_their_items() {
         assert_eq!(
             read("[\"NL\"]", "Vec<String>"),
-            "::core::iter::FromIterator::from_iter([::std::string::String::from(\"NL\")])"
+            "::core::iter::FromIterator::from_iter([<String as ::core::convert::From<&'static str>>::from(\"NL\")])"
         );
         assert_eq!(
             read("[(\"a\", \"1s\")]", "BTreeMap<String, Duration>"),
-            "::core::iter::FromIterator::from_iter([(::std::string::String::from(\"a\"), \
+            "::core::iter::FromIterator::from_iter([(<String as ::core::convert::From<&'static str>>::from(\"a\"), \
              ::core::time::Duration::new(1u64, 0u32), )])"
         );
     }

@@ -207,6 +207,9 @@ fn write_tokens(out: &mut String, tokens: TokenStream) {
 
 fn write_punct(out: &mut String, punct: &proc_macro2::Punct) {
     let symbol = punct.as_char();
+    if symbol == ':' && out.ends_with(" as") {
+        out.push(' ');
+    }
     let spaced = matches!(symbol, '+' | '=' | '|' | '*' | '/');
     if spaced && punct.spacing() == Spacing::Alone && !out.is_empty() && !out.ends_with(['.', '=']) {
         out.push(' ');
@@ -231,6 +234,7 @@ mod tests {
             "&'static str",
             "std::time::Duration",
             "<T as Trait>::Out",
+            "<T as ::path::Trait<u8>>::Out",
         ] {
             let ty: Type = syn::parse_str(text).unwrap();
             assert_eq!(pretty(&ty), text);

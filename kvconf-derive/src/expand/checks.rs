@@ -1,10 +1,10 @@
 //! Checks as rows of a constant table: what each asks for, and a function that tests it.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::Type;
 
-use super::context::Context;
+use super::context::{Context, at};
 use super::option;
 use crate::constraint::{Bound, Check};
 use crate::types::{Shape, pretty, shape};
@@ -92,8 +92,8 @@ fn plain_test(context: &Context<'_>, check: &Check, shape: Shape<'_>) -> TokenSt
             quote!(__kv::holds([#(#values),*].contains(#value)))
         }
         Check::Function(path) => {
-            let path = context.outside(path);
-            quote!(__kv::by_function(#path(__v)))
+            let (span, path) = (at(path), context.outside(path));
+            quote_spanned!(span=> __kv::by_function(#path(__v)))
         }
     }
 }

@@ -79,7 +79,7 @@ fn implementation(context: &Context<'_>, body: Body) -> TokenStream {
         impl #generics __kv::KvConfig for #this #bounds {
             type Fields<__Root: 'static> = __Fields #fields;
             const __SCHEMA: &'static __kv::Schema<Self> = #schema;
-            fn __fields<__Root: 'static>(__at: __kv::Path) -> Self::Fields<__Root> {
+            fn __fields<__Root: 'static>(__at: __kv::Path) -> __Fields #fields {
                 #construct
             }
             fn __build(__loader: &mut __kv::Loader<'_>) -> ::core::option::Option<Self> {
@@ -125,8 +125,10 @@ fn build(context: &Context<'_>) -> TokenStream {
         let (local, row) = (context::local(index), context::row(index));
         match field.kind {
             Kind::Leaf { .. } => quote!(let #local = __loader.leaf(#index, #rows::#row);),
-            Kind::Entries { .. } => quote!(let #local = __loader.entries(#index, #rows::#row);),
-            _ => quote!(let #local = __loader.nested(#index, #rows::#row);),
+            Kind::Entries { .. } => {
+                quote_spanned!(at(&field.ty)=> let #local = __loader.entries(#index, #rows::#row);)
+            }
+            _ => quote_spanned!(at(&field.ty)=> let #local = __loader.nested(#index, #rows::#row);),
         }
     });
     let loaded = context.model.rows().map(|(index, field)| {

@@ -16,7 +16,7 @@ pub(super) fn rows(context: &Context<'_>) -> TokenStream {
     let rows = context.model.rows().map(|(index, field)| {
         let name = row(index);
         let (ty, value) = (row_type(context, field), row_value(context, field));
-        quote!(const #name: &'static #ty = &#value;)
+        quote_spanned!(at(&field.ty)=> const #name: &'static #ty = &#value;)
     });
     quote! {
         struct __Rows #generics (::core::marker::PhantomData<#this>) #bounds;
@@ -50,9 +50,11 @@ fn row_value(context: &Context<'_>, field: &Field) -> TokenStream {
         Kind::Entries { codec, checks } => {
             let codec = codec_value(context, field, codec);
             let checks = checks::checks(context, &field.ty, checks);
-            quote!(__kv::Entries { meta: #meta, #access, codec: #codec, checks: &[#checks] })
+            quote_spanned! {at(&field.ty)=>
+                __kv::Entries { meta: #meta, #access, codec: #codec, checks: &[#checks] }
+            }
         }
-        _ => quote!(__kv::Nested { meta: #meta, #access }),
+        _ => quote_spanned!(at(&field.ty)=> __kv::Nested { meta: #meta, #access }),
     }
 }
 
@@ -110,9 +112,9 @@ fn absent_value(context: &Context<'_>, absent: &Absent) -> TokenStream {
 /// The rows without their types.
 pub(super) fn nodes(context: &Context<'_>) -> TokenStream {
     let rows = context.rows_path();
-    let nodes = context.model.rows().map(|(index, _)| {
+    let nodes = context.model.rows().map(|(index, field)| {
         let row = row(index);
-        quote!(#rows::#row)
+        quote_spanned!(at(&field.ty)=> #rows::#row)
     });
     quote!(#(#nodes),*)
 }

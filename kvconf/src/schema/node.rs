@@ -689,6 +689,7 @@ const fn collide(left: &str, right: &str) -> bool {
 /// flattened structs are held against the others, which keeps a struct of hundreds of fields below the compiler's limit
 /// for constants.
 #[doc(hidden)]
+#[track_caller]
 pub const fn assert_disjoint(shapes: &[Shape]) {
     let mut left = 0;
     while left < shapes.len() {
@@ -706,6 +707,7 @@ pub const fn assert_disjoint(shapes: &[Shape]) {
 
 /// Stops the compilation where structs are nested so deep that a [`Path`] could not name their fields.
 #[doc(hidden)]
+#[track_caller]
 pub const fn assert_depth(inner: &[Shape]) {
     assert!(
         depth(inner) < Path::MAX,
@@ -729,6 +731,7 @@ const fn depth(shapes: &[Shape]) -> usize {
     deepest
 }
 
+#[track_caller]
 const fn assert_apart(left: &Shape, right: &Shape) {
     match (left, right) {
         (Shape::Flat(inner), other) | (other, Shape::Flat(inner)) => {

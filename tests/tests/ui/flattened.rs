@@ -1,0 +1,49 @@
+use kvconf::KvConfig;
+
+#[derive(KvConfig, Clone)]
+struct Inner {
+    value: u8,
+}
+
+#[derive(KvConfig, Clone)]
+struct Taken {
+    value: u8,
+    #[kv(flatten)]
+    inner: Inner,
+}
+
+#[derive(KvConfig, Clone)]
+struct Twice {
+    #[kv(flatten)]
+    one: Inner,
+    #[kv(flatten)]
+    two: Inner,
+}
+
+#[derive(KvConfig, Clone)]
+struct Below {
+    #[kv(rename = "value.more")]
+    more: u8,
+    #[kv(flatten)]
+    inner: Inner,
+}
+
+macro_rules! deeper {
+    ($($name:ident of $inner:ident),*) => {$(
+        #[derive(KvConfig, Clone)]
+        struct $name {
+            #[kv(nested)]
+            inner: $inner,
+        }
+    )*};
+}
+
+deeper!(D2 of Inner, D3 of D2, D4 of D3, D5 of D4, D6 of D5, D7 of D6, D8 of D7);
+
+#[derive(KvConfig, Clone)]
+struct TooDeep {
+    #[kv(nested)]
+    inner: D8,
+}
+
+fn main() {}
