@@ -1,12 +1,10 @@
 //! Writing several keys, all or none: an atomic batch (ADR-50, nats-server 2.12).
 
-use std::collections::HashSet;
-
 use super::NatsStore;
 use super::connection::ANSWER_WITHIN;
 use super::error::{Failure, batches_unsupported, code};
 use super::write::{Acknowledgement, Outgoing};
-use crate::store::{Write, header};
+use crate::store::{Write, check, header};
 use crate::{Key, Revision, WriteError};
 
 /// The most messages that a server takes in one batch.
@@ -14,7 +12,10 @@ pub(super) const MAX_BATCH: usize = 1_000;
 
 impl NatsStore {
     pub(super) async fn write_all(&self, writes: Vec<Write>) -> Result<Revision, WriteError> {
-        check(&writes)?;
+        check::batch(&writes)?;
+        if writes.len() > MAX_BATCH {
+            return Err(WriteError::TooMany { keys: writes.len(), max: MAX_BATCH });
+        }
         self.require_batches().await?;
         let id = self.unique();
         let mut messages = Vec::with_capacity(writes.len());
@@ -91,18 +92,4 @@ impl NatsStore {
 
 fn empty() -> WriteError {
     WriteError::Invalid { reason: "a batch without a write".to_owned() }
-}
-
-fn check(writes: &[Write]) -> Result<(), WriteError> {
-    if writes.is_empty() {
-        return Err(empty());
-    }
-    if writes.len() > MAX_BATCH {
-        return Err(WriteError::TooMany { keys: writes.len(), max: MAX_BATCH });
-    }
-    let mut seen = HashSet::with_capacity(writes.len());
-    match writes.iter().find(|write| !seen.insert(&write.key)) {
-        Some(write) => Err(WriteError::Invalid { reason: format!("{} twice in one batch", write.key) }),
-        None => Ok(()),
-    }
 }

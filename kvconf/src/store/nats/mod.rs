@@ -18,7 +18,6 @@ mod subscribe;
 mod write;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -63,11 +62,6 @@ impl NatsStore {
         // The client's generator, without the prefix that its inboxes have.
         let inbox = self.connection.client().new_inbox();
         inbox.rsplit('.').next().map_or_else(String::new, str::to_owned)
-    }
-
-    /// When the bucket was created; `None` where that is not to be found out.
-    async fn incarnation(&self) -> Option<SystemTime> {
-        self.info_if_permitted().await.and_then(|info| message::time(&info.created))
     }
 }
 

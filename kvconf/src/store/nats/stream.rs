@@ -126,6 +126,12 @@ pub(super) fn bucket_config(bucket: &str, stream: &Stream) -> BucketConfig {
     config
 }
 
+/// How many revisions of a key are kept.
+pub(super) fn kept_revisions(stream: &Stream) -> u64 {
+    // Negative: no limit. A stream that was made by hand as a bucket can be such.
+    stream.get("max_msgs_per_subject").and_then(Value::as_u64).filter(|kept| *kept > 0).unwrap_or(u64::MAX)
+}
+
 fn nanos(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX >> 1).into()
 }

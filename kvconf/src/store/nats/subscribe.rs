@@ -19,7 +19,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use super::NatsStore;
 use super::consumer::{Consumer, Purpose};
 use super::error::Failure;
-use super::message::{Delivered, Place, Stored, headers, stored};
+use super::message::{Delivered, Place, Stored, headers, stored, time};
+use super::stream::kept_revisions;
 use crate::store::{Delivery, Start, Subscription};
 use crate::{Fault, Filter, ReadError, Revision};
 
@@ -42,10 +43,12 @@ impl NatsStore {
     ) -> Result<Subscription, ReadError> {
         // The consumer is asked for first: a bucket that is created again in between is then noticed, because the
         // consumer of the former one falls silent.
-        let (deliveries, incarnation) = tokio::join!(self.deliveries(filters, start), self.incarnation());
+        let (deliveries, info) = tokio::join!(self.deliveries(filters, start), self.info_if_permitted());
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
         let pending = deliveries.consumer.pending;
-        Ok(Subscription { pending, incarnation, deliveries: deliveries.boxed() })
+        let (incarnation, history) =
+            info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
+        Ok(Subscription { pending, incarnation, history, deliveries: deliveries.boxed() })
     }
 
     /// Subscribes first and makes the consumer then: nothing that it sends is missed.
