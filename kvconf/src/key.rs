@@ -175,6 +175,33 @@ impl TryFrom<&str> for Key {
     }
 }
 
+impl TryFrom<String> for Key {
+    type Error = KeyError;
+    fn try_from(text: String) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&String> for Key {
+    type Error = KeyError;
+    fn try_from(text: &String) -> Result<Self, KeyError> {
+        Self::new(text)
+    }
+}
+
+impl From<&Self> for Key {
+    fn from(key: &Self) -> Self {
+        key.clone()
+    }
+}
+
+/// What a [`Key`] given as a `Key` cannot be: wrong. It lets one signature take keys and texts.
+impl From<std::convert::Infallible> for KeyError {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 impl std::str::FromStr for Key {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Self, KeyError> {
@@ -310,6 +337,42 @@ impl Filter {
         tokens.next().is_none()
     }
 
+    /// Whether some key could match both filters.
+    ///
+    /// ```
+    /// # use kvconf::Filter;
+    /// let under_app = Filter::new("app.>")?;
+    /// assert!(under_app.overlaps(&Filter::new("*.port")?));
+    /// assert!(!under_app.overlaps(&Filter::new("app")?));
+    /// # Ok::<(), kvconf::KeyError>(())
+    /// ```
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(">"), Some(_)) | (Some(_), Some(">")) => return true,
+                (None, Some(_)) | (Some(_), None) => return false,
+                (Some(a), Some(b)) if a == b || a == "*" || b == "*" => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Whether every key that `other` asks for matches this filter too.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        let (mut ours, mut theirs) = (self.0.split('.'), other.0.split('.'));
+        loop {
+            match (ours.next(), theirs.next()) {
+                (None, None) | (Some(">"), Some(_)) => return true,
+                (None, Some(_)) | (Some(_), None | Some(">")) => return false,
+                (Some(a), Some(b)) if a == b || a == "*" => {}
+                _ => return false,
+            }
+        }
+    }
+
     /// The prefix, when the filter is `<prefix>.>` or `>` and has no other wildcard.
     #[must_use]
     pub fn as_prefix(&self) -> Option<Prefix> {
@@ -441,6 +504,27 @@ mod tests {
         assert!(!filter("a").matches(&key("a.b")));
         for text in ["a.>.b", "a*", ">a", "a.b>"] {
             assert_eq!(Filter::new(text), Err(KeyError::Wildcard { text: text.to_owned() }));
+        }
+    }
+
+    #[test]
+    fn filters_know_what_they_share() {
+        let filter = |text| Filter::new(text).unwrap();
+        for (a, b, overlap, covers) in [
+            ("a.>", "a.b", true, true),
+            ("a.b", "a.>", true, false),
+            ("a.*", "*.b", true, false),
+            ("a.*", "a.>", true, false),
+            ("a.>", "a.*", true, true),
+            ("a.>", "a", false, false),
+            ("a", "a", true, true),
+            ("a.b", "a.c", false, false),
+            (">", "a.*.c", true, true),
+            ("*", "a.b", false, false),
+        ] {
+            assert_eq!(filter(a).overlaps(&filter(b)), overlap, "{a} {b}");
+            assert_eq!(filter(b).overlaps(&filter(a)), overlap, "{b} {a}");
+            assert_eq!(filter(a).covers(&filter(b)), covers, "{a} {b}");
         }
     }
 

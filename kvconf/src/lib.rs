@@ -20,7 +20,9 @@ mod view;
 mod watch;
 
 pub use attribution::Attribution;
-pub use bucket::Bucket;
+pub use bucket::{
+    Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
+};
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
@@ -33,8 +35,8 @@ pub use snapshot::Snapshot;
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Compression, External, Fault, Placement, ReadError, Republish, Source, Status, Storage,
-    WriteError,
+    BucketConfig, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source, Status,
+    Storage, WriteError,
 };
 pub use value::{Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};

@@ -1,11 +1,21 @@
 //! A handle to one bucket.
 
+mod batch;
+mod filters;
 mod memory;
+mod read;
+mod watch;
+mod write;
 
 use std::sync::Arc;
 
 use crate::store::Store;
 use crate::watch::Hub;
+
+pub use batch::Batch;
+pub use filters::IntoFilters;
+pub use watch::{Interruption, Watch, WatchEvent, WatchRequest};
+pub use write::{CreateRequest, WriteRequest};
 
 /// A bucket of keys. Cloning is cheap; all clones share one watch.
 #[derive(Clone)]

@@ -79,7 +79,7 @@ pub(crate) enum Point {
 
 /// The last entry of each key that a filter matches, markers included, all as of one moment. Ordered by revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Reading {
+pub struct Reading {
     pub(crate) entries: Vec<Entry>,
     /// The moment: nothing the filters match was written between the newest entry and it.
     pub(crate) revision: Revision,

@@ -7,7 +7,11 @@
 mod cursor;
 mod faults;
 mod log;
+#[cfg(test)]
+mod model_tests;
 mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

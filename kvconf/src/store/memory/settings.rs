@@ -71,7 +71,7 @@ impl Settings {
         }
         let too_short = |ttl: &Duration| !ttl.is_zero() && *ttl < Duration::from_secs(1);
         if update.limit_markers.as_ref().is_some_and(too_short) {
-            return Err(unsupported("these markers", "they stay for one second at least"));
+            return Err(unsupported("this time for markers", "they stay for one second at least"));
         }
         self.take(update);
         Ok(())
