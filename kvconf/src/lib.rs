@@ -7,6 +7,8 @@ mod change;
 mod entry;
 mod key;
 mod live;
+#[cfg(feature = "nats")]
+pub mod nats;
 mod origin;
 mod problem;
 mod revision;

@@ -55,12 +55,23 @@ fn headers(headers: &Headers) -> Result<(), WriteError> {
             "its name has a character other than visible ASCII, or a colon"
         } else if value.contains(['\r', '\n']) {
             "its value has a line break"
+        } else if value.trim().len() != value.len() {
+            "its value begins or ends with white space, which readers cut off"
+        } else if is_reserved(name) {
+            "its name has a meaning for the server"
         } else {
             continue;
         };
         return Err(WriteError::Header { name: name.to_owned(), reason });
     }
     Ok(())
+}
+
+/// Names that make the server do something, up to purging the whole bucket: only a store itself may set them.
+fn is_reserved(name: &str) -> bool {
+    let begins =
+        |prefix: &str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    begins("Nats-") || name.eq_ignore_ascii_case(super::header::OPERATION)
 }
 
 /// The bytes that headers take in a message; they count towards the size of a value.
@@ -131,6 +142,21 @@ mod tests {
             refusal(write(&with_header("a b", "x"))),
             "header a b cannot be sent: its name has a character other than visible ASCII, or a colon"
         );
+    }
+
+    #[test]
+    fn a_header_arrives_as_it_was_sent_or_is_refused() {
+        assert_eq!(
+            refusal(write(&with_header("A", "x "))),
+            "header A cannot be sent: its value begins or ends with white space, which readers cut off"
+        );
+        for name in ["Nats-Rollup", "nats-ttl", "KV-Operation", "Nats-Marker-Reason"] {
+            let expected = format!("header {name} cannot be sent: its name has a meaning for the server");
+            assert_eq!(refusal(write(&with_header(name, "x"))), expected);
+        }
+        for name in ["Kvconf-Author", "Nats", "X-Nats-Rollup"] {
+            assert_eq!(refusal(write(&with_header(name, "x"))), "taken");
+        }
     }
 
     #[test]

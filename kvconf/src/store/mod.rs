@@ -176,4 +176,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
+
+    /// This backend, when it is the one on a NATS server.
+    #[cfg(feature = "nats")]
+    fn nats(&self) -> Option<&nats::NatsStore> {
+        None
+    }
 }

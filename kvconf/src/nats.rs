@@ -1,0 +1,95 @@
+//! Buckets on a NATS server: how to open and make them, and the way down to the client.
+//!
+//! The names of `async-nats` appear in this module only. See [`Connection`] for JetStream domains, leaf nodes and
+//! permissions.
+
+use std::sync::Arc;
+
+use async_nats::jetstream;
+
+use crate::store::nats::NatsStore;
+use crate::{Bucket, BucketConfig, ReadError, WriteError};
+
+pub use crate::store::nats::{Connection, Denials};
+
+impl Bucket {
+    /// Opens a bucket that exists.
+    ///
+    /// Works with permissions on a single prefix, too. Then the server does not tell the bucket's settings: a bucket that
+    /// does not exist is noticed by the first read, and a change of several keys at once is refused.
+    ///
+    /// # Errors
+    /// [`ReadError::BucketNotFound`]; [`ReadError::Name`] for a name that no bucket can have;
+    /// [`ReadError::Unsupported`] for a server older than 2.11, for a mirror in the same account and domain, and for a
+    /// source without a subject transform; [`ReadError::Disconnected`] and the other variants when the server cannot be
+    /// asked.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = async_nats::connect("nats://localhost:4222").await?;
+    /// let bucket = kvconf::Bucket::open(&client, "prod").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn open(connection: impl Into<Connection>, name: &str) -> Result<Self, ReadError> {
+        NatsStore::open(connection.into(), name).await.map(Self::from_nats)
+    }
+
+    /// Makes a bucket and opens it. One that exists with exactly these settings is opened.
+    ///
+    /// # Errors
+    /// As [`Bucket::open`], in [`WriteError::Failed`]; there also [`ReadError::Server`] with the server's reason when it
+    /// refuses the settings, or when the bucket exists with other ones. [`WriteError::Unconfirmed`] when the answer does
+    /// not come: the bucket may have been made.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped the bucket may have been made or not; calling again is safe.
+    pub async fn create(connection: impl Into<Connection>, config: BucketConfig) -> Result<Self, WriteError> {
+        NatsStore::create(connection.into(), &config).await.map(Self::from_nats)
+    }
+
+    /// Makes a bucket, or changes the one that exists to the settings that `config` names; all others stay as they are,
+    /// also those that kvconf does not know.
+    ///
+    /// # Errors
+    /// As [`Bucket::create`].
+    ///
+    /// # Cancel safety
+    /// When the future is dropped the change may have been made or not; calling again is safe.
+    pub async fn create_or_update(
+        connection: impl Into<Connection>,
+        config: BucketConfig,
+    ) -> Result<Self, WriteError> {
+        NatsStore::create_or_update(connection.into(), &config).await.map(Self::from_nats)
+    }
+
+    /// The connection that this bucket was opened on; `None` for a bucket in memory.
+    #[must_use]
+    pub fn connection(&self) -> Option<&Connection> {
+        self.store.nats().map(NatsStore::connection)
+    }
+
+    /// The client's own handle on this bucket, for what kvconf does not offer.
+    ///
+    /// # Errors
+    /// [`ReadError::Unsupported`] for a bucket in memory, [`ReadError::Client`] when the client cannot open it: it needs the
+    /// permission to ask for the bucket's settings.
+    ///
+    /// # Cancel safety
+    /// Dropping the future leaves nothing behind.
+    pub async fn kv_store(&self) -> Result<jetstream::kv::Store, ReadError> {
+        let what = "the client's key-value store";
+        let Some(connection) = self.connection() else {
+            return Err(ReadError::Unsupported { what, reason: "the bucket is in memory".to_owned() });
+        };
+        let store = connection.context().get_key_value(self.name()).await;
+        store.map_err(|error| ReadError::Client { what, cause: Arc::new(error) })
+    }
+
+    fn from_nats(store: NatsStore) -> Self {
+        Self::from_store(Arc::new(store))
+    }
+}

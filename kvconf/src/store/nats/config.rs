@@ -1,0 +1,280 @@
+//! Opening, making and changing buckets.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::NatsStore;
+use super::batch::MAX_BATCH;
+use super::connection::{ANSWER_WITHIN, Connection, PROBE_WITHIN};
+use super::error::{Failure, code};
+use super::known::Known;
+use super::message::time;
+use super::stream::{Stream, apply, bucket_config, new_stream, stream_name, subject_prefix};
+use crate::store::Status;
+use crate::{BucketConfig, ReadError, Revision, WriteError, check_bucket_name};
+
+/// The oldest server that kvconf works with: the first with markers for expired keys and with `multi_last`.
+const OLDEST: (u32, u32) = (2, 11);
+
+/// The first server that knows atomic batches; an older one may refuse settings that it does not know.
+const WITH_BATCHES: (u32, u32) = (2, 12);
+
+/// What the server says about a stream.
+#[derive(Deserialize)]
+pub(super) struct Info {
+    pub(super) config: Stream,
+    pub(super) created: String,
+    state: State,
+}
+
+#[derive(Deserialize)]
+struct State {
+    messages: u64,
+    bytes: u64,
+    first_seq: u64,
+    last_seq: u64,
+    consumer_count: u64,
+}
+
+impl NatsStore {
+    /// Opens a bucket. Without permission to ask for its settings, it is taken to be as kvconf makes it.
+    pub(crate) async fn open(connection: Connection, bucket: &str) -> Result<Self, ReadError> {
+        check_bucket_name(bucket)?;
+        let store = Self::new(connection, bucket);
+        match store.ask(PROBE_WITHIN * 2).await {
+            Ok(info) => {
+                store.check_version()?;
+                store.with_settings(&info.config)
+            }
+            Err(failure) if failure.may_be_denial() => {
+                store.check_version()?;
+                store.known.info.failed(&Failure::NotPermitted(String::new()));
+                Ok(store)
+            }
+            Err(failure) => Err(failure.read(bucket, "the bucket's settings")),
+        }
+    }
+
+    /// Makes a bucket and opens it. One that exists with the same settings is opened as it is.
+    pub(crate) async fn create(connection: Connection, config: &BucketConfig) -> Result<Self, WriteError> {
+        check_bucket_name(&config.name)?;
+        check_origins(config)?;
+        let store = Self::new(connection, &config.name);
+        let version = store.check_version()?;
+        let mut stream = new_stream(config);
+        if version.is_some_and(|version| version < WITH_BATCHES) {
+            stream.remove("allow_atomic");
+        }
+        let info = match store.make(&stream).await {
+            Err(failure) if config.max_consumers.is_none() && asks_too_many_consumers(&failure) => {
+                // The account allows fewer: then it decides.
+                stream.insert("max_consumers".into(), json!(-1));
+                store.make(&stream).await
+            }
+            result => result,
+        };
+        let info = info.map_err(|failure| store.config_error(failure))?;
+        Ok(store.with_settings(&info.config)?)
+    }
+
+    /// Makes a bucket, or changes one that exists to what `config` names; then opens it.
+    pub(crate) async fn create_or_update(
+        connection: Connection,
+        config: &BucketConfig,
+    ) -> Result<Self, WriteError> {
+        check_bucket_name(&config.name)?;
+        let store = Self::new(connection.clone(), &config.name);
+        match store.change_config(config).await {
+            Ok(_) => Ok(Self::open(connection, &config.name).await?),
+            Err(WriteError::Failed(ReadError::BucketNotFound { .. })) => {
+                match Self::create(connection.clone(), config).await {
+                    // Somebody else was faster.
+                    Err(WriteError::Failed(ReadError::Server { code: code::STREAM_EXISTS, .. })) => {
+                        store.change_config(config).await?;
+                        Ok(Self::open(connection, &config.name).await?)
+                    }
+                    result => result,
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn new(connection: Connection, bucket: &str) -> Self {
+        let prefix = subject_prefix(bucket);
+        // Across domains and accounts, the API's prefix leads plain subjects to the bucket too.
+        let write_prefix = if connection.is_foreign() { connection.api(&prefix) } else { prefix.clone() };
+        Self {
+            connection,
+            bucket: bucket.to_owned(),
+            stream: stream_name(bucket),
+            read_prefix: prefix.into(),
+            write_prefix,
+            known: Known::default(),
+        }
+    }
+
+    /// Takes note of the bucket's settings, and refuses those under which keys would silently be missing.
+    fn with_settings(mut self, stream: &Stream) -> Result<Self, ReadError> {
+        self.known.learn(stream);
+        let config = bucket_config(&self.bucket, stream);
+        if let Some(mirror) = &config.mirror {
+            let api = mirror.external.as_ref().map(|external| external.api_prefix.as_str());
+            let Some(api) = api.filter(|api| !api.is_empty()) else {
+                return Err(local_mirror(&self.bucket, &mirror.bucket));
+            };
+            let origin = subject_prefix(&mirror.bucket);
+            self.write_prefix = format!("{api}.{origin}");
+            self.read_prefix = Arc::from(origin);
+        }
+        for source in stream.get("sources").and_then(Value::as_array).into_iter().flatten() {
+            let is_foreign = source.get("name").and_then(Value::as_str) != Some(&self.stream);
+            let transforms = source.get("subject_transforms").and_then(Value::as_array);
+            if is_foreign && transforms.is_none_or(Vec::is_empty) {
+                return Err(ReadError::Unsupported {
+                    what: "a source without a subject transform",
+                    reason: format!("its keys would not be found in bucket {}", self.bucket),
+                });
+            }
+        }
+        Ok(self)
+    }
+
+    async fn ask(&self, within: std::time::Duration) -> Result<Info, Failure> {
+        let info = self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
+        if info.is_ok() {
+            self.known.info.worked();
+        }
+        info
+    }
+
+    async fn make(&self, stream: &Stream) -> Result<Info, Failure> {
+        self.connection.call(&format!("STREAM.CREATE.{}", self.stream), stream, ANSWER_WITHIN).await
+    }
+
+    /// Asks for the bucket's settings anew and takes note of them.
+    pub(super) async fn refresh(&self) -> Result<Info, ReadError> {
+        let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
+        let info = self.ask(within).await;
+        let info = info.map_err(|failure| failure.read(&self.bucket, "the bucket's settings"))?;
+        self.known.learn(&info.config);
+        Ok(info)
+    }
+
+    /// As [`Self::refresh`], for what can do without.
+    pub(super) async fn info_if_permitted(&self) -> Option<Info> {
+        if !self.known.info.is_open() {
+            return None;
+        }
+        match self.ask(PROBE_WITHIN * 2).await {
+            Ok(info) => Some(info),
+            Err(failure) => {
+                self.known.info.failed(&failure);
+                None
+            }
+        }
+    }
+
+    pub(super) async fn read_status(&self) -> Result<Status, ReadError> {
+        let info = self.refresh().await?;
+        self.status_of(&info)
+    }
+
+    fn status_of(&self, info: &Info) -> Result<Status, ReadError> {
+        let created = time(&info.created);
+        let created = created.ok_or_else(|| ReadError::Answer {
+            what: "the bucket's settings",
+            found: info.created.clone(),
+        })?;
+        let version = self.connection.client().server_info().version;
+        Ok(Status {
+            config: bucket_config(&self.bucket, &info.config),
+            created,
+            entries: info.state.messages,
+            bytes: info.state.bytes,
+            first_revision: Revision::new(info.state.first_seq),
+            last_revision: Revision::new(info.state.last_seq),
+            consumers: info.state.consumer_count,
+            max_batch: if self.known.allows_batches() { MAX_BATCH } else { 1 },
+            server_version: (!version.is_empty()).then_some(version),
+        })
+    }
+
+    pub(super) async fn change_config(&self, config: &BucketConfig) -> Result<Status, WriteError> {
+        check_origins(config)?;
+        let version = self.check_version()?;
+        let mut stream = self.refresh().await?.config;
+        apply(config, &mut stream);
+        if version.is_some_and(|version| version < WITH_BATCHES) {
+            stream.remove("allow_atomic");
+        }
+        let subject = format!("STREAM.UPDATE.{}", self.stream);
+        let info: Result<Info, Failure> = self.connection.call(&subject, &stream, ANSWER_WITHIN).await;
+        let info = info.map_err(|failure| self.config_error(failure))?;
+        self.known.learn(&info.config);
+        Ok(self.status_of(&info)?)
+    }
+
+    /// A change of settings is a write as well: unanswered, it may have taken place.
+    fn config_error(&self, failure: Failure) -> WriteError {
+        match failure {
+            Failure::Timeout(after) => WriteError::Unconfirmed { after },
+            failure => WriteError::Failed(failure.read(&self.bucket, "the bucket's settings")),
+        }
+    }
+
+    /// Refuses a server that is too old. `None` when it does not tell its version.
+    fn check_version(&self) -> Result<Option<(u32, u32)>, ReadError> {
+        let text = self.connection.client().server_info().version;
+        let version = version(&text);
+        match version {
+            Some(version) if version < OLDEST => Err(ReadError::Unsupported {
+                what: "this server",
+                reason: format!("nats-server {text} is too old, kvconf needs {}.{}", OLDEST.0, OLDEST.1),
+            }),
+            version => Ok(version),
+        }
+    }
+}
+
+/// Major and minor version.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.trim_start_matches('v').split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+fn asks_too_many_consumers(failure: &Failure) -> bool {
+    failure.api_code() == Some(code::TOO_MANY_CONSUMERS)
+}
+
+/// Refuses a mirror that [`NatsStore::open`] would refuse, before it is made.
+fn check_origins(config: &BucketConfig) -> Result<(), ReadError> {
+    match &config.mirror {
+        Some(mirror) if mirror.external.is_none() => Err(local_mirror(&config.name, &mirror.bucket)),
+        _ => Ok(()),
+    }
+}
+
+/// On one server a mirror's entries keep the subjects of its origin, which belong to the origin alone: no write can ever
+/// reach the mirror, and other clients find no key in it.
+fn local_mirror(bucket: &str, origin: &str) -> ReadError {
+    ReadError::Unsupported {
+        what: "a mirror in the same account and domain",
+        reason: format!("the keys of {bucket} are those of {origin}: open {origin} itself, or use sources"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert_eq!(version("2.9.25"), Some((2, 9)));
+        assert_eq!(version("v2.12.0-RC.1"), Some((2, 12)));
+        assert!(version("2.9.25") < version("2.11.0"));
+        assert_eq!(version(""), None);
+    }
+}

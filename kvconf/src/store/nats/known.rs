@@ -1,0 +1,121 @@
+//! What is known of a bucket and of the ways to it, remembered from the server's answers.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use serde_json::Value;
+
+use super::error::Failure;
+use super::stream::Stream;
+
+/// How many requests in a row must stay unanswered before a way is taken for forbidden. One can be an accident, such as a
+/// leader that moves.
+const ENOUGH: u8 = 2;
+
+/// Facts about a bucket that decide how it is asked. All of them are hints but one: batches are sent only when the stream
+/// itself has said that it takes them.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    batches: AtomicBool,
+    /// 0 stands for no limit.
+    max_value_size: AtomicU64,
+    /// Whether the stream's own settings and state may be asked for.
+    pub(super) info: Way,
+    /// Whether the leader may be asked for a message.
+    pub(super) message_get: Way,
+    /// Whether direct gets of several keys are answered.
+    pub(super) multi_last: Way,
+}
+
+impl Known {
+    /// Takes note of the stream's settings.
+    pub(super) fn learn(&self, stream: &Stream) {
+        let batches = stream.get("allow_atomic").and_then(Value::as_bool).unwrap_or(false);
+        self.batches.store(batches, Ordering::Relaxed);
+        let max = stream.get("max_msg_size").and_then(Value::as_u64).unwrap_or(0);
+        self.max_value_size.store(max, Ordering::Relaxed);
+    }
+
+    pub(super) fn allows_batches(&self) -> bool {
+        self.batches.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn forbid_batches(&self) {
+        self.batches.store(false, Ordering::Relaxed);
+    }
+
+    /// The largest value with its headers, in bytes.
+    pub(super) fn max_value_size(&self) -> Option<usize> {
+        let max = self.max_value_size.load(Ordering::Relaxed);
+        usize::try_from(max).ok().filter(|max| *max > 0)
+    }
+}
+
+/// One kind of request that the client's user may be forbidden to make, and that has a replacement.
+#[derive(Debug, Default)]
+pub(super) struct Way {
+    unanswered: AtomicU8,
+}
+
+impl Way {
+    /// Whether it is worth trying.
+    pub(super) fn is_open(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) < ENOUGH
+    }
+
+    /// Whether there is no reason to doubt it.
+    pub(super) fn is_trusted(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn worked(&self) {
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// Takes note that it failed, while its replacement worked.
+    pub(super) fn failed(&self, failure: &Failure) {
+        let add = match failure {
+            Failure::NotPermitted(_) | Failure::NoResponders => ENOUGH,
+            Failure::Timeout(_) => 1,
+            _ => return,
+        };
+        // Wraps after far more requests than are made before it is closed.
+        self.unanswered.fetch_add(add, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn one_unanswered_request_does_not_close_a_way() {
+        let way = Way::default();
+        let timeout = Failure::Timeout(Duration::from_secs(1));
+        way.failed(&timeout);
+        assert!(way.is_open() && !way.is_trusted());
+        way.worked();
+        assert!(way.is_trusted());
+        way.failed(&timeout);
+        way.failed(&timeout);
+        assert!(!way.is_open());
+    }
+
+    #[test]
+    fn a_refusal_closes_a_way_at_once() {
+        let way = Way::default();
+        way.failed(&Failure::NotPermitted("s".into()));
+        assert!(!way.is_open());
+    }
+
+    #[test]
+    fn batches_are_off_until_the_stream_says_otherwise() {
+        let known = Known::default();
+        assert!(!known.allows_batches());
+        known.learn(serde_json::json!({ "allow_atomic": true, "max_msg_size": 7 }).as_object().unwrap());
+        assert_eq!((known.allows_batches(), known.max_value_size()), (true, Some(7)));
+        known.learn(serde_json::json!({ "max_msg_size": -1 }).as_object().unwrap());
+        assert_eq!((known.allows_batches(), known.max_value_size()), (false, None));
+    }
+}

@@ -1,0 +1,256 @@
+//! From messages to entries.
+
+use std::time::{Duration, SystemTime};
+
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::store::header;
+use crate::{Entry, Headers, Key, MarkerReason, Operation, Revision};
+
+/// What the server adds to a message that it hands out by a direct get. It is about the message, not part of it.
+const ADDED: [&str; 6] =
+    ["Nats-Stream", SUBJECT, SEQUENCE, TIME_STAMP, "Nats-Num-Pending", "Nats-Last-Sequence"];
+pub(super) const SUBJECT: &str = "Nats-Subject";
+pub(super) const SEQUENCE: &str = "Nats-Sequence";
+const TIME_STAMP: &str = "Nats-Time-Stamp";
+
+/// A message of the bucket's stream: an entry, or something else that stands there.
+#[derive(Debug)]
+pub(super) enum Stored {
+    Entry(Entry),
+    Other { subject: String, revision: Revision },
+}
+
+/// Where and when a message stands in the stream.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) revision: Revision,
+    pub(super) created: SystemTime,
+}
+
+/// Reads what stands in the stream under `subject`; `prefix` is what all subjects of the bucket begin with.
+pub(super) fn stored(prefix: &str, subject: &str, place: Place, headers: Headers, value: Bytes) -> Stored {
+    let Some(key) = subject.strip_prefix(prefix).and_then(|key| Key::new(key).ok()) else {
+        return Stored::Other { subject: subject.to_owned(), revision: place.revision };
+    };
+    let (operation, marker) = operation(&headers);
+    let value = if operation.is_removal() { Bytes::new() } else { value };
+    Stored::Entry(Entry {
+        key,
+        revision: place.revision,
+        value,
+        operation,
+        marker,
+        created: place.created,
+        headers,
+    })
+}
+
+/// What the headers say was done. Clients write `KV-Operation`, the server its marker reasons.
+fn operation(headers: &Headers) -> (Operation, Option<MarkerReason>) {
+    if headers.is_empty() {
+        return (Operation::Put, None);
+    }
+    match headers.get(header::MARKER_REASON) {
+        Some("MaxAge") => return (Operation::Purge, Some(MarkerReason::MaxAge)),
+        Some("Purge") => return (Operation::Purge, Some(MarkerReason::Purge)),
+        Some("Remove") => return (Operation::Delete, Some(MarkerReason::Remove)),
+        Some(_) => return (Operation::Unknown, None),
+        None => {}
+    }
+    let operation = match headers.get(header::OPERATION) {
+        None | Some("PUT") => Operation::Put,
+        Some("DEL") => Operation::Delete,
+        Some("PURGE") => Operation::Purge,
+        Some(_) => Operation::Unknown,
+    };
+    (operation, None)
+}
+
+/// Takes the headers over, sorted by name: the client does not keep their order.
+pub(super) fn headers(map: Option<&HeaderMap>) -> Headers {
+    let Some(map) = map.filter(|map| !map.is_empty()) else { return Headers::new() };
+    let mut all: Vec<(String, String)> = Vec::with_capacity(map.len());
+    for (name, values) in map.iter() {
+        let name: &str = name.as_ref();
+        all.extend(values.iter().map(|value| (name.to_owned(), value.as_str().to_owned())));
+    }
+    // Stable: several values of one header stay in their order.
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    all.into_iter().collect()
+}
+
+/// Headers in their form on the wire, as the API hands them out; sorted by name as everywhere.
+pub(super) fn parse_headers(block: &[u8]) -> Option<Headers> {
+    let mut lines = std::str::from_utf8(block).ok()?.split("\r\n");
+    lines.next()?.starts_with("NATS/1.0").then_some(())?;
+    let mut all = Vec::new();
+    for line in lines.filter(|line| !line.is_empty()) {
+        let (name, value) = line.split_once(':')?;
+        all.push((name.to_owned(), value.trim().to_owned()));
+    }
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Some(all.into_iter().collect())
+}
+
+/// A message as a direct get hands it out, with its place in headers.
+pub(super) fn direct(prefix: &str, message: Message) -> Option<Stored> {
+    let all = headers(message.headers.as_ref());
+    // The last of several is the server's: a message that was republished brings such headers along.
+    let last = |name: &str| all.iter().filter(|(found, _)| *found == name).last().map(|(_, value)| value);
+    let place = Place {
+        revision: last(SEQUENCE)?.parse().map(Revision::new).ok()?,
+        created: time(last(TIME_STAMP)?)?,
+    };
+    let subject = last(SUBJECT)?;
+    let own = all.iter().filter(|(name, _)| !ADDED.contains(name)).collect();
+    Some(stored(prefix, subject, place, own, message.payload))
+}
+
+/// A time in the server's form.
+pub(super) fn time(text: &str) -> Option<SystemTime> {
+    OffsetDateTime::parse(text, &Rfc3339).ok().map(SystemTime::from)
+}
+
+/// A time in the form that the server reads.
+pub(super) fn format_time(time: SystemTime) -> Option<String> {
+    OffsetDateTime::from(time).format(&Rfc3339).ok()
+}
+
+/// What the reply subject of a delivered message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Delivered {
+    pub(super) stream_sequence: u64,
+    pub(super) consumer_sequence: u64,
+    pub(super) created: SystemTime,
+    pub(super) pending: u64,
+}
+
+impl Delivered {
+    /// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or the later form,
+    /// which has a domain and an account before the stream and may have more behind.
+    pub(super) fn parse(reply: &str) -> Option<Self> {
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let count = rest.bytes().filter(|byte| *byte == b'.').count() + 1;
+        // Counted from the front: the later form may grow at its end.
+        let before = match count {
+            7 => 3,
+            9.. => 5,
+            _ => return None,
+        };
+        let mut tokens = rest.split('.').skip(before);
+        let mut number = || tokens.next()?.parse::<u64>().ok();
+        Some(Self {
+            stream_sequence: number()?,
+            consumer_sequence: number()?,
+            created: SystemTime::UNIX_EPOCH + Duration::from_nanos(number()?),
+            pending: number()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place { revision: Revision::new(3), created: SystemTime::UNIX_EPOCH }
+    }
+
+    fn entry(headers: &[(&str, &str)]) -> Entry {
+        let headers = headers.iter().copied().collect();
+        match stored("$KV.b.", "$KV.b.a.b", place(), headers, Bytes::from_static(b"v")) {
+            Stored::Entry(entry) => entry,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn operations_are_what_clients_and_servers_write() {
+        use MarkerReason::{MaxAge, Purge, Remove};
+        let cases: [(&[(&str, &str)], Operation, Option<MarkerReason>); 9] = [
+            (&[], Operation::Put, None),
+            (&[("X", "y")], Operation::Put, None),
+            (&[("KV-Operation", "PUT")], Operation::Put, None),
+            (&[("KV-Operation", "DEL")], Operation::Delete, None),
+            (&[("KV-Operation", "PURGE")], Operation::Purge, None),
+            (&[("KV-Operation", "MOVE")], Operation::Unknown, None),
+            (&[("Nats-Marker-Reason", "MaxAge")], Operation::Purge, Some(MaxAge)),
+            (&[("Nats-Marker-Reason", "Purge")], Operation::Purge, Some(Purge)),
+            (&[("Nats-Marker-Reason", "Remove")], Operation::Delete, Some(Remove)),
+        ];
+        for (headers, operation, marker) in cases {
+            let entry = entry(headers);
+            assert_eq!((entry.operation(), entry.marker_reason()), (operation, marker), "{headers:?}");
+            assert_eq!(entry.value().is_empty(), operation.is_removal());
+        }
+    }
+
+    #[test]
+    fn a_subject_that_no_key_can_have_is_no_entry() {
+        for subject in ["$KV.b.a\u{e4}", "$KV.b.a..b", "$KV.b", "other"] {
+            let stored = stored("$KV.b.", subject, place(), Headers::new(), Bytes::new());
+            assert!(matches!(stored, Stored::Other { subject: found, .. } if found == subject));
+        }
+    }
+
+    #[test]
+    fn both_forms_of_the_reply_subject_are_read() {
+        let expected = Delivered {
+            stream_sequence: 12,
+            consumer_sequence: 3,
+            created: SystemTime::UNIX_EPOCH + Duration::from_nanos(1_795_374_769_939_036_380),
+            pending: 40,
+        };
+        for reply in [
+            "$JS.ACK.KV_b.c1.1.12.3.1795374769939036380.40",
+            "$JS.ACK.hub.A1B2.KV_b.c1.1.12.3.1795374769939036380.40",
+            "$JS.ACK._.A1B2.KV_b.c1.1.12.3.1795374769939036380.40.random",
+        ] {
+            assert_eq!(Delivered::parse(reply), Some(expected), "{reply}");
+        }
+        for reply in ["", "_INBOX.x", "$JS.ACK.KV_b.c1.1.12.3.17", "$JS.ACK.KV_b.c1.1.x.3.1795.40"] {
+            assert_eq!(Delivered::parse(reply), None, "{reply}");
+        }
+    }
+
+    #[test]
+    fn the_place_of_a_direct_message_is_no_header_of_its_entry() {
+        let mut map = HeaderMap::new();
+        // A republished message, stored in a bucket.
+        map.append("Nats-Sequence", "99");
+        for (name, value) in [
+            ("Nats-Stream", "KV_b"),
+            ("Nats-Subject", "$KV.b.k"),
+            ("Nats-Sequence", "7"),
+            ("Nats-Time-Stamp", "2026-01-02T03:04:05.678Z"),
+            ("Kvconf-Author", "ops"),
+        ] {
+            map.append(name, value);
+        }
+        let message = Message {
+            subject: "_INBOX.1".into(),
+            reply: None,
+            payload: Bytes::from_static(b"v"),
+            headers: Some(map),
+            status: None,
+            description: None,
+            length: 0,
+        };
+        let Some(Stored::Entry(entry)) = direct("$KV.b.", message) else { panic!("no entry") };
+        assert_eq!((entry.key().as_str(), entry.revision().get()), ("k", 7));
+        assert_eq!(entry.headers().iter().collect::<Vec<_>>(), [("Kvconf-Author", "ops")]);
+        assert_eq!(format_time(entry.created()).as_deref(), Some("2026-01-02T03:04:05.678Z"));
+    }
+
+    #[test]
+    fn a_block_of_headers_is_read_in_the_order_of_names() {
+        let block = b"NATS/1.0\r\nb: 1\r\na:2\r\nb: 3 : 4\r\n\r\n";
+        let headers = parse_headers(block).unwrap();
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("a", "2"), ("b", "1"), ("b", "3 : 4")]);
+        assert_eq!(parse_headers(b"HTTP/1.1\r\na: b\r\n\r\n"), None);
+    }
+}

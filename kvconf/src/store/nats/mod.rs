@@ -1,0 +1,120 @@
+//! The backend on a NATS JetStream key-value bucket.
+//!
+//! It speaks to the bucket's stream directly, by requests of JetStream's API, and not through the client's key-value type:
+//! that one hides headers, cannot be kept to a prefix by permissions, and its watch loses entries without a word.
+
+mod batch;
+mod config;
+mod connection;
+mod consumer;
+mod denial;
+mod error;
+mod known;
+mod message;
+mod read;
+mod snapshot;
+mod stream;
+mod subscribe;
+mod write;
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Point, Reading, Start, Status, Store, Subscription, Write};
+use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
+use known::Known;
+
+pub use connection::Connection;
+pub use denial::Denials;
+
+/// One bucket on a server.
+#[derive(Debug)]
+pub(crate) struct NatsStore {
+    connection: Connection,
+    bucket: String,
+    stream: String,
+    /// What stands before the key in the stream's subjects.
+    read_prefix: Arc<str>,
+    /// What stands before the key in the subject of a write: another one for a mirror and across domains.
+    write_prefix: String,
+    known: Known,
+}
+
+impl NatsStore {
+    /// The connection that it was opened on.
+    pub(crate) const fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The subject, in the stream, of what a filter matches.
+    fn subject(&self, filter: &Filter) -> String {
+        format!("{}{filter}", self.read_prefix)
+    }
+
+    fn key_of(&self, subject: &str) -> Option<Key> {
+        subject.strip_prefix(&*self.read_prefix).and_then(|key| Key::new(key).ok())
+    }
+
+    /// A text that nobody else uses: at most 64 characters, and fit for a consumer's name.
+    fn unique(&self) -> String {
+        // The client's generator, without the prefix that its inboxes have.
+        let inbox = self.connection.client().new_inbox();
+        inbox.rsplit('.').next().map_or_else(String::new, str::to_owned)
+    }
+}
+
+impl Store for NatsStore {
+    fn name(&self) -> &str {
+        &self.bucket
+    }
+
+    fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>> {
+        self.read_status().boxed()
+    }
+
+    fn write(&self, write: Write) -> BoxFuture<'_, Result<Revision, WriteError>> {
+        self.write_one(write).boxed()
+    }
+
+    fn write_batch(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Revision, WriteError>> {
+        self.write_all(writes).boxed()
+    }
+
+    fn entry<'a>(
+        &'a self,
+        key: &'a Key,
+        at: Option<Revision>,
+    ) -> BoxFuture<'a, Result<Option<Entry>, ReadError>> {
+        self.read_entry(key, at).boxed()
+    }
+
+    fn read<'a>(&'a self, filters: &'a [Filter], at: Point) -> BoxFuture<'a, Result<Reading, ReadError>> {
+        self.read_all(filters, at).boxed()
+    }
+
+    fn count<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<u64, ReadError>> {
+        self.count_keys(filters).boxed()
+    }
+
+    fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        self.read_history(filters).boxed()
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        start: Start,
+    ) -> BoxFuture<'a, Result<Subscription, ReadError>> {
+        self.open_subscription(filters, start).boxed()
+    }
+
+    fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>> {
+        self.change_config(config).boxed()
+    }
+
+    fn nats(&self) -> Option<&NatsStore> {
+        Some(self)
+    }
+}

@@ -1,0 +1,244 @@
+//! Reading single entries, and how many there are.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::NatsStore;
+use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
+use super::consumer::Purpose;
+use super::error::{Failure, code};
+use super::message::{Place, Stored, direct, parse_headers, stored, time};
+use crate::store::{Delivery, Start};
+use crate::{Entry, Filter, Headers, Key, ReadError, Revision};
+
+/// The status of a direct get that found nothing.
+const NOT_FOUND: u16 = 404;
+
+#[derive(Deserialize)]
+struct Found {
+    message: Raw,
+}
+
+/// A message as the API hands it out.
+#[derive(Deserialize)]
+struct Raw {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    hdrs: String,
+    #[serde(default)]
+    data: String,
+    time: String,
+}
+
+impl Raw {
+    fn stored(self, prefix: &str) -> Option<Stored> {
+        let block = STANDARD.decode(self.hdrs).ok()?;
+        let headers = if block.is_empty() { Headers::new() } else { parse_headers(&block)? };
+        let place = Place { revision: Revision::new(self.seq), created: time(&self.time)? };
+        let value = Bytes::from(STANDARD.decode(self.data).ok()?);
+        Some(stored(prefix, &self.subject, place, headers, value))
+    }
+}
+
+impl NatsStore {
+    pub(super) async fn read_entry(
+        &self,
+        key: &Key,
+        at: Option<Revision>,
+    ) -> Result<Option<Entry>, ReadError> {
+        const WHAT: &str = "an entry";
+        let query = match at {
+            // The server takes 0 for "none given".
+            Some(Revision::ZERO) => return Ok(None),
+            Some(revision) => json!({ "seq": revision.get() }),
+            None => json!({ "last_by_subj": format!("{}{key}", self.read_prefix) }),
+        };
+        if at.is_none() && !self.known.message_get.is_open() {
+            return self.from_anyone(key).await.map_err(|failure| failure.read(&self.bucket, WHAT));
+        }
+        match self.from_leader(&query).await {
+            Err(failure) if failure.may_be_denial() && at.is_none() => {
+                let entry = self.from_anyone(key).await;
+                let entry = entry.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+                self.known.message_get.failed(&failure);
+                Ok(entry)
+            }
+            Err(failure) => Err(failure.read(&self.bucket, WHAT)),
+            // A revision may be one of another key.
+            Ok(Some(Stored::Entry(entry))) if entry.key == *key => Ok(Some(entry)),
+            Ok(_) => Ok(None),
+        }
+    }
+
+    /// Through the stream's leader, which knows of every acknowledged write.
+    async fn from_leader(&self, query: &Value) -> Result<Option<Stored>, Failure> {
+        let subject = format!("STREAM.MSG.GET.{}", self.stream);
+        let is_trusted = self.known.info.is_trusted() && self.known.message_get.is_trusted();
+        let within = if is_trusted { ANSWER_WITHIN } else { PROBE_WITHIN };
+        let found = self.connection.call::<_, Found>(&subject, query, within).await;
+        if !found.as_ref().is_err_and(Failure::may_be_denial) {
+            self.known.message_get.worked();
+        }
+        match found {
+            Ok(found) => found
+                .message
+                .stored(&self.read_prefix)
+                .map(Some)
+                .ok_or_else(|| Failure::Unexpected("a message that cannot be read".to_owned())),
+            Err(failure) if failure.api_code() == Some(code::NO_MESSAGE) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Through whichever replica answers: all that a reader of one prefix is permitted.
+    async fn from_anyone(&self, key: &Key) -> Result<Option<Entry>, Failure> {
+        let subject = self.connection.api(&format!("DIRECT.GET.{}.{}{key}", self.stream, self.read_prefix));
+        let message = self.connection.request(subject, None, Bytes::new(), ANSWER_WITHIN).await?;
+        if message.status.is_some_and(|status| status.as_u16() == NOT_FOUND) {
+            return Ok(None);
+        }
+        match direct(&self.read_prefix, message) {
+            Some(Stored::Entry(entry)) => Ok(Some(entry)),
+            Some(Stored::Other { .. }) => Ok(None),
+            None => Err(Failure::Unexpected("a message without its place".to_owned())),
+        }
+    }
+
+    pub(super) async fn count_keys(&self, filters: &[Filter]) -> Result<u64, ReadError> {
+        let filters = self.effective(filters);
+        match self.consumer(&filters, Start::Last, Purpose::Count).await {
+            Ok(consumer) => Ok(consumer.pending),
+            Err(failure) if failure.api_code() == Some(code::FILTERS_OVERLAP) => {
+                let mut keys = std::collections::HashSet::new();
+                for filter in filters {
+                    let entries = self.drain(std::slice::from_ref(&filter), Start::Last).await?;
+                    keys.extend(entries.into_iter().map(|entry| entry.key));
+                }
+                Ok(keys.len() as u64)
+            }
+            Err(failure) => Err(failure.read(&self.bucket, "a count")),
+        }
+    }
+
+    pub(super) async fn read_history(&self, filters: &[Filter]) -> Result<Vec<Entry>, ReadError> {
+        self.drain_any(filters, Start::All).await
+    }
+
+    /// As [`Self::drain`], for filters that may overlap.
+    pub(super) async fn drain_any(&self, filters: &[Filter], start: Start) -> Result<Vec<Entry>, ReadError> {
+        let filters = self.effective(filters);
+        match self.drain(&filters, start).await {
+            Err(ReadError::Server { code: code::FILTERS_OVERLAP, .. }) => {
+                let mut entries = BTreeMap::new();
+                for filter in filters {
+                    let part = self.drain(std::slice::from_ref(&filter), start).await?;
+                    entries.extend(part.into_iter().map(|entry| (entry.revision, entry)));
+                }
+                Ok(entries.into_values().collect())
+            }
+            result => result,
+        }
+    }
+
+    /// All entries that a consumer delivers until it is caught up, in the order of revisions.
+    async fn drain(&self, filters: &[Filter], start: Start) -> Result<Vec<Entry>, ReadError> {
+        const WHAT: &str = "a read by consumer";
+        if filters.is_empty() {
+            return Ok(Vec::new());
+        }
+        let deliveries = self.deliveries(filters, start).await;
+        let mut deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        let expected = deliveries.consumer.pending;
+        let mut entries = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).min(1 << 16));
+        if expected == 0 {
+            return Ok(entries);
+        }
+        while let Some(delivery) = deliveries.next().await {
+            let (sequence, pending) = match delivery {
+                Delivery::Entry { entry, sequence, pending } => {
+                    entries.push(entry);
+                    (sequence, pending)
+                }
+                Delivery::Unreadable { sequence, pending, .. } => (sequence, pending),
+                // Nothing to deliver: what was still expected has vanished from the bucket.
+                Delivery::Idle { .. } => return Ok(entries),
+                Delivery::Fault(fault) => {
+                    return Err(match fault {
+                        crate::Fault::Silent { after } => ReadError::Timeout { what: WHAT, after },
+                        _ => ReadError::Disconnected,
+                    });
+                }
+            };
+            // Whichever comes first: writers who never pause would keep it from being caught up.
+            if pending == 0 || sequence >= expected {
+                break;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The filters without those that another one covers: a consumer takes none that overlap.
+    fn effective(&self, filters: &[Filter]) -> Vec<Filter> {
+        let mut kept: Vec<Filter> = Vec::with_capacity(filters.len());
+        for filter in filters {
+            if kept.iter().any(|other| covers(other.as_str(), filter.as_str())) {
+                continue;
+            }
+            kept.retain(|other| !covers(filter.as_str(), other.as_str()));
+            kept.push(filter.clone());
+        }
+        kept
+    }
+}
+
+/// Whether every key that `inner` matches is matched by `outer` too.
+fn covers(outer: &str, inner: &str) -> bool {
+    let mut inner = inner.split('.');
+    for token in outer.split('.') {
+        match (token, inner.next()) {
+            (">", Some(_)) => return true,
+            (_, None) => return false,
+            ("*", Some(">")) => return false,
+            ("*", Some(_)) => {}
+            (token, Some(other)) if token == other => {}
+            _ => return false,
+        }
+    }
+    inner.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_covers_what_matches_less() {
+        for (outer, inner) in
+            [(">", "a"), (">", ">"), ("a.>", "a.b.c"), ("a.*", "a.b"), ("a.*", "a.*"), ("a", "a")]
+        {
+            assert!(covers(outer, inner), "{outer} {inner}");
+        }
+        for (outer, inner) in
+            [("a", "b"), ("a.*", "a.>"), ("a.>", "a"), ("a.*", "a"), ("a.*", "a.b.c"), ("a.b", "a.*")]
+        {
+            assert!(!covers(outer, inner), "{outer} {inner}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_api_is_decoded() {
+        let raw = r#"{"subject":"$KV.b.k","seq":6,"hdrs":"TkFUUy8xLjANCkE6IGINCg0K","data":"eA==",
+            "time":"2026-11-22T19:08:07.012387Z"}"#;
+        let raw: Raw = serde_json::from_str(raw).unwrap();
+        let Some(Stored::Entry(entry)) = raw.stored("$KV.b.") else { panic!("no entry") };
+        assert_eq!((entry.key.as_str(), entry.revision.get(), &entry.value[..]), ("k", 6, &b"x"[..]));
+        assert_eq!(entry.headers.get("A"), Some("b"));
+    }
+}

@@ -1,0 +1,347 @@
+//! Reading many keys as of one moment.
+//!
+//! A direct get with `multi_last` is an isolated view of the stream (nats-server 2.11). It answers for up to 1 024 keys; what
+//! matches more is read in portions of named keys, all as of the same revision.
+
+use std::collections::{HashMap, HashSet};
+
+use futures_util::{StreamExt, TryStreamExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::NatsStore;
+use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
+use super::error::Failure;
+use super::message::{self, Stored, direct, format_time};
+use crate::store::{Point, Reading, Start};
+use crate::{Entry, Filter, ReadError, Revision};
+
+const WHAT: &str = "a consistent read";
+
+/// The most subjects that the server answers for at once.
+const MOST_SUBJECTS: usize = 1_024;
+
+/// How many bytes of subjects are put in one request: well below the smallest payload limit in use.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// How many portions are read at the same time.
+const AT_ONCE: usize = 4;
+
+/// How often a large read of the latest state is begun again when keys were overwritten under it.
+const ATTEMPTS: usize = 8;
+
+const UP_TO: &str = "Nats-UpTo-Sequence";
+
+/// What the server says to a `multi_last` request.
+enum Answer {
+    /// The entries, and the revision that they are as of.
+    Found(Vec<Entry>, Revision),
+    /// Nothing matches, or the revision is not known to the replica that was asked.
+    Nothing,
+    /// More than [`MOST_SUBJECTS`] match.
+    TooMany,
+}
+
+/// What the leader says about the stream, with the names of its subjects.
+#[derive(Deserialize)]
+struct Listing {
+    state: ListedState,
+    #[serde(default)]
+    total: usize,
+}
+
+#[derive(Deserialize)]
+struct ListedState {
+    first_seq: u64,
+    last_seq: u64,
+    #[serde(default)]
+    subjects: HashMap<String, u64>,
+}
+
+impl NatsStore {
+    pub(super) async fn read_all(&self, filters: &[Filter], at: Point) -> Result<Reading, ReadError> {
+        if filters.is_empty() {
+            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO });
+        }
+        let at = match at {
+            Point::Latest => None,
+            Point::Revision(revision) => Some(revision),
+            Point::Time(time) => self.revision_at(time).await.map_err(|failure| self.read_error(failure))?,
+        };
+        // The server takes 0 for "none given".
+        if at == Some(Revision::ZERO) {
+            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO });
+        }
+        if at.is_none() && !self.known.multi_last.is_open() {
+            return self.read_by_consumer(filters).await;
+        }
+        let subjects: Vec<String> = filters.iter().map(|filter| self.subject(filter)).collect();
+        match self.multi_last(&subjects, at).await {
+            Ok(Answer::Found(entries, revision)) => Ok(Reading { entries, revision }),
+            Ok(Answer::Nothing) => self.nothing(&subjects, at).await,
+            Ok(Answer::TooMany) => self.read_in_portions(&subjects, at).await,
+            Err(failure) => self.without_multi_last(failure, filters, at).await,
+        }
+    }
+
+    fn read_error(&self, failure: Failure) -> ReadError {
+        failure.read(&self.bucket, WHAT)
+    }
+
+    /// Reads by a consumer, where direct gets are off or not permitted.
+    async fn without_multi_last(
+        &self,
+        failure: Failure,
+        filters: &[Filter],
+        at: Option<Revision>,
+    ) -> Result<Reading, ReadError> {
+        if !(failure.may_be_denial() || matches!(failure, Failure::NoResponders)) {
+            return Err(self.read_error(failure));
+        }
+        if at.is_some() {
+            return Err(match failure {
+                Failure::NoResponders => ReadError::Unsupported {
+                    what: "reading an earlier state",
+                    reason: format!("bucket {} does not allow direct gets, or does not exist", self.bucket),
+                },
+                failure => self.read_error(failure),
+            });
+        }
+        let reading = self.read_by_consumer(filters).await?;
+        // It works without: so the server was there, and the other way is closed.
+        self.known.multi_last.failed(&failure);
+        Ok(reading)
+    }
+
+    /// Not isolated: a key may be newer than another one that changed together with it.
+    async fn read_by_consumer(&self, filters: &[Filter]) -> Result<Reading, ReadError> {
+        let entries = self.drain_any(filters, Start::Last).await?;
+        let revision = entries.last().map_or(Revision::ZERO, Entry::revision);
+        let mut last: HashMap<_, Entry> = HashMap::with_capacity(entries.len());
+        last.extend(entries.into_iter().map(|entry| (entry.key.clone(), entry)));
+        let mut entries: Vec<Entry> = last.into_values().collect();
+        entries.sort_unstable_by_key(Entry::revision);
+        Ok(Reading { entries, revision })
+    }
+
+    /// Asks for the last message of each subject, as of a revision or as of now.
+    async fn multi_last(&self, subjects: &[String], at: Option<Revision>) -> Result<Answer, Failure> {
+        let mut query = json!({ "multi_last": subjects });
+        if let Some(revision) = at {
+            query["up_to_seq"] = revision.get().into();
+        }
+        let is_trusted = self.known.info.is_trusted() && self.known.multi_last.is_trusted();
+        let within = if is_trusted { ANSWER_WITHIN } else { PROBE_WITHIN };
+        let subject = self.connection.api(&format!("DIRECT.GET.{}", self.stream));
+        let answer = self.connection.unless_denied(&subject, self.collect(&subject, &query, within)).await?;
+        if answer.is_ok() {
+            self.known.multi_last.worked();
+        }
+        answer
+    }
+
+    /// Sends a request that has many answers and collects them, up to the one that says that it is the last.
+    async fn collect(
+        &self,
+        subject: &str,
+        query: &Value,
+        within: std::time::Duration,
+    ) -> Result<Answer, Failure> {
+        let client = self.connection.client();
+        let inbox = client.new_inbox();
+        let mut answers = client.subscribe(inbox.clone()).await.map_err(Failure::client)?;
+        let payload = serde_json::to_vec(query).map_err(Failure::client)?;
+        client
+            .publish_with_reply(subject.to_owned(), inbox, payload.into())
+            .await
+            .map_err(Failure::client)?;
+        let mut entries = Vec::new();
+        loop {
+            let Ok(answer) = tokio::time::timeout(within, answers.next()).await else {
+                let connected = self.connection.is_connected();
+                return Err(if connected { Failure::Timeout(within) } else { Failure::Disconnected });
+            };
+            let Some(answer) = answer else { return Err(Failure::Disconnected) };
+            match answer.status.map(|status| status.as_u16()) {
+                None => match direct(&self.read_prefix, answer) {
+                    Some(Stored::Entry(entry)) => entries.push(entry),
+                    Some(Stored::Other { .. }) => {}
+                    None => return Err(Failure::Unexpected("a message without its place".to_owned())),
+                },
+                Some(204) => {
+                    let up_to = answer.headers.as_ref().and_then(|headers| headers.get(UP_TO));
+                    let revision = up_to.and_then(|up_to| up_to.as_str().parse().ok());
+                    let revision = revision.map(Revision::new);
+                    let unsaid = || Failure::Unexpected(format!("no {UP_TO}"));
+                    return Ok(Answer::Found(entries, revision.ok_or_else(unsaid)?));
+                }
+                Some(404) => return Ok(Answer::Nothing),
+                Some(413) => return Ok(Answer::TooMany),
+                Some(503) => return Err(Failure::NoResponders),
+                Some(status) => {
+                    let words = answer.description.unwrap_or_default();
+                    return Err(Failure::Unexpected(format!("{status} {words}")));
+                }
+            }
+        }
+    }
+
+    /// Nothing matches: makes sure that this is so, and finds out as of which revision.
+    async fn nothing(&self, subjects: &[String], at: Option<Revision>) -> Result<Reading, ReadError> {
+        let state = match self.listing("", 0).await {
+            Ok(listing) => listing.state,
+            // Not permitted to ask for the newest revision: nothing matches since the beginning.
+            Err(failure) if failure.may_be_denial() => {
+                return Ok(Reading { entries: Vec::new(), revision: at.unwrap_or_default() });
+            }
+            Err(failure) => return Err(self.read_error(failure)),
+        };
+        if let Some(revision) = at {
+            let is_gone = revision.get() < state.first_seq && revision.get() < state.last_seq;
+            if is_gone || revision.get() > state.last_seq {
+                return Err(ReadError::OutOfRange { revision });
+            }
+        }
+        // Asked again, after the leader named its last revision: a replica that lags says the same as an empty one.
+        let entries = match self.multi_last(subjects, at).await.map_err(|failure| self.read_error(failure))? {
+            Answer::Found(entries, revision) => return Ok(Reading { entries, revision }),
+            Answer::TooMany => return self.read_in_portions(subjects, at).await,
+            Answer::Nothing => Vec::new(),
+        };
+        Ok(Reading { entries, revision: at.unwrap_or(Revision::new(state.last_seq)) })
+    }
+
+    async fn read_in_portions(
+        &self,
+        subjects: &[String],
+        at: Option<Revision>,
+    ) -> Result<Reading, ReadError> {
+        for _ in 0..ATTEMPTS {
+            let reading = self.attempt_in_portions(subjects, at).await;
+            if let Some(reading) = reading.map_err(|failure| self.read_error(failure))? {
+                return Ok(reading);
+            }
+        }
+        Err(ReadError::Unsupported {
+            what: "a consistent read of so many keys",
+            reason: "they change faster than they can be read, for the revisions that the bucket keeps"
+                .to_owned(),
+        })
+    }
+
+    /// Reads more keys than the server answers for at once. `None` when a key was overwritten so often meanwhile that its
+    /// revision of that moment is gone.
+    async fn attempt_in_portions(
+        &self,
+        subjects: &[String],
+        at: Option<Revision>,
+    ) -> Result<Option<Reading>, Failure> {
+        let (names, now) = self.names(subjects).await?;
+        let revision = at.unwrap_or(now);
+        let expected = names.len();
+        let portions = futures_util::stream::iter(portions(names))
+            .map(|portion| async move {
+                match self.multi_last(&portion, Some(revision)).await? {
+                    Answer::Found(entries, _) => Ok(entries),
+                    Answer::Nothing => Ok(Vec::new()),
+                    Answer::TooMany => Err(Failure::Unexpected("too many results for a portion".to_owned())),
+                }
+            })
+            .buffer_unordered(AT_ONCE);
+        let mut entries: Vec<Entry> = portions.try_concat().await?;
+        // Names and revision are of one moment, when the latest state is asked for: each name had an entry then.
+        if at.is_none() && entries.len() < expected {
+            return Ok(None);
+        }
+        entries.sort_unstable_by_key(Entry::revision);
+        Ok(Some(Reading { entries, revision }))
+    }
+
+    /// The subjects that stand in the stream now, and its last revision at that moment.
+    async fn names(&self, subjects: &[String]) -> Result<(Vec<String>, Revision), Failure> {
+        let mut names = HashSet::new();
+        let mut revision: Option<Revision> = None;
+        for subject in subjects {
+            let mut offset = 0;
+            loop {
+                let page = self.listing(subject, offset).await?;
+                // The first one counts: what is listed later than that was there already, or does not matter.
+                revision.get_or_insert(Revision::new(page.state.last_seq));
+                offset += page.state.subjects.len();
+                let is_last = page.state.subjects.is_empty() || offset >= page.total;
+                let names_of_keys =
+                    page.state.subjects.into_keys().filter(|name| self.key_of(name).is_some());
+                names.extend(names_of_keys);
+                if is_last {
+                    break;
+                }
+            }
+        }
+        let mut names: Vec<String> = names.into_iter().collect();
+        names.sort_unstable();
+        Ok((names, revision.unwrap_or_default()))
+    }
+
+    async fn listing(&self, subject: &str, offset: usize) -> Result<Listing, Failure> {
+        let query = if subject.is_empty() {
+            json!({})
+        } else {
+            json!({ "subjects_filter": subject, "offset": offset })
+        };
+        let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
+        self.connection.call(&format!("STREAM.INFO.{}", self.stream), &query, within).await
+    }
+
+    /// The last revision at a time; `None` for the latest.
+    async fn revision_at(&self, time: std::time::SystemTime) -> Result<Option<Revision>, Failure> {
+        let unsaid = || Failure::Unexpected("a time outside of the calendar".to_owned());
+        let time = format_time(time).ok_or_else(unsaid)?;
+        // The first message at or after that time. The moment is right before it.
+        let query = json!({ "start_time": time, "next_by_subj": format!("{}>", self.read_prefix) });
+        let payload = serde_json::to_vec(&query).map_err(Failure::client)?;
+        let subject = self.connection.api(&format!("DIRECT.GET.{}", self.stream));
+        let answer = self.connection.request(subject, None, payload.into(), ANSWER_WITHIN).await?;
+        match answer.status.map(|status| status.as_u16()) {
+            None => {}
+            Some(404) => return Ok(None),
+            Some(status) => return Err(Failure::Unexpected(status.to_string())),
+        }
+        let sequence = answer.headers.as_ref().and_then(|headers| headers.get_last(message::SEQUENCE));
+        let sequence: Option<u64> = sequence.and_then(|sequence| sequence.as_str().parse().ok());
+        let first = sequence.ok_or_else(|| Failure::Unexpected("a message without its place".to_owned()))?;
+        Ok(Some(Revision::new(first) - 1))
+    }
+}
+
+/// Cuts names into portions that the server takes.
+fn portions(names: Vec<String>) -> Vec<Vec<String>> {
+    let mut portions: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for name in names {
+        bytes += name.len();
+        match portions.last_mut() {
+            Some(portion) if portion.len() < MOST_SUBJECTS && bytes <= MOST_BYTES => portion.push(name),
+            _ => {
+                bytes = name.len();
+                portions.push(vec![name]);
+            }
+        }
+    }
+    portions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_keep_to_the_number_and_the_size_that_a_server_takes() {
+        let many: Vec<String> = (0..2_500).map(|number| format!("k{number}")).collect();
+        let sizes: Vec<_> = portions(many).iter().map(|portion| portion.len()).collect();
+        assert_eq!(sizes, [1_024, 1_024, 452]);
+        let long: Vec<String> = (0..1_000).map(|_| "x".repeat(1_000)).collect();
+        let portions = portions(long);
+        assert_eq!(portions.iter().map(|portion| portion.len()).sum::<usize>(), 1_000);
+        assert!(portions.iter().all(|portion| portion.len() <= MOST_BYTES / 1_000));
+    }
+}

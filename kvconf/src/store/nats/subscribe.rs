@@ -1,0 +1,259 @@
+//! A subscription: what a consumer delivers, and the signs of life in between.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_nats::message::OutboundMessage;
+use async_nats::{
+    Client, HeaderMap, Message, Statistics, StatusCode, Subject, Subscriber, connection::State,
+};
+use bytes::Bytes;
+use futures_util::stream::{Stream, StreamExt};
+use futures_util::{Sink, SinkExt};
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use super::NatsStore;
+use super::consumer::{Consumer, Purpose};
+use super::error::Failure;
+use super::message::{Delivered, Place, Stored, headers, stored, time};
+use super::stream::kept_revisions;
+use crate::store::{Delivery, Start, Subscription};
+use crate::{Fault, Filter, ReadError, Revision};
+
+/// How often the connection and the silence are looked at.
+const TICK: Duration = Duration::from_millis(500);
+
+/// After how many ticks without any message a subscription is given up: three heartbeats.
+const SILENT_TICKS: u32 = 6;
+
+/// The last delivery, on a heartbeat.
+const LAST_CONSUMER: &str = "Nats-Last-Consumer";
+/// Where to answer, on a heartbeat of a consumer that waits for flow control.
+const STALLED: &str = "Nats-Consumer-Stalled";
+
+impl NatsStore {
+    pub(super) async fn open_subscription(
+        &self,
+        filters: &[Filter],
+        start: Start,
+    ) -> Result<Subscription, ReadError> {
+        // The consumer is asked for first: a bucket that is created again in between is then noticed, because the
+        // consumer of the former one falls silent.
+        let (deliveries, info) = tokio::join!(self.deliveries(filters, start), self.info_if_permitted());
+        let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
+        let pending = deliveries.consumer.pending;
+        let (incarnation, history) =
+            info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
+        Ok(Subscription { pending, incarnation, history, deliveries: deliveries.boxed() })
+    }
+
+    /// Subscribes first and makes the consumer then: nothing that it sends is missed.
+    pub(super) async fn deliveries(&self, filters: &[Filter], start: Start) -> Result<Deliveries, Failure> {
+        let client = self.connection.client();
+        let inbox = client.new_inbox();
+        let subscriber = client.subscribe(inbox.clone()).await.map_err(Failure::client)?;
+        let statistics = client.statistics();
+        let connects = statistics.connects.load(Ordering::Relaxed);
+        let consumer = self.consumer(filters, start, Purpose::Deliver(&inbox)).await?;
+        let mut tick = interval_at(tokio::time::Instant::now() + TICK, TICK);
+        // A task that did not run for a while has not heard the server, and the server may well have spoken.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Deliveries {
+            subscriber,
+            consumer,
+            client: client.clone(),
+            prefix: self.read_prefix.clone(),
+            replies: VecDeque::new(),
+            tick,
+            life: Life { statistics, connects, connected: true, silent_ticks: 0 },
+            over: false,
+        })
+    }
+}
+
+/// What a push consumer delivers.
+pub(super) struct Deliveries {
+    // Before the consumer: fields are dropped in order, and nobody should listen when it is deleted.
+    subscriber: Subscriber,
+    pub(super) consumer: Consumer,
+    client: Client,
+    prefix: Arc<str>,
+    /// Answers to flow control that wait for room in the client's queue.
+    replies: VecDeque<Subject>,
+    tick: Interval,
+    life: Life,
+    over: bool,
+}
+
+impl Stream for Deliveries {
+    type Item = Delivery;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        let this = &mut *self;
+        if this.over {
+            return Poll::Ready(None);
+        }
+        this.send_replies(cx);
+        // Messages before ticks: what has arrived is a sign of life, however long ago this was polled.
+        while let Poll::Ready(message) = this.subscriber.poll_next_unpin(cx) {
+            let Some(message) = message else { return this.end(Fault::Ended) };
+            this.life.silent_ticks = 0;
+            match this.take(message) {
+                Taken::Delivery(delivery) => return Poll::Ready(Some(delivery)),
+                Taken::End => return this.end(Fault::Ended),
+                Taken::Nothing => this.send_replies(cx),
+            }
+        }
+        while this.tick.poll_tick(cx).is_ready() {
+            match this.life.tick(this.client.connection_state() == State::Connected) {
+                Some(fault) if fault.ends() => return this.end(fault),
+                Some(fault) => return Poll::Ready(Some(Delivery::Fault(fault))),
+                None => {}
+            }
+        }
+        Poll::Pending
+    }
+}
+
+/// What one message came to.
+enum Taken {
+    Delivery(Delivery),
+    Nothing,
+    End,
+}
+
+impl Deliveries {
+    fn end(&mut self, fault: Fault) -> Poll<Option<Delivery>> {
+        self.over = true;
+        Poll::Ready(Some(Delivery::Fault(fault)))
+    }
+
+    fn take(&mut self, message: Message) -> Taken {
+        if let Some(status) = message.status {
+            return self.take_status(status, message);
+        }
+        let Some(delivered) = message.reply.as_deref().and_then(Delivered::parse) else {
+            // Not from the consumer: somebody publishes on our inbox.
+            return Taken::Nothing;
+        };
+        let place = Place { revision: Revision::new(delivered.stream_sequence), created: delivered.created };
+        let headers = headers(message.headers.as_ref());
+        let (sequence, pending) = (delivered.consumer_sequence, delivered.pending);
+        Taken::Delivery(match stored(&self.prefix, &message.subject, place, headers, message.payload) {
+            Stored::Entry(entry) => Delivery::Entry { entry, sequence, pending },
+            Stored::Other { subject, revision } => {
+                Delivery::Unreadable { subject, revision, sequence, pending }
+            }
+        })
+    }
+
+    fn take_status(&mut self, status: StatusCode, message: Message) -> Taken {
+        if status != StatusCode::IDLE_HEARTBEAT {
+            return Taken::End;
+        }
+        if let Some(reply) = message.reply {
+            // Answered only now, when everything before it was taken: that is what limits what the server sends ahead.
+            self.replies.push_back(reply);
+            return Taken::Nothing;
+        }
+        let Some(headers) = message.headers else { return Taken::Nothing };
+        if let Some(stalled) = value(&headers, STALLED) {
+            self.replies.push_back(stalled.into());
+        }
+        match value(&headers, LAST_CONSUMER).and_then(|sequence| sequence.parse().ok()) {
+            Some(sequence) => Taken::Delivery(Delivery::Idle { sequence }),
+            None => Taken::Nothing,
+        }
+    }
+
+    /// Answers flow control as far as the client's queue has room.
+    fn send_replies(&mut self, cx: &mut Context<'_>) {
+        while !self.replies.is_empty() {
+            match Pin::new(&mut self.client).poll_ready(cx) {
+                Poll::Ready(Ok(())) => {}
+                // The client has ended: so does the subscription, and nobody waits for an answer.
+                Poll::Ready(Err(_)) => return self.replies.clear(),
+                Poll::Pending => return,
+            }
+            if let Some(subject) = self.replies.pop_front() {
+                let reply = OutboundMessage { subject, reply: None, payload: Bytes::new(), headers: None };
+                let _ = self.client.start_send_unpin(reply);
+            }
+        }
+    }
+}
+
+fn value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).map(|value| value.as_str())
+}
+
+/// What is known of the connection and of the server's last sign of life.
+struct Life {
+    statistics: Arc<Statistics>,
+    /// How often the client had connected when it was last looked at.
+    connects: u64,
+    connected: bool,
+    silent_ticks: u32,
+}
+
+impl Life {
+    /// Looks at the connection, [`TICK`] after the last time.
+    fn tick(&mut self, connected: bool) -> Option<Fault> {
+        let connects = self.statistics.connects.load(Ordering::Relaxed);
+        if !connected {
+            // Silence has its reason: it is counted from the return of the connection.
+            self.silent_ticks = 0;
+            return std::mem::replace(&mut self.connected, false).then_some(Fault::Disconnected);
+        }
+        if std::mem::replace(&mut self.connects, connects) != connects || !self.connected {
+            // Also when it broke and came back between two ticks.
+            self.connected = true;
+            self.silent_ticks = 0;
+            return Some(Fault::Reconnected);
+        }
+        self.silent_ticks += 1;
+        (self.silent_ticks >= SILENT_TICKS).then_some(Fault::Silent { after: TICK * SILENT_TICKS })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn life() -> Life {
+        Life { statistics: Arc::default(), connects: 0, connected: true, silent_ticks: 0 }
+    }
+
+    #[test]
+    fn three_missed_heartbeats_end_a_subscription() {
+        let mut life = life();
+        for _ in 1..SILENT_TICKS {
+            assert_eq!(life.tick(true), None);
+        }
+        assert_eq!(life.tick(true), Some(Fault::Silent { after: Duration::from_secs(3) }));
+    }
+
+    #[test]
+    fn a_broken_connection_is_told_once_and_is_not_silence() {
+        let mut life = life();
+        assert_eq!(life.tick(false), Some(Fault::Disconnected));
+        for _ in 0..SILENT_TICKS * 2 {
+            assert_eq!(life.tick(false), None);
+        }
+        life.statistics.connects.store(1, Ordering::Relaxed);
+        assert_eq!(life.tick(true), Some(Fault::Reconnected));
+        assert_eq!(life.tick(true), None);
+    }
+
+    #[test]
+    fn a_connection_that_was_replaced_between_two_ticks_is_told() {
+        let mut life = life();
+        life.statistics.connects.store(1, Ordering::Relaxed);
+        assert_eq!(life.tick(true), Some(Fault::Reconnected));
+        assert_eq!(life.tick(true), None);
+    }
+}
