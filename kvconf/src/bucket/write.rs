@@ -54,11 +54,11 @@ impl Bucket {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let bucket = kvconf::Bucket::memory();
-    /// bucket.create("lock", "me").await?;
-    /// let other = bucket.create("lock", "you").await;
+    /// bucket.create_key("lock", "me").await?;
+    /// let other = bucket.create_key("lock", "you").await;
     /// assert!(matches!(other, Err(WriteError::Exists { .. })));
     /// bucket.delete("lock").await?;
-    /// bucket.create("lock", "you").ttl(Duration::from_secs(30)).await?;
+    /// bucket.create_key("lock", "you").ttl(Duration::from_secs(30)).await?;
     /// # Ok(())
     /// # }
     /// ```
@@ -68,7 +68,7 @@ impl Bucket {
     ///
     /// # Cancel safety
     /// As [`Bucket::put`].
-    pub fn create<K>(&self, key: K, value: impl Into<Bytes>) -> CreateRequest<'_>
+    pub fn create_key<K>(&self, key: K, value: impl Into<Bytes>) -> CreateRequest<'_>
     where
         K: TryInto<Key, Error: Into<KeyError>>,
     {
@@ -76,7 +76,7 @@ impl Bucket {
     }
 
     /// Sets a key whose newest revision is still `expected`. [`Revision::ZERO`] expects that it has no entry at all, not
-    /// even the marker of a deletion; [`Bucket::create`] does not mind the marker.
+    /// even the marker of a deletion; [`Bucket::create_key`] does not mind the marker.
     ///
     /// ```
     /// # use kvconf::WriteError;
@@ -228,7 +228,7 @@ impl<'a> IntoFuture for WriteRequest<'a> {
     }
 }
 
-/// A creation that is sent when it is awaited. Made by [`Bucket::create`].
+/// A creation that is sent when it is awaited. Made by [`Bucket::create_key`].
 #[derive(Clone)]
 #[must_use = "a write is sent when it is awaited"]
 pub struct CreateRequest<'a>(WriteRequest<'a>);

@@ -49,7 +49,7 @@ impl<T: KvConfig> Live<T> {
     /// # let live = Bucket::memory().live::<Checkout>().start().await?;
     /// let fields = Checkout::fields();
     /// let plan = live.edit().set(fields.max_items, 80).set(fields.region, Some("eu".into())).plan().await?;
-    /// assert_eq!(plan.to_string(), "checkout.max_items: 50 → 80\ncheckout.region: (none) → eu");
+    /// assert_eq!(plan.to_string(), "checkout.max_items: 50 → 80\ncheckout.region: (none) → `eu`");
     ///
     /// let applied = plan.commit().author("ops").reason("sale").await?;
     /// live.wait_for(applied.revision()).await?;
