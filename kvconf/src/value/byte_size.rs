@@ -130,7 +130,7 @@ impl From<ByteSize> for u64 {
 
 impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let fits = |(_, bytes): &&(&str, u64)| self.0 != 0 && self.0 % bytes == 0;
+        let fits = |(_, bytes): &&(&str, u64)| self.0 != 0 && self.0.is_multiple_of(*bytes);
         let (unit, bytes) = UNITS.iter().take(WRITTEN_UNITS).find(fits).unwrap_or(&("B", 1));
         write!(f, "{} {unit}", self.0 / bytes)
     }
@@ -168,7 +168,7 @@ fn parse(text: &str) -> Result<u64, String> {
     // Both fit: 10^18 times 2^60 is below 2^120.
     let scale = fraction.bytes().fold(1_u128, |scale, _| scale * 10);
     let scaled = fraction.parse::<u128>().unwrap_or_default() * u128::from(bytes);
-    if scaled % scale != 0 {
+    if !scaled.is_multiple_of(scale) {
         return Err(format!("{} is no whole number of bytes", shown()));
     }
     u64::try_from(u128::from(whole) * u128::from(bytes) + scaled / scale).map_err(|_| too_large())

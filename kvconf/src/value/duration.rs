@@ -169,7 +169,7 @@ impl<'a> Part<'a> {
         // Both fit: 10^20 times the nanoseconds of a day is far below 2^128.
         let scale = fraction.bytes().fold(1_u128, |scale, _| scale * 10);
         let scaled = fraction.parse::<u128>().map_err(|_| TOO_LONG)? * unit;
-        if scaled % scale != 0 {
+        if !scaled.is_multiple_of(scale) {
             return Err("is finer than a nanosecond");
         }
         nanos.checked_add(scaled / scale).ok_or(TOO_LONG)

@@ -213,7 +213,6 @@ mod tests {
     struct Port(#[expect(dead_code, reason = "only read")] u16);
 
     #[derive(Deserialize)]
-    #[expect(dead_code, reason = "only read")]
     enum Level {
         Debug,
         #[serde(rename = "info")]

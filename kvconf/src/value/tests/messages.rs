@@ -308,3 +308,23 @@ fn json_is_quoted_and_sorted() {
         r#"{"jitter":null,"max":3,"pause":"1s"}"#
     );
 }
+
+/// As `serde_json::Number` is with its feature `arbitrary_precision`.
+#[derive(Serialize)]
+#[serde(rename = "$serde_json::private::Number")]
+struct PreciseNumber {
+    #[serde(rename = "$serde_json::private::Number")]
+    number: &'static str,
+}
+
+impl<'de> Deserialize<'de> for PreciseNumber {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        serde_json::Value::deserialize(deserializer).map(|_| Self { number: "0" })
+    }
+}
+
+#[test]
+fn a_precise_number_of_serde_json_is_a_number() {
+    assert_eq!(stored(&vec![PreciseNumber { number: "1.50" }]), "[1.50]");
+    assert_eq!(stored(&PreciseNumber { number: "1," }), r#"{"$serde_json::private::Number":"1,"}"#);
+}

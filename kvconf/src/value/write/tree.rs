@@ -12,7 +12,7 @@ use serde::ser::{
 use super::key::KeyWriter;
 use crate::value::EncodeError;
 use crate::value::duration;
-use crate::value::json::{MAX_DEPTH, Tree};
+use crate::value::json::{MAX_DEPTH, Tree, parse};
 use crate::value::read::{Numeral, is_duration};
 use crate::value::show::{quote_text, tame};
 
@@ -286,6 +286,9 @@ impl SerializeTupleVariant for ListWriter {
     }
 }
 
+/// What `serde_json` calls the struct and its field.
+const JSON_NUMBER: &str = "$serde_json::private::Number";
+
 /// Writes the entries of an object.
 pub(super) struct ObjectWriter {
     value: TreeWriter,
@@ -309,9 +312,20 @@ impl ObjectWriter {
     }
 
     fn finish(self) -> Tree {
-        match self.duration() {
-            Some(duration) => Tree::Text(duration::format(duration)),
-            None => tagged(self.variant, Tree::Object(self.entries)),
+        if let Some(duration) = self.duration() {
+            return Tree::Text(duration::format(duration));
+        }
+        self.json_number().unwrap_or_else(|| tagged(self.variant, Tree::Object(self.entries)))
+    }
+
+    /// A number of `serde_json`, which is a struct of one text where some crate of the build turns on its feature
+    /// `arbitrary_precision`.
+    fn json_number(&self) -> Option<Tree> {
+        match self.entries.get(JSON_NUMBER) {
+            Some(Tree::Text(number)) if self.name == JSON_NUMBER => {
+                parse(number).ok().filter(|tree| matches!(tree, Tree::Number(_)))
+            }
+            _ => None,
         }
     }
 
