@@ -1,5 +1,9 @@
 //! Typed configuration and feature flags for Rust services, live from a NATS JetStream key-value bucket.
 
+// The derive's code names the crate; so do the tests in here.
+#[cfg(test)]
+extern crate self as kvconf;
+
 mod attribution;
 mod backoff;
 mod bucket;

@@ -8,6 +8,8 @@ mod explain;
 mod overlay;
 mod report;
 mod table;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::sync::Arc;
