@@ -13,6 +13,7 @@ mod semantics {
 }
 
 /// Makes one test of each case for each backend. The memory bucket's clock is paused: it jumps whenever a case waits.
+/// Each case against a server has a server of its own.
 macro_rules! cases {
     ($($room:ident { $($case:ident),+ $(,)? })+) => {
         mod memory {
@@ -20,6 +21,15 @@ macro_rules! cases {
                 $(#[tokio::test(start_paused = true)]
                 async fn $case() {
                     crate::semantics::$room::$case(&crate::semantics::backend::Backend::memory()).await;
+                })+
+            })+
+        }
+
+        mod nats {
+            $(mod $room {
+                $(#[tokio::test]
+                async fn $case() {
+                    crate::semantics::$room::$case(&crate::semantics::backend::Backend::nats().await).await;
                 })+
             })+
         }

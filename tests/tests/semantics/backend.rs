@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, Entry, Operation, Revision, Watch, WatchEvent};
+use kvconf_tests::server::Server;
 
 /// How long a case waits for something that must come.
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
@@ -10,6 +11,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(20);
 /// One backend, for one case.
 pub(crate) enum Backend {
     Memory,
+    Nats { _server: Server, client: async_nats::Client },
 }
 
 impl Backend {
@@ -17,10 +19,17 @@ impl Backend {
         Self::Memory
     }
 
+    pub(crate) async fn nats() -> Self {
+        let server = Server::start().await;
+        let client = server.client().await;
+        Self::Nats { _server: server, client }
+    }
+
     /// A new, empty bucket.
     pub(crate) async fn bucket(&self, config: BucketConfig) -> Bucket {
         match self {
             Self::Memory => Bucket::memory_with(config).unwrap(),
+            Self::Nats { client, .. } => Bucket::create(client, config).await.unwrap(),
         }
     }
 

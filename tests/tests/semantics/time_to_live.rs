@@ -39,7 +39,7 @@ pub(crate) async fn an_expired_key_leaves_a_marker_that_leaves_too(backend: &Bac
 pub(crate) async fn a_watch_sees_an_expiry(backend: &Backend) {
     let bucket = backend.bucket(markers_for(SECOND, 1)).await;
     let mut watch = bucket.watch("a").await.unwrap();
-    bucket.create("a", "1").ttl(SECOND).await.unwrap();
+    bucket.create_key("a", "1").ttl(SECOND).await.unwrap();
     bucket.put("b", "1").await.unwrap();
     assert_eq!(events(&mut watch, 3).await, "loaded a@1=1 a@3!");
 }
@@ -72,7 +72,7 @@ pub(crate) async fn a_created_key_keeps_its_time_over_a_marker(backend: &Backend
     let bucket = backend.bucket(markers_for(SECOND, 1)).await;
     bucket.put("a", "1").await.unwrap();
     bucket.delete("a").await.unwrap();
-    let created = bucket.create("a", "2").ttl(SECOND).await.unwrap();
+    let created = bucket.create_key("a", "2").ttl(SECOND).await.unwrap();
     assert_eq!(value(&bucket, "a").await.as_deref(), Some("2"));
     let marker = wait_for("the marker", BOUND, async || {
         newest(&bucket, "a").await.filter(|entry| entry.revision() > created)
@@ -102,7 +102,7 @@ pub(crate) async fn a_bucket_without_markers_takes_no_time_to_live(backend: &Bac
 pub(crate) async fn times_are_whole_seconds(backend: &Backend) {
     let bucket = backend.plain().await;
     for ttl in [Duration::ZERO, SECOND / 2, SECOND * 3 / 2] {
-        let refused = bucket.create("a", "1").ttl(ttl).await;
+        let refused = bucket.create_key("a", "1").ttl(ttl).await;
         assert!(matches!(&refused, Err(WriteError::Invalid { .. })), "{refused:?}");
     }
     assert_eq!(bucket.status().await.unwrap().last_revision, Revision::ZERO);

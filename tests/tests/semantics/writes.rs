@@ -43,8 +43,8 @@ pub(crate) async fn revision_zero_expects_no_entry_at_all(backend: &Backend) {
 
 pub(crate) async fn a_key_is_created_once(backend: &Backend) {
     let bucket = backend.plain().await;
-    let created = bucket.create("a", "1").await.unwrap();
-    match bucket.create("a", "2").await {
+    let created = bucket.create_key("a", "1").await.unwrap();
+    match bucket.create_key("a", "2").await {
         Err(WriteError::Exists { key, revision }) => {
             assert_eq!((key.as_str(), revision), ("a", created));
         }
@@ -57,9 +57,9 @@ pub(crate) async fn a_removed_key_can_be_created_again(backend: &Backend) {
     let bucket = backend.plain().await;
     bucket.put("a", "1").await.unwrap();
     bucket.delete("a").await.unwrap();
-    bucket.create("a", "2").await.unwrap();
+    bucket.create_key("a", "2").await.unwrap();
     bucket.purge("a").await.unwrap();
-    let third = bucket.create("a", "3").header("Kvconf-Author", "ops").await.unwrap();
+    let third = bucket.create_key("a", "3").header("Kvconf-Author", "ops").await.unwrap();
     let entry = bucket.entry("a").await.unwrap().unwrap();
     assert_eq!(entry.revision(), third);
     assert_eq!(entry.headers().get("Kvconf-Author"), Some("ops"));
@@ -175,10 +175,14 @@ pub(crate) async fn reserved_keys_and_headers_are_refused(backend: &Backend) {
         refusal(bucket.put("_kvconf.schema", "1").await),
         "invalid write: _kvconf.schema belongs to kvconf, as all keys below _kvconf"
     );
-    for name in ["Nats-Rollup", "nats-ttl", "KV-Operation", "Kvconf-Set"] {
+    assert_eq!(
+        refusal(bucket.put("a", "1").header("Kvconf-Set", "1/1").await),
+        "header Kvconf-Set cannot be sent: kvconf writes it on the entries of a batch"
+    );
+    for name in ["Nats-Rollup", "nats-ttl", "KV-Operation"] {
         assert_eq!(
             refusal(bucket.batch().put("a", "1").header(name, "all").commit().await),
-            format!("header {name} cannot be sent: it has a meaning in the protocol")
+            format!("header {name} cannot be sent: its name has a meaning for the server")
         );
     }
     assert_eq!(
