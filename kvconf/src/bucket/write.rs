@@ -12,7 +12,7 @@ use crate::attribution::SET;
 use crate::store::{Action, Expect, Store, Write, check};
 use crate::{Filter, Headers, Key, KeyError, ReadError, Revision, WriteError};
 
-/// How often `create` looks again when other writers keep creating and removing the key under its hands.
+/// How often `create_key` looks again when other writers keep creating and removing the key under its hands.
 const CREATE_ATTEMPTS: usize = 8;
 
 impl Bucket {

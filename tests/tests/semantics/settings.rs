@@ -65,6 +65,9 @@ pub(crate) async fn what_is_fixed_at_creation_is_refused(backend: &Backend) {
     let mut change = BucketConfig::unchanged("cfg");
     change.storage = Some(Storage::File);
     let refused = bucket.update_config(&change).await;
-    assert!(matches!(&refused, Err(WriteError::Failed(ReadError::Unsupported { .. }))), "{refused:?}");
+    assert!(
+        matches!(&refused, Err(WriteError::Failed(ReadError::Server { code: 10_052, .. }))),
+        "{refused:?}"
+    );
     assert_eq!(bucket.status().await.unwrap().config.storage, Some(Storage::Memory));
 }
