@@ -226,8 +226,8 @@ impl Bucket {
     /// ```
     ///
     /// # Errors
-    /// [`WriteError::Failed`] with the reason when the server refuses the change, with `Unsupported` for what cannot be
-    /// changed (name, storage, mirror).
+    /// [`WriteError::Failed`] with the reason when the server refuses the change: `storage` and `mirror` are fixed when
+    /// the bucket is made.
     ///
     /// # Cancel safety
     /// Dropping the future before it is done leaves open whether the change takes place.

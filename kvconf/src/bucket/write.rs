@@ -9,10 +9,10 @@ use futures_util::future::BoxFuture;
 
 use super::Bucket;
 use crate::attribution::SET;
-use crate::store::{Action, Expect, Store, Write, check, header};
+use crate::store::{Action, Expect, Store, Write, check};
 use crate::{Filter, Headers, Key, KeyError, ReadError, Revision, WriteError};
 
-/// How often `create` looks again when other writers keep creating and removing the key under its hands.
+/// How often `create_key` looks again when other writers keep creating and removing the key under its hands.
 const CREATE_ATTEMPTS: usize = 8;
 
 impl Bucket {
@@ -297,13 +297,9 @@ pub(super) fn check_plain(write: &Write) -> Result<(), WriteError> {
             format!("{} would get its earlier value back when its deletion expires; purge it", write.key);
         return Err(WriteError::Invalid { reason });
     }
-    let is_protocol = |name: &str| {
-        let lower = name.to_ascii_lowercase();
-        lower.starts_with("nats-") || lower == header::OPERATION.to_ascii_lowercase() || name == SET
-    };
-    if let Some((name, _)) = write.headers.iter().find(|(name, _)| is_protocol(name)) {
-        let reason = "it has a meaning in the protocol";
-        return Err(WriteError::Header { name: name.to_owned(), reason });
+    if write.headers.get(SET).is_some() {
+        let reason = "kvconf writes it on the entries of a batch";
+        return Err(WriteError::Header { name: SET.to_owned(), reason });
     }
     check::write(write)
 }

@@ -108,7 +108,7 @@ pub enum WriteError {
         /// The newest revision that the server found instead, where it says it.
         found: Option<Revision>,
     },
-    /// `create` found a value.
+    /// `create_key` found a value.
     #[display("{key} exists already, at revision {revision}")]
     Exists {
         /// The key.

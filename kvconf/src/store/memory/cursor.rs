@@ -148,9 +148,10 @@ impl Cursor {
         self.paused = paused;
     }
 
-    /// Goes back: everything retained from `revision` on is delivered again.
+    /// Goes back: everything retained from `revision` on is delivered again. It never skips what is still due.
     pub(super) fn replay(&mut self, revision: u64, log: &Log) {
-        self.seek(revision, log);
+        let due = self.backlog.first().copied().unwrap_or(self.next);
+        self.seek(revision.min(due), log);
     }
 }
 

@@ -41,6 +41,16 @@ struct Record {
     bytes: u64,
 }
 
+/// An entry that has no revision yet.
+struct Draft {
+    key: Key,
+    value: bytes::Bytes,
+    operation: Operation,
+    marker: Option<MarkerReason>,
+    headers: Headers,
+    ttl: Option<Duration>,
+}
+
 /// All that a bucket keeps.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -263,35 +273,28 @@ impl Log {
             Action::Purge => Operation::Purge,
         };
         let value = write.action.value();
-        self.store(write.key, value, operation, None, write.headers, write.ttl, now);
+        let Write { key, headers, ttl, .. } = write;
+        self.store(Draft { key, value, operation, marker: None, headers, ttl }, now);
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one record, named at both call sites")]
-    fn store(
-        &mut self,
-        key: Key,
-        value: bytes::Bytes,
-        operation: Operation,
-        marker: Option<MarkerReason>,
-        headers: Headers,
-        ttl: Option<Duration>,
-        now: SystemTime,
-    ) {
+    /// Gives an entry its revision and its time.
+    fn store(&mut self, draft: Draft, now: SystemTime) {
+        let Draft { key, value, operation, marker, headers, ttl } = draft;
         // Two entries never share a time, so that "as it was at this time" has one answer.
         let created = now.max(self.last_time + Duration::from_nanos(1));
         self.last_time = created;
         self.last += 1;
         let bytes = self.record_bytes(&key, &headers, value.len());
         let deadline = self.deadline(created, ttl);
+        let keep = if headers.get(ROLLUP).is_some() { 1 } else { self.settings.history() };
         let revision = Revision::new(self.last);
         let entry = Entry { key: key.clone(), revision, value, operation, marker, created, headers };
-        let rollup = entry.headers.get(ROLLUP).is_some();
         self.records.insert(self.last, Record { entry, deadline, ttl, bytes });
         self.deadlines.extend(deadline.map(|at| (at, self.last)));
         self.bytes += bytes;
         self.keys.entry(key.clone()).or_default().push_back(self.last);
-        self.changes.push(Change { key: key.clone(), revision: self.last, kind: ChangeKind::Added });
-        self.trim(&key, if rollup { 1 } else { self.settings.history() });
+        self.trim(&key, keep);
+        self.changes.push(Change { key, revision: self.last, kind: ChangeKind::Added });
     }
 
     fn deadline(&self, created: SystemTime, ttl: Option<Duration>) -> Option<SystemTime> {
@@ -354,9 +357,15 @@ impl Log {
             (TTL, format!("{}s", ttl.as_secs())),
             (ROLLUP, "sub".to_owned()),
         ];
-        let headers = headers.into_iter().collect();
-        let reason = Some(MarkerReason::MaxAge);
-        self.store(key, bytes::Bytes::new(), Operation::Purge, reason, headers, Some(ttl), at);
+        let draft = Draft {
+            key,
+            value: bytes::Bytes::new(),
+            operation: Operation::Purge,
+            marker: Some(MarkerReason::MaxAge),
+            headers: headers.into_iter().collect(),
+            ttl: Some(ttl),
+        };
+        self.store(draft, at);
     }
 
     /// Puts other settings in force.

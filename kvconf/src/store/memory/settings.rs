@@ -52,7 +52,8 @@ impl Settings {
             return Err(unsupported("an update under another name", "a bucket cannot be renamed"));
         }
         if update.storage.is_some_and(|storage| Some(storage) != self.config.storage) {
-            return Err(unsupported("a change of storage", "it is fixed when the bucket is created"));
+            let words = "stream configuration update can not change storage type";
+            return Err(super::refused("the bucket's settings", 10_052, words));
         }
         if update.mirror.is_some() || update.sources.as_ref().is_some_and(|sources| !sources.is_empty()) {
             return Err(unsupported("a copy of another bucket", "a memory bucket stands alone"));

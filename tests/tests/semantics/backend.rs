@@ -1,0 +1,87 @@
+//! Where the cases get their buckets from.
+
+use std::time::Duration;
+
+use kvconf::{Bucket, BucketConfig, Entry, Operation, Revision, Watch, WatchEvent};
+use kvconf_tests::server::Server;
+
+/// How long a case waits for something that must come.
+pub(crate) const BOUND: Duration = Duration::from_secs(20);
+
+/// One backend, for one case.
+pub(crate) enum Backend {
+    Memory,
+    Nats { _server: Server, client: async_nats::Client },
+}
+
+impl Backend {
+    pub(crate) fn memory() -> Self {
+        Self::Memory
+    }
+
+    pub(crate) async fn nats() -> Self {
+        let server = Server::start().await;
+        let client = server.client().await;
+        Self::Nats { _server: server, client }
+    }
+
+    /// A new, empty bucket.
+    pub(crate) async fn bucket(&self, config: BucketConfig) -> Bucket {
+        match self {
+            Self::Memory => Bucket::memory_with(config).unwrap(),
+            Self::Nats { client, .. } => Bucket::create(client, config).await.unwrap(),
+        }
+    }
+
+    /// A new, empty bucket as kvconf makes it.
+    pub(crate) async fn plain(&self) -> Bucket {
+        self.bucket(BucketConfig::new("cfg")).await
+    }
+
+    /// A new, empty bucket that keeps so many revisions of a key.
+    pub(crate) async fn keeping(&self, history: u8) -> Bucket {
+        let mut config = BucketConfig::new("cfg");
+        config.history = Some(history);
+        self.bucket(config).await
+    }
+}
+
+pub(crate) fn rev(sequence: u64) -> Revision {
+    Revision::new(sequence)
+}
+
+/// `key@revision=value`, with `-` for a deletion and `!` for a purge.
+pub(crate) fn short(entry: &Entry) -> String {
+    let value = String::from_utf8_lossy(entry.value());
+    let what = match entry.operation() {
+        Operation::Put => format!("={value}"),
+        Operation::Delete => "-".to_owned(),
+        Operation::Purge => "!".to_owned(),
+        other => format!("{other:?}"),
+    };
+    format!("{}@{}{what}", entry.key(), entry.revision())
+}
+
+pub(crate) fn shorts<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+    entries.into_iter().map(short).collect::<Vec<_>>().join(" ")
+}
+
+/// The next events of a watch; interruptions that a busy machine can cause are passed over.
+pub(crate) async fn events(watch: &mut Watch, count: usize) -> String {
+    let mut seen = Vec::new();
+    while seen.len() < count {
+        match tokio::time::timeout(BOUND, watch.event()).await {
+            Err(_) => panic!("waited {BOUND:?} in vain for an event after {seen:?}"),
+            Ok(WatchEvent::Entry(entry)) => seen.push(short(&entry)),
+            Ok(WatchEvent::Loaded) => seen.push("loaded".to_owned()),
+            Ok(WatchEvent::Recreated) => seen.push("recreated".to_owned()),
+            Ok(_) => {}
+        }
+    }
+    seen.join(" ")
+}
+
+pub(crate) async fn value(bucket: &Bucket, key: &str) -> Option<String> {
+    let value = bucket.get(key).await.unwrap()?;
+    Some(String::from_utf8_lossy(&value).into_owned())
+}
