@@ -117,9 +117,9 @@ pub(crate) const HISTORY: u8 = 64;
 
 /// How long the marker of an expired key stays in a bucket made by kvconf.
 ///
-/// Long enough that a reader which was away for a night still sees it, short enough that keys which expire by the hour
-/// do not pile up.
-pub(crate) const LIMIT_MARKERS: Duration = Duration::from_secs(24 * 60 * 60);
+/// Short, because a server raises every shorter time to live to it where more than one revision is kept (measured with
+/// 2.15), and because nothing hangs on it: a reader that was away compares everything when it returns.
+pub(crate) const LIMIT_MARKERS: Duration = Duration::from_secs(10);
 
 impl BucketConfig {
     /// What kvconf makes a bucket with.

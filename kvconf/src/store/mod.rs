@@ -25,6 +25,8 @@ pub(crate) mod header {
     pub(crate) const OPERATION: &str = "KV-Operation";
     /// Set by the server on the markers that it writes itself: `MaxAge`, `Purge` or `Remove`.
     pub(crate) const MARKER_REASON: &str = "Nats-Marker-Reason";
+    /// How long a value lives.
+    pub(crate) const TTL: &str = "Nats-TTL";
     /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
     pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
     /// The message's place in its atomic batch, from 1.

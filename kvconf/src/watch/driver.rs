@@ -195,7 +195,8 @@ impl Driver {
         }
     }
 
-    /// Takes all handles that are waiting to join, then watches what they need and what is not watched yet.
+    /// Takes all handles that are waiting to join, then loads what all handles need. Also what is watched already: a handle
+    /// starts with everything that was acknowledged before.
     fn widen(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
@@ -205,16 +206,11 @@ impl Driver {
                 Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
             }
         }
-        let covered = |prefix: &Prefix| self.machine.prefixes().iter().any(|watched| watched.covers(prefix));
-        if self.observers.iter().all(|attached| covered(&attached.prefix)) {
-            self.load_newcomers();
-            return;
-        }
         let prefixes = minimal(self.observers.iter().map(|attached| attached.prefix.clone()).collect());
         self.input(Input::Watch(prefixes));
     }
 
-    /// Gives the published state to handles that joined later.
+    /// Gives the loaded state to handles that have none.
     fn load_newcomers(&mut self) {
         for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
             attached.observer.state(self.machine.watch_state());
@@ -278,6 +274,7 @@ impl Driver {
                 self.counting = Some(async move { store.count(&filters).await }.boxed());
             }
             Effect::Publish(update) => self.publish(&update),
+            Effect::Loaded => self.load_newcomers(),
             Effect::State(state) => {
                 tracing::debug!(bucket = self.store.name(), %state, "watch");
                 for attached in &mut self.observers {
@@ -291,7 +288,6 @@ impl Driver {
         for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
             attached.observer.update(update);
         }
-        self.load_newcomers();
     }
 
     fn filters(&self) -> Vec<Filter> {

@@ -26,6 +26,7 @@ use super::compare::{Keys, apply, difference, emptied, prune};
 use super::sets::membership;
 use super::tracker::Tracker;
 use super::{Change, ChangeSet, Update, WatchState};
+use crate::store::header::TTL;
 use crate::store::{Delivery, Fault, ReadError, Reading};
 use crate::{Entry, Prefix, Revision};
 
@@ -35,6 +36,15 @@ pub(crate) const SAFE_HISTORY: u64 = 8;
 
 /// Above how many waiting sets superseded ones are dropped.
 const PRUNE_AT: usize = 4_096;
+
+/// How long after its time to live a value is surely gone.
+const EXPIRY_SLACK: Duration = Duration::from_secs(1);
+
+/// How long the server keeps an entry: whole seconds, with or without a unit.
+fn time_to_live(entry: &Entry) -> Option<Duration> {
+    let text = entry.headers().get(TTL)?;
+    text.strip_suffix('s').unwrap_or(text).parse().ok().map(Duration::from_secs)
+}
 
 /// How the machine is tuned.
 #[derive(Debug, Clone, Copy)]
@@ -98,6 +108,8 @@ pub(crate) enum Effect {
     Count,
     /// A new exact state.
     Publish(Update),
+    /// A load is complete: what was acknowledged before the subscription was opened is contained.
+    Loaded,
     /// The watch's state changed.
     State(WatchState),
 }
@@ -166,6 +178,9 @@ pub(crate) struct Machine {
     counting: Option<u64>,
     next_count: Option<Instant>,
     next_reload: Option<Instant>,
+    /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
+    /// that one current again and tells nobody (measured with 2.15).
+    next_expiry: Option<Instant>,
 }
 
 impl Machine {
@@ -201,6 +216,7 @@ impl Machine {
             counting: None,
             next_count: None,
             next_reload: None,
+            next_expiry: None,
         }
     }
 
@@ -230,7 +246,8 @@ impl Machine {
         let live = matches!(self.phase, Phase::Live);
         let count = self.next_count.filter(|_| live && self.counting.is_none());
         let reload = self.next_reload.filter(|_| live);
-        [waiting, suspect, count, reload].into_iter().flatten().min()
+        let expiry = self.next_expiry.filter(|_| live);
+        [waiting, suspect, count, reload, expiry].into_iter().flatten().min()
     }
 
     /// How long to wait for what makes the state exact.
@@ -259,7 +276,9 @@ impl Machine {
 
     fn watch(&mut self, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
         self.keys.retain(|key, _| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
-        self.newest = self.keys.values().map(|entry| entry.revision()).max().unwrap_or_default();
+        // What is watched no longer must not make what is watched look old.
+        let tail = self.keys.values().map(|entry| entry.revision()).max().unwrap_or_default();
+        self.newest = self.newest.min(tail);
         self.prefixes = prefixes;
         self.down();
         effects.push(Effect::Subscribe { failures: None });
@@ -303,6 +322,7 @@ impl Machine {
         self.floor = Revision::ZERO;
         self.tracker = Tracker::default();
         self.strangers.clear();
+        self.next_expiry = None;
         self.idle_while_loading = None;
         self.waiting_since = Some(now);
         self.phase = Phase::Loading { fresh: Keys::new(), remaining: pending };
@@ -367,6 +387,10 @@ impl Machine {
         self.newest = self.newest.max(revision);
         if revision <= self.floor {
             return;
+        }
+        if let Some(ttl) = time_to_live(&entry) {
+            let gone = now + ttl + EXPIRY_SLACK;
+            self.next_expiry = Some(self.next_expiry.map_or(gone, |at| at.min(gone)));
         }
         let step = self.tracker.observe(revision, &membership(&entry, &self.prefixes));
         match &mut self.phase {
@@ -528,6 +552,7 @@ impl Machine {
         self.keys = fresh;
         self.set_state(WatchState::Live, effects);
         self.publish(sets, effects);
+        effects.push(Effect::Loaded);
     }
 
     /// What is odd about a complete answer, and how long it must last to be believed.
@@ -596,6 +621,8 @@ impl Machine {
         }
         if due(self.next_reload) {
             self.resync("the regular comparison", effects);
+        } else if due(self.next_expiry) {
+            self.resync("a value has reached the end of its time to live", effects);
         } else if self.counting.is_none() && due(self.next_count) {
             self.counting = Some(self.sequence);
             effects.push(Effect::Count);

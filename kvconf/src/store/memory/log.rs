@@ -17,7 +17,6 @@ use crate::{Entry, Filter, Headers, Key, MarkerReason, Operation, Revision};
 pub(super) const MAX_BATCH: usize = 1_000;
 
 const ROLLUP: &str = "Nats-Rollup";
-const TTL: &str = "Nats-TTL";
 
 /// Something that subscriptions must know: an entry came or went.
 #[derive(Debug)]
@@ -203,7 +202,7 @@ impl Log {
                 }));
             }
             let ttl = self.settings.effective_ttl(asked);
-            write.headers.insert(TTL, ttl.as_secs().to_string());
+            write.headers.insert(header::TTL, ttl.as_secs().to_string());
             write.ttl = Some(ttl);
         }
         let bytes = write.action.value().len() + header_bytes(&write.headers);
@@ -354,7 +353,7 @@ impl Log {
         let Some(key) = self.get(revision).map(|entry| entry.key.clone()) else { return };
         let headers = [
             (header::MARKER_REASON, "MaxAge".to_owned()),
-            (TTL, format!("{}s", ttl.as_secs())),
+            (header::TTL, format!("{}s", ttl.as_secs())),
             (ROLLUP, "sub".to_owned()),
         ];
         let draft = Draft {

@@ -15,7 +15,6 @@ use crate::{Key, ReadError, Revision, WriteError};
 
 const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
 const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
-const TTL: &str = "Nats-TTL";
 const ROLLUP: &str = "Nats-Rollup";
 
 /// The server's answer to a write.
@@ -88,7 +87,7 @@ impl NatsStore {
             }
         }
         if let Some(ttl) = write.ttl {
-            headers.append(TTL, &format!("{}s", ttl.as_secs()))?;
+            headers.append(header::TTL, &format!("{}s", ttl.as_secs()))?;
         }
         let payload = match write.action {
             Action::Put(value) => value,
