@@ -139,6 +139,7 @@ impl fmt::Display for Report {
             None => f.write_str("planned change)")?,
         }
         match self.serving {
+            Some(Revision::ZERO) if self.is_fatal() => f.write_str("; still serving the defaults")?,
             Some(serving) if self.is_fatal() => write!(f, "; still serving revision {serving}")?,
             Some(_) => {}
             None => f.write_str("; nothing is served yet")?,
