@@ -131,10 +131,8 @@ fn build(context: &Context<'_>) -> TokenStream {
             _ => quote_spanned!(at(&field.ty)=> let #local = __loader.nested(#index, #rows::#row);),
         }
     });
-    let loaded = context.model.rows().map(|(index, field)| {
-        let (name, local) = (&field.ident, context::local(index));
-        quote!(#name: #local?)
-    });
+    let (names, locals): (Vec<_>, Vec<_>) =
+        context.model.rows().map(|(index, field)| (&field.ident, context::local(index))).unzip();
     let skipped = context.model.fields.iter().filter_map(|field| match &field.kind {
         Kind::Skip(Absent::Value { tokens, .. }) => Some((field, tokens.clone())),
         Kind::Skip(_) => Some((field, quote_spanned!(at(&field.ty)=> ::core::default::Default::default()))),
@@ -146,7 +144,13 @@ fn build(context: &Context<'_>) -> TokenStream {
     });
     quote! {
         #(#loads)*
-        ::core::option::Option::Some(Self { #(#loaded,)* #(#skipped,)* })
+        match (#(#locals,)*) {
+            (#(::core::option::Option::Some(#locals),)*) => {
+                ::core::option::Option::Some(Self { #(#names: #locals,)* #(#skipped,)* })
+            }
+            #[allow(unreachable_patterns)]
+            _ => ::core::option::Option::None,
+        }
     }
 }
 
