@@ -1,6 +1,7 @@
 //! The derive macro of kvconf: syntax to model, checks across fields, tokens out.
 
 mod attributes;
+mod byte_size;
 mod casing;
 mod check;
 mod constraint;
@@ -44,7 +45,7 @@ use expand::Body;
 /// | `nested` | the field is a struct with this derive; its keys stand below the field's |
 /// | `flatten` | the same, but its keys stand beside the field's |
 /// | `entries` | a `BTreeMap` or `HashMap` with one key per entry |
-/// | `range(1..=500)` | numbers, `char`, `Duration` (`range("1s"..="10s")`), or constants of any ordered type |
+/// | `range(1..=500)` | numbers, `char`, `Duration` and `ByteSize` (`range("1s"..="10s")`), or constants of any ordered type |
 /// | `length(1..=64)`, `length(3)` | of a text in characters, of a collection in items |
 /// | `pattern("^[a-z]+$")` | a regular expression that must match somewhere in the text |
 /// | `one_of("a", "b")` | the values that are allowed |

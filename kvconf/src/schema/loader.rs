@@ -61,6 +61,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The value of a field with one key: under its key, else under its first alias that is there, else its default.
+    // Never inlined, as the two below: a struct of hundreds of fields calls it for each, and loading is not hot.
     #[inline(never)]
     pub fn leaf<S: 'static, V: Clone + Send + Sync + 'static>(
         &mut self,
