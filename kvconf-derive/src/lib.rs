@@ -127,3 +127,29 @@ fn derive(input: &DeriveInput) -> TokenStream {
     }
     tokens
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(source: &str) -> TokenStream {
+        derive(&syn::parse_str(source).unwrap())
+    }
+
+    #[test]
+    fn a_renamed_library_is_named_nowhere_else() {
+        let source = "#[kv(crate = other)] struct S { #[kv(default = \"1s\", range(..\"2s\"))] a: Duration, b: Option<u8> }";
+        let expected = [syn::parse_quote!(kvconf)];
+        let names: Vec<_> = expected.iter().collect();
+        assert!(!types::mentions(expand(source), &names));
+        assert!(types::mentions(expand("struct S { a: u8 }"), &names));
+    }
+
+    #[test]
+    fn a_struct_with_mistakes_still_has_its_typed_names() {
+        let tokens = expand("struct S { #[kv(rnage(1..))] a: u8, #[kv(default = 300)] b: u8 }").to_string();
+        assert_eq!(tokens.matches("compile_error").count(), 2);
+        assert_eq!(tokens.matches("KvConfig for S").count(), 1);
+        assert!(!tokens.contains("__Rows"));
+    }
+}

@@ -1,5 +1,6 @@
 //! Model to tokens.
 
+mod assertions;
 mod bounds;
 mod checks;
 mod context;
@@ -27,7 +28,7 @@ pub(crate) fn expand(model: &Model, body: Body) -> TokenStream {
     let library = &model.library;
     let fields = fields::declaration(&context);
     let (rows, assertions) = match body {
-        Body::Whole => (rows::rows(&context), assertions(&context)),
+        Body::Whole => (rows::rows(&context), assertions::eager(&context)),
         Body::Stub => (TokenStream::new(), TokenStream::new()),
     };
     let implementation = implementation(&context, body);
@@ -101,7 +102,7 @@ fn schema(context: &Context<'_>, body: Body) -> TokenStream {
     let validate = if body == Body::Stub { option::<TokenStream>(None) } else { validate };
     // In a generic struct the depth is known only when the type parameters are.
     let late = match body {
-        Body::Whole if context.is_generic() => assertions_of_nested(context),
+        Body::Whole if context.is_generic() => assertions::of_nested(context),
         _ => TokenStream::new(),
     };
     quote! {{
@@ -154,32 +155,6 @@ fn build(context: &Context<'_>) -> TokenStream {
             _ => ::core::option::Option::None,
         }
     }
-}
-
-/// What only the compiler can find, since it takes the fields of other structs to know.
-fn assertions(context: &Context<'_>) -> TokenStream {
-    if context.is_generic() {
-        return TokenStream::new();
-    }
-    let nested = assertions_of_nested(context);
-    quote!(const _: () = { #nested };)
-}
-
-fn assertions_of_nested(context: &Context<'_>) -> TokenStream {
-    let shapes = rows::shapes(context);
-    let mut out = TokenStream::new();
-    for (_, field) in context.model.rows() {
-        let ty = &field.ty;
-        if matches!(field.kind, Kind::Nested | Kind::Flatten) {
-            out.extend(
-                quote_spanned! {at(ty)=> __kv::assert_depth(<#ty as __kv::KvConfig>::__SCHEMA.shape); },
-            );
-        }
-        if matches!(field.kind, Kind::Flatten) {
-            out.extend(quote_spanned!(at(ty)=> __kv::assert_disjoint(&[#shapes]);));
-        }
-    }
-    out
 }
 
 fn option<T: quote::ToTokens>(value: Option<T>) -> TokenStream {
