@@ -9,29 +9,28 @@ use crate::constraint::{Bound, Check};
 use crate::model::{Absent, Field, Kind};
 use crate::types::{Shape, pretty, shape};
 
-/// Assertions that are evaluated as soon as the struct is compiled.
+/// Assertions that are evaluated as soon as the struct is compiled, each by itself: one that fails hides no other.
 pub(super) fn eager(context: &Context<'_>) -> TokenStream {
     if context.is_generic() {
         return TokenStream::new();
     }
     let nested = of_nested(context);
     let defaults = context.model.fields.iter().filter_map(|field| of_default(context, field));
-    quote!(const _: () = { #nested #(#defaults)* };)
+    let all = nested.into_iter().chain(defaults);
+    quote!(#(const _: () = { #all };)*)
 }
 
 /// What takes the fields of other structs to know: keys that collide after flattening, and the depth.
-pub(super) fn of_nested(context: &Context<'_>) -> TokenStream {
+pub(super) fn of_nested(context: &Context<'_>) -> Vec<TokenStream> {
     let shapes = rows::shapes(context);
-    let mut out = TokenStream::new();
+    let mut out = Vec::new();
     for (_, field) in context.model.rows() {
         let ty = &field.ty;
         if matches!(field.kind, Kind::Nested | Kind::Flatten) {
-            out.extend(
-                quote_spanned! {at(ty)=> __kv::assert_depth(<#ty as __kv::KvConfig>::__SCHEMA.shape); },
-            );
+            out.push(quote_spanned! {at(ty)=> __kv::assert_depth(<#ty as __kv::KvConfig>::__SCHEMA.shape); });
         }
         if matches!(field.kind, Kind::Flatten) {
-            out.extend(quote_spanned!(at(ty)=> __kv::assert_disjoint(&[#shapes]);));
+            out.push(quote_spanned!(at(ty)=> __kv::assert_disjoint(&[#shapes]);));
         }
     }
     out

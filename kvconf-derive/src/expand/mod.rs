@@ -103,10 +103,10 @@ fn schema(context: &Context<'_>, body: Body) -> TokenStream {
     // In a generic struct the depth is known only when the type parameters are.
     let late = match body {
         Body::Whole if context.is_generic() => assertions::of_nested(context),
-        _ => TokenStream::new(),
+        _ => Vec::new(),
     };
     quote! {{
-        #late
+        #(#late)*
         &__kv::Schema {
             name: #name,
             prefix: #prefix,
