@@ -87,10 +87,10 @@ fn bound(expr: &Expr, ty: &Type) -> syn::Result<Bound> {
 /// A literal in stored form, anything else as it stands in the source.
 fn text_of(expr: &Expr, known: Option<&Known>) -> String {
     match (known, expr) {
+        (Some(_), Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. })) => text.value(),
         (Some(Known::Int(number)), _) => number.to_string(),
         (Some(Known::Float(number)), _) => number.to_string(),
         (Some(Known::Char(letter)), _) => letter.to_string(),
-        (Some(_), Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. })) => text.value(),
         _ => pretty(expr),
     }
 }
@@ -100,7 +100,13 @@ pub(crate) fn length(arguments: &TokenStream, ty: &Type) -> syn::Result<Check> {
     let ty = innermost(ty);
     if matches!(
         shape(ty),
-        Shape::Bool | Shape::Char | Shape::Int(_) | Shape::Float | Shape::NonZero(_) | Shape::Duration
+        Shape::Bool
+            | Shape::Char
+            | Shape::Int(_)
+            | Shape::Float
+            | Shape::NonZero(_)
+            | Shape::Duration
+            | Shape::ByteSize
     ) {
         let message = format!("`{}` has no length; for its value write `range(…)`", pretty(ty));
         return Err(syn::Error::new_spanned(arguments, message));
@@ -267,6 +273,7 @@ mod tests {
             ("-1.5..=1", "f64", "-1.5..=1"),
             ("\"1s\"..=\"1m 30s\"", "Duration", "1s..=1m 30s"),
             ("'a'..='z'", "char", "a..=z"),
+            ("\"1 KiB\"..\"1 MiB\"", "ByteSize", "1 KiB..1 MiB"),
             ("MIN..=Self::MAX", "Size", "MIN..=Self::MAX"),
         ] {
             assert_eq!(read(range, arguments, ty).unwrap().shown(), shown);

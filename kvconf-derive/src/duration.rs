@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-/// Each unit in nanoseconds.
-const UNITS: [(&str, u128); 8] = [
+/// Each unit in nanoseconds, largest first.
+const UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
     ("s", 1_000_000_000),
     ("ms", 1_000_000),
     ("us", 1_000),
-    ("µs", 1_000),
     ("ns", 1),
 ];
 
-/// Reads a duration: one or more numbers, each with its unit, fractions allowed down to the nanosecond.
+/// Reads a duration: one or more numbers, each with its unit, the largest unit first, fractions allowed down to the
+/// nanosecond.
 ///
 /// The same rules hold for values in the bucket; here they are applied while compiling, so that a default costs nothing at
 /// run time and a mistake is found before it runs.
@@ -24,8 +24,13 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         return Err("a duration is a number and a unit, such as \"3s\" or \"1h 30m\"".to_owned());
     }
     let mut nanos: u128 = 0;
+    let mut last = u128::MAX;
     while !rest.is_empty() {
-        let (part, behind) = part(rest)?;
+        let (part, scale, behind) = part(rest)?;
+        if scale >= last {
+            return Err("each unit stands once, the largest first: \"1h 30m\"".to_owned());
+        }
+        last = scale;
         nanos = nanos.checked_add(part).ok_or("the duration is too long")?;
         rest = behind.trim_start();
     }
@@ -33,17 +38,18 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     Ok(Duration::new(seconds, u32::try_from(nanos % 1_000_000_000).unwrap_or(0)))
 }
 
-/// The first number with its unit, in nanoseconds, and what stands behind it.
-fn part(text: &str) -> Result<(u128, &str), String> {
+/// The first number with its unit in nanoseconds, that unit, and what stands behind.
+fn part(text: &str) -> Result<(u128, u128, &str), String> {
     let (whole, behind) = split(text, |c| c.is_ascii_digit());
     let (fraction, behind) = match behind.strip_prefix('.') {
         Some(behind) => split(behind, |c| c.is_ascii_digit()),
-        None => ("", behind),
+        None => ("0", behind),
     };
-    if whole.is_empty() {
+    if whole.is_empty() || fraction.is_empty() {
         return Err(format!("{text:?} does not begin with a number"));
     }
     let (unit, behind) = split(behind.trim_start(), char::is_alphabetic);
+    let unit = if matches!(unit, "µs" | "μs") { "us" } else { unit };
     let scale = match UNITS.into_iter().find(|(name, _)| *name == unit) {
         Some((_, scale)) => scale,
         None if unit.is_empty() => {
@@ -54,7 +60,7 @@ fn part(text: &str) -> Result<(u128, &str), String> {
     let whole =
         whole.parse::<u128>().ok().and_then(|n| n.checked_mul(scale)).ok_or("the duration is too long")?;
     let fraction = fraction_of(scale, fraction).ok_or("finer than a nanosecond")?;
-    Ok((whole.checked_add(fraction).ok_or("the duration is too long")?, behind))
+    Ok((whole.checked_add(fraction).ok_or("the duration is too long")?, scale, behind))
 }
 
 /// `0.<digits>` of a unit in whole nanoseconds.
@@ -105,6 +111,9 @@ mod tests {
             ("-3s", "\"-3s\" does not begin with a number"),
             ("1s,2s", "\",2s\" does not begin with a number"),
             ("0.5ns", "finer than a nanosecond"),
+            ("3.s", "\"3.s\" does not begin with a number"),
+            ("30m 1h", "each unit stands once, the largest first: \"1h 30m\""),
+            ("1s 1s", "each unit stands once, the largest first: \"1h 30m\""),
             ("99999999999999999999d", "the duration is too long"),
         ] {
             assert_eq!(parse(text), Err(message.to_owned()), "{text}");

@@ -1,6 +1,7 @@
 //! The derive macro of kvconf: syntax to model, checks across fields, tokens out.
 
 mod attributes;
+mod byte_size;
 mod casing;
 mod check;
 mod constraint;
@@ -44,7 +45,7 @@ use expand::Body;
 /// | `nested` | the field is a struct with this derive; its keys stand below the field's |
 /// | `flatten` | the same, but its keys stand beside the field's |
 /// | `entries` | a `BTreeMap` or `HashMap` with one key per entry |
-/// | `range(1..=500)` | numbers, `char`, `Duration` (`range("1s"..="10s")`), or constants of any ordered type |
+/// | `range(1..=500)` | numbers, `char`, `Duration` and `ByteSize` (`range("1s"..="10s")`), or constants of any ordered type |
 /// | `length(1..=64)`, `length(3)` | of a text in characters, of a collection in items |
 /// | `pattern("^[a-z]+$")` | a regular expression that must match somewhere in the text |
 /// | `one_of("a", "b")` | the values that are allowed |
@@ -125,4 +126,30 @@ fn derive(input: &DeriveInput) -> TokenStream {
         _ => tokens.extend(expand::expand_empty(&model)),
     }
     tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expand(source: &str) -> TokenStream {
+        derive(&syn::parse_str(source).unwrap())
+    }
+
+    #[test]
+    fn a_renamed_library_is_named_nowhere_else() {
+        let source = "#[kv(crate = other)] struct S { #[kv(default = \"1s\", range(..\"2s\"))] a: Duration, b: Option<u8> }";
+        let expected = [syn::parse_quote!(kvconf)];
+        let names: Vec<_> = expected.iter().collect();
+        assert!(!types::mentions(expand(source), &names));
+        assert!(types::mentions(expand("struct S { a: u8 }"), &names));
+    }
+
+    #[test]
+    fn a_struct_with_mistakes_still_has_its_typed_names() {
+        let tokens = expand("struct S { #[kv(rnage(1..))] a: u8, #[kv(default = 300)] b: u8 }").to_string();
+        assert_eq!(tokens.matches("compile_error").count(), 2);
+        assert_eq!(tokens.matches("KvConfig for S").count(), 1);
+        assert!(!tokens.contains("__Rows"));
+    }
 }

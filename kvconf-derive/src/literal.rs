@@ -9,6 +9,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Expr, ExprArray, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, LitStr, Type, UnOp};
 
+use crate::byte_size;
 use crate::duration;
 use crate::types::{Int, Shape, pretty, shape};
 
@@ -109,6 +110,7 @@ fn int_value(expr: &Expr, number: &LitInt, negative: bool, ty: &Type) -> syn::Re
             check_fits(expr, &int, signed)?;
             nonzero(expr, ty, signed)
         }
+        Shape::ByteSize if !negative => Ok(byte_size(number.base10_parse()?, number.span())),
         Shape::Duration => wrong(expr, format_args!("a duration needs its unit: write \"{sign}{digits}s\"")),
         Shape::String | Shape::Str | Shape::Text | Shape::Path => {
             wrong(expr, format_args!("`{}` takes text: write \"{sign}{digits}\"", pretty(ty)))
@@ -154,6 +156,10 @@ fn text_value(text: &LitStr, ty: &Type) -> syn::Result<Value> {
             Ok(parsed) => Ok(typed(duration_tokens(parsed, text.span()), Some(Known::Duration(parsed)))),
             Err(message) => wrong(text, message),
         },
+        Shape::ByteSize => match byte_size::parse(&value) {
+            Ok(bytes) => Ok(byte_size(bytes, text.span())),
+            Err(message) => wrong(text, message),
+        },
         Shape::Char => match (value.chars().next(), value.chars().count()) {
             (Some(letter), 1) => {
                 let mut literal = Literal::character(letter);
@@ -179,6 +185,10 @@ fn text_value(text: &LitStr, ty: &Type) -> syn::Result<Value> {
 fn duration_tokens(duration: Duration, span: Span) -> TokenStream {
     let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
     quote_spanned!(span=> ::core::time::Duration::new(#seconds, #nanos))
+}
+
+fn byte_size(bytes: u64, span: Span) -> Value {
+    typed(quote_spanned!(span=> __kv::ByteSize::bytes(#bytes)), Some(Known::Int(bytes.into())))
 }
 
 fn address(text: &LitStr, ty: &Type) -> syn::Result<Value> {
@@ -378,6 +388,7 @@ mod tests {
                 "__kv::Secret::new(<String as ::core::convert::From<&'static str>>::from(\"k\"))",
             ),
             ("KEY", "Secret<String>", "KEY"),
+            ("\"2 KiB\"", "ByteSize", "__kv::ByteSize::bytes(2048u64)"),
             ("[1, 2]", "[f32; 2]", "[1.0, 2.0]"),
             ("MAX / 2", "u32", "MAX / 2"),
             ("\"info\"", "Level", "stored info"),

@@ -76,7 +76,7 @@ pub(crate) enum Absent {
     /// `default = expression`.
     Value {
         /// Where it was written, for messages.
-        source: Expr,
+        source: Box<Expr>,
         tokens: TokenStream,
         known: Option<Known>,
     },

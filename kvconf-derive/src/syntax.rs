@@ -222,7 +222,9 @@ fn absent(attributes: &Attributes, ty: &Type, errors: &mut Errors) -> Absent {
     match errors.keep(value(expr, ty)) {
         None => Absent::Required,
         Some(Value::Stored(text)) => Absent::Stored(text),
-        Some(Value::Typed { tokens, known }) => Absent::Value { source: expr.clone(), tokens, known },
+        Some(Value::Typed { tokens, known }) => {
+            Absent::Value { source: Box::new(expr.clone()), tokens, known }
+        }
     }
 }
 

@@ -22,6 +22,7 @@ pub(crate) enum Shape<'a> {
     /// `Box<str>`, `Arc<str>`, `Rc<str>`, `Cow<'static, str>`.
     Text,
     Duration,
+    ByteSize,
     Ip,
     Ipv4,
     Ipv6,
@@ -126,6 +127,7 @@ fn plain_shape(name: &str) -> Shape<'static> {
         "f32" | "f64" => Shape::Float,
         "String" => Shape::String,
         "Duration" => Shape::Duration,
+        "ByteSize" => Shape::ByteSize,
         "IpAddr" => Shape::Ip,
         "Ipv4Addr" => Shape::Ipv4,
         "Ipv6Addr" => Shape::Ipv6,

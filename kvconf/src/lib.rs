@@ -81,5 +81,5 @@ pub mod __private {
         Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
         by_function, has_length, holds,
     };
-    pub use crate::value::{Codec, Json, Secret, SecretText, SecretValue, Text};
+    pub use crate::value::{ByteSize, Codec, Json, Secret, SecretText, SecretValue, Text};
 }

@@ -61,6 +61,8 @@ impl<'a> Loader<'a> {
     }
 
     /// The value of a field with one key: under its key, else under its first alias that is there, else its default.
+    // Never inlined, as the two below: a struct of hundreds of fields calls it for each, and loading is not hot.
+    #[inline(never)]
     pub fn leaf<S: 'static, V: Clone + Send + Sync + 'static>(
         &mut self,
         index: u16,
@@ -80,6 +82,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A struct below.
+    #[inline(never)]
     pub fn nested<S: 'static, N: KvConfig>(&mut self, index: u16, nested: &Nested<S, N>) -> Option<N> {
         let (path, key) = (self.path, self.key.clone());
         self.path = path.join(index);
@@ -91,6 +94,7 @@ impl<'a> Loader<'a> {
     }
 
     /// A map with one key per entry.
+    #[inline(never)]
     pub fn entries<S: 'static, M: EntryMap>(&mut self, index: u16, entries: &Entries<S, M>) -> Option<M> {
         let path = self.path.join(index);
         let key = join(&self.key, entries.meta.key);

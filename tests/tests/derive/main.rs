@@ -1,10 +1,12 @@
 //! The derive in use: what a user's crate looks like that denies every lint, and what the table says.
 #![deny(missing_docs, warnings, clippy::all, clippy::pedantic)]
 
+mod behaviour;
 mod generics;
 mod no_implicit_prelude;
 mod renamed;
 mod visibility;
+mod wide;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Debug;
@@ -13,7 +15,7 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use kvconf::{Codec, DecodeError, EncodeError, KvConfig, Secret, Validation};
+use kvconf::{ByteSize, Codec, DecodeError, EncodeError, KvConfig, Secret, Validation};
 use serde::{Deserialize, Serialize};
 
 const MOST: u32 = 500;
@@ -115,6 +117,8 @@ struct Limit {
     allowed: BTreeSet<IpAddr>,
     #[kv(default = "/var/log")]
     log_dir: PathBuf,
+    #[kv(default = "64 MiB", range("1 KiB"..="1.5 GiB"))]
+    cache: ByteSize,
     #[kv(default = 8, range(NonZeroU16::MIN..))]
     workers: NonZeroU16,
     #[kv(default = [1, 2])]

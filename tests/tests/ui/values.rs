@@ -2,7 +2,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::time::Duration;
 
-use kvconf::KvConfig;
+use kvconf::{ByteSize, KvConfig};
 
 #[derive(KvConfig, Clone)]
 struct Defaults {
@@ -20,6 +20,8 @@ struct Defaults {
     no_unit: Duration,
     #[kv(default = "5 sec")]
     wrong_unit: Duration,
+    #[kv(default = "64 M")]
+    size: ByteSize,
     #[kv(default = "300.0.0.1")]
     address: IpAddr,
     #[kv(default = 0)]

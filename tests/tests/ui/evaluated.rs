@@ -1,3 +1,5 @@
+//! What is found by evaluating constants, after everything else has compiled.
+
 use kvconf::KvConfig;
 
 #[derive(KvConfig, Clone)]
@@ -45,5 +47,19 @@ struct TooDeep {
     #[kv(nested)]
     inner: D8,
 }
+
+#[derive(KvConfig, Clone)]
+struct Constants {
+    #[kv(default = Self::DEFAULT, range(1..=5))]
+    number: u32,
+    #[kv(default = 0.5, range(LEAST..))]
+    float: f64,
+}
+
+impl Constants {
+    const DEFAULT: u32 = 6;
+}
+
+const LEAST: f64 = 1.0;
 
 fn main() {}
