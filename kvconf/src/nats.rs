@@ -47,7 +47,10 @@ impl Bucket {
     ///
     /// # Cancel safety
     /// When the future is dropped the bucket may have been made or not; calling again is safe.
-    pub async fn create(connection: impl Into<Connection>, config: BucketConfig) -> Result<Self, WriteError> {
+    pub async fn create_on(
+        connection: impl Into<Connection>,
+        config: BucketConfig,
+    ) -> Result<Self, WriteError> {
         NatsStore::create(connection.into(), &config).await.map(Self::from_nats)
     }
 
@@ -55,7 +58,7 @@ impl Bucket {
     /// also those that kvconf does not know.
     ///
     /// # Errors
-    /// As [`Bucket::create`].
+    /// As [`Bucket::create_on`].
     ///
     /// # Cancel safety
     /// When the future is dropped the change may have been made or not; calling again is safe.

@@ -87,11 +87,6 @@ impl Connection {
         jetstream::with_prefix(self.client.clone(), &self.prefix)
     }
 
-    /// The prefix of the API, without a dot behind it.
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// Whether plain subjects, such as those of writes, must go through the prefix too.
     pub(super) fn is_foreign(&self) -> bool {
         &*self.prefix != API
