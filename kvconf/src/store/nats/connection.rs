@@ -130,6 +130,8 @@ impl Connection {
             RequestErrorKind::TimedOut if self.is_connected() => Failure::Timeout(within),
             RequestErrorKind::TimedOut => Failure::Disconnected,
             RequestErrorKind::NoResponders => Failure::NoResponders,
+            // The client ended while the answer was outstanding.
+            RequestErrorKind::Other => Failure::Disconnected,
             _ => Failure::client(error),
         })
     }

@@ -155,7 +155,7 @@ pub(super) fn batches_unsupported(bucket: &str) -> ReadError {
 
 /// Nobody answers for a bucket that exists.
 #[derive(Debug, Clone, Display, Error)]
-#[display("bucket {bucket} has no leader at the moment")]
+#[display("nobody answers for bucket {bucket}: its replicas elect a leader, or JetStream is off")]
 struct NoLeader {
     bucket: String,
 }
