@@ -47,10 +47,7 @@ impl Bucket {
     ///
     /// # Cancel safety
     /// When the future is dropped the bucket may have been made or not; calling again is safe.
-    pub async fn create_on(
-        connection: impl Into<Connection>,
-        config: BucketConfig,
-    ) -> Result<Self, WriteError> {
+    pub async fn create(connection: impl Into<Connection>, config: BucketConfig) -> Result<Self, WriteError> {
         NatsStore::create(connection.into(), &config).await.map(Self::from_nats)
     }
 
@@ -58,7 +55,7 @@ impl Bucket {
     /// also those that kvconf does not know.
     ///
     /// # Errors
-    /// As [`Bucket::create_on`].
+    /// As [`Bucket::create`].
     ///
     /// # Cancel safety
     /// When the future is dropped the change may have been made or not; calling again is safe.

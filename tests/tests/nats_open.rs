@@ -27,7 +27,7 @@ async fn raw(client: &Client, bucket: &str) -> Value {
 async fn a_new_bucket_is_what_every_client_takes_for_one() {
     let server = Server::start().await;
     let client = server.client().await;
-    let bucket = Bucket::create_on(&client, BucketConfig::new("b")).await.unwrap();
+    let bucket = Bucket::create(&client, BucketConfig::new("b")).await.unwrap();
     let ours = raw(&client, "b").await;
     let context = jetstream::new(client.clone());
     let config = kv::Config {
@@ -56,7 +56,7 @@ async fn a_new_bucket_is_what_every_client_takes_for_one() {
 async fn every_option_is_set_and_read_back() {
     let server = Server::builder().name("n0").config("server_tags: [\"fast\"]").start().await;
     let client = server.client().await;
-    Bucket::create_on(&client, BucketConfig::new("origin")).await.unwrap();
+    Bucket::create(&client, BucketConfig::new("origin")).await.unwrap();
     let mut config = BucketConfig::new("b");
     config.description = Some("limits of the shop".into());
     config.history = Some(7);
@@ -75,7 +75,7 @@ async fn every_option_is_set_and_read_back() {
     config.limit_markers = Some(Duration::from_secs(60));
     config.max_consumers = Some(50);
     config.metadata.insert("team".into(), "checkout".into());
-    let bucket = Bucket::create_on(&client, config.clone()).await.unwrap();
+    let bucket = Bucket::create(&client, config.clone()).await.unwrap();
     assert_eq!(bucket.status().await.unwrap().config, config);
     // The source is read under the bucket's own keys.
     let origin = Bucket::open(&client, "origin").await.unwrap();
@@ -90,7 +90,7 @@ async fn every_option_is_set_and_read_back() {
 async fn an_update_of_one_option_keeps_those_that_no_client_type_knows() {
     let server = Server::start().await;
     let client = server.client().await;
-    let bucket = Bucket::create_on(&client, BucketConfig::new("b")).await.unwrap();
+    let bucket = Bucket::create(&client, BucketConfig::new("b")).await.unwrap();
     let context = jetstream::new(client.clone());
     let mut config = raw(&client, "b").await;
     config["discard"] = "old".into();
@@ -113,16 +113,16 @@ async fn an_update_of_one_option_keeps_those_that_no_client_type_knows() {
 }
 
 #[tokio::test]
-async fn create_on_opens_the_same_and_refuses_another() {
+async fn create_opens_the_same_and_refuses_another() {
     let server = Server::start().await;
     let client = server.client().await;
     let config = BucketConfig::new("b");
-    Bucket::create_on(&client, config.clone()).await.unwrap().put("k", "v").await.unwrap();
-    let again = Bucket::create_on(&client, config.clone()).await.unwrap();
+    Bucket::create(&client, config.clone()).await.unwrap().put("k", "v").await.unwrap();
+    let again = Bucket::create(&client, config.clone()).await.unwrap();
     assert_eq!(again.get("k").await.unwrap().as_deref(), Some(&b"v"[..]));
     let mut other = config;
     other.history = Some(1);
-    let error = Bucket::create_on(&client, other).await.unwrap_err();
+    let error = Bucket::create(&client, other).await.unwrap_err();
     assert!(matches!(error, WriteError::Failed(ReadError::Server { code: 10_058, .. })), "{error:?}");
 }
 
@@ -149,12 +149,12 @@ async fn a_bucket_that_does_not_exist_is_not_opened() {
 async fn buckets_whose_keys_would_be_missing_are_refused() {
     let server = Server::start().await;
     let client = server.client().await;
-    Bucket::create_on(&client, BucketConfig::new("origin")).await.unwrap();
+    Bucket::create(&client, BucketConfig::new("origin")).await.unwrap();
     let mut mirror = BucketConfig::unchanged("m");
     mirror.mirror = Some(Source { bucket: "origin".into(), ..Source::default() });
     let expected = "a mirror in the same account and domain is not supported: the keys of m are those of origin: open \
                     origin itself, or use sources";
-    let error = Bucket::create_on(&client, mirror).await.unwrap_err();
+    let error = Bucket::create(&client, mirror).await.unwrap_err();
     let WriteError::Failed(error) = error else { panic!("{error:?}") };
     assert_eq!(error.to_string(), expected);
     // As made by another client.
@@ -182,7 +182,7 @@ async fn buckets_whose_keys_would_be_missing_are_refused() {
 async fn a_mirror_on_a_leaf_node_reads_there_and_writes_to_the_hub() {
     let pair = HubAndLeaf::start().await;
     let (hub_client, leaf_client) = (pair.hub.client().await, pair.leaf.client().await);
-    let hub = Bucket::create_on(&hub_client, BucketConfig::new("b")).await.unwrap();
+    let hub = Bucket::create(&hub_client, BucketConfig::new("b")).await.unwrap();
     hub.put("k", "1").await.unwrap();
     let mut config = BucketConfig::unchanged("b");
     config.mirror = Some(Source {
@@ -191,7 +191,7 @@ async fn a_mirror_on_a_leaf_node_reads_there_and_writes_to_the_hub() {
         ..Source::default()
     });
     config.history = Some(64);
-    let leaf = Bucket::create_on(&leaf_client, config).await.unwrap();
+    let leaf = Bucket::create(&leaf_client, config).await.unwrap();
     wait_for("the mirrored key", BOUND, || async { leaf.get("k").await.unwrap() }).await;
     let mut watch = leaf.watch_all().new_only().await.unwrap();
     let revision = leaf.put("k", "2").await.unwrap();
@@ -252,8 +252,7 @@ fn with_denials(options: ConnectOptions, denials: &Denials) -> ConnectOptions {
 #[tokio::test]
 async fn a_reader_of_one_prefix_opens_reads_and_watches_it() {
     let server = guarded().await;
-    let admin =
-        Bucket::create_on(server.client_as("admin", "a").await, BucketConfig::new("b")).await.unwrap();
+    let admin = Bucket::create(server.client_as("admin", "a").await, BucketConfig::new("b")).await.unwrap();
     let revision = admin.put("app.port", "80").await.unwrap();
     admin.put("secret", "x").await.unwrap();
     let denials = Denials::new();
@@ -275,7 +274,7 @@ async fn a_reader_of_one_prefix_opens_reads_and_watches_it() {
 #[tokio::test]
 async fn a_missing_permission_is_told_at_once_to_who_listens() {
     let server = guarded().await;
-    Bucket::create_on(server.client_as("admin", "a").await, BucketConfig::new("b")).await.unwrap();
+    Bucket::create(server.client_as("admin", "a").await, BucketConfig::new("b")).await.unwrap();
     let denials = Denials::new();
     let client = server.connect(with_denials(as_user("writer"), &denials)).await;
     let started = std::time::Instant::now();
@@ -300,7 +299,7 @@ async fn a_server_of_2_10_is_refused_by_name() {
     let server = Server::builder().binary(installed("2.10.25")).start().await;
     let client = server.client().await;
     let expected = "this server is not supported: nats-server 2.10.25 is too old, kvconf needs 2.11";
-    let error = Bucket::create_on(&client, BucketConfig::new("b")).await.unwrap_err();
+    let error = Bucket::create(&client, BucketConfig::new("b")).await.unwrap_err();
     assert!(matches!(error, WriteError::Failed(error) if error.to_string() == expected));
     let context = jetstream::new(client.clone());
     context.create_key_value(kv::Config { bucket: "b".into(), ..Default::default() }).await.unwrap();
@@ -311,7 +310,7 @@ async fn a_server_of_2_10_is_refused_by_name() {
 async fn a_server_of_2_11_does_all_but_batches() {
     let server = Server::builder().binary(installed("2.11.11")).start().await;
     let client = server.client().await;
-    let bucket = Bucket::create_on(&client, BucketConfig::new("b")).await.unwrap();
+    let bucket = Bucket::create(&client, BucketConfig::new("b")).await.unwrap();
     let status = bucket.status().await.unwrap();
     assert_eq!((status.max_batch, status.config.allow_atomic_batches), (1, Some(false)));
     let first = bucket.put("a", "1").await.unwrap();

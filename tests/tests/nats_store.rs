@@ -14,7 +14,7 @@ const BOUND: Duration = Duration::from_secs(10);
 
 async fn with_bucket() -> (Server, Bucket, kv::Store) {
     let server = Server::start().await;
-    let bucket = Bucket::create_on(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let bucket = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
     let plain = bucket.kv_store().await.unwrap();
     (server, bucket, plain)
 }
@@ -128,7 +128,7 @@ async fn what_is_too_large_is_refused_with_the_limit() {
     let client = server.client().await;
     let mut config = BucketConfig::new("b");
     config.max_value_size = Some(100);
-    let bucket = Bucket::create_on(&client, config.clone()).await.unwrap();
+    let bucket = Bucket::create(&client, config.clone()).await.unwrap();
     let value = "x".repeat(101);
     let error = bucket.put("k", value.clone()).await.unwrap_err();
     assert_eq!(error.to_string(), "k with 101 bytes is too large, the most is 100");
@@ -139,7 +139,7 @@ async fn what_is_too_large_is_refused_with_the_limit() {
     // Without a limit of the bucket, the connection's counts.
     config.name = "other".into();
     config.max_value_size = None;
-    let bucket = Bucket::create_on(&client, config).await.unwrap();
+    let bucket = Bucket::create(&client, config).await.unwrap();
     let error = bucket.put("k", "x".repeat(2_049)).await.unwrap_err();
     assert_eq!(error.to_string(), "k with 2049 bytes is too large, the most is 2048");
 }
@@ -160,7 +160,7 @@ async fn a_full_bucket_says_so() {
     let server = Server::start().await;
     let mut config = BucketConfig::new("b");
     config.max_bytes = Some(400);
-    let bucket = Bucket::create_on(server.client().await, config).await.unwrap();
+    let bucket = Bucket::create(server.client().await, config).await.unwrap();
     let mut full = None;
     for number in 0..10 {
         match bucket.put(format!("k{number}"), "x".repeat(80)).await {
@@ -176,7 +176,7 @@ async fn an_expired_key_leaves_a_marker_with_its_reason() {
     let server = Server::start().await;
     let mut config = BucketConfig::new("b");
     config.limit_markers = Some(Duration::from_secs(1));
-    let bucket = Bucket::create_on(server.client().await, config).await.unwrap();
+    let bucket = Bucket::create(server.client().await, config).await.unwrap();
     bucket.put("k", "v").ttl(Duration::from_secs(1)).await.unwrap();
     let marker = wait_for("the marker of the expired key", BOUND, || async {
         bucket.entry("k").await.unwrap().filter(|entry| entry.operation() != Operation::Put)
@@ -236,8 +236,8 @@ async fn earlier_states_are_read_by_revision_and_by_time() {
     assert_eq!(values(bucket.read_at(">", Revision::new(4)).await.unwrap()), ["2", "3"]);
     let at = entries[4].created();
     let reading = bucket.read_at_time(">", at).await.unwrap();
-    assert_eq!(reading.revision().get(), 4, "the state right before the write at that time");
-    assert_eq!(values(reading), ["2", "3"]);
+    assert_eq!(reading.revision().get(), 5, "what was written at that time belongs to it");
+    assert_eq!(values(reading), ["3", "4"]);
     let later = std::time::SystemTime::now() + Duration::from_secs(60);
     assert_eq!(values(bucket.read_at_time(">", later).await.unwrap()), ["4", "5"]);
     let before = entries[0].created() - Duration::from_secs(60);
@@ -319,7 +319,7 @@ async fn three_replicas_give_what_was_just_written() {
     let mut config = BucketConfig::new("b");
     config.num_replicas = Some(3);
     let bucket = wait_for("a bucket on three replicas", BOUND, || async {
-        Bucket::create_on(cluster.client().await, config.clone()).await.ok()
+        Bucket::create(cluster.client().await, config.clone()).await.ok()
     })
     .await;
     for number in 0..200 {

@@ -12,7 +12,7 @@ const BOUND: Duration = Duration::from_secs(30);
 
 async fn with_bucket() -> (Server, Bucket) {
     let server = Server::start().await;
-    let bucket = Bucket::create_on(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let bucket = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
     (server, bucket)
 }
 
@@ -150,7 +150,7 @@ async fn a_bucket_that_is_made_again_is_read_from_its_beginning() {
     assert_eq!(entry(&mut watch, &mut interruptions).await, pair("old", "49"));
     let context = jetstream::new(server.client().await);
     context.delete_key_value("b").await.unwrap();
-    let again = Bucket::create_on(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let again = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
     again.put("new", "1").await.unwrap();
     let mut recreated = false;
     loop {

@@ -348,7 +348,7 @@ impl NatsStore {
         let unsaid = || Failure::Unexpected("a time outside of the calendar".to_owned());
         // What was created at exactly that time belongs to it, so the first message behind it is asked for: the first one
         // at or after the next nanosecond. The moment is right before it.
-        let behind = time.checked_add(std::time::Duration::from_nanos(1)).ok_or_else(unsaid)?;
+        let behind = time.checked_add(Duration::from_nanos(1)).ok_or_else(unsaid)?;
         let time = format_time(behind).ok_or_else(unsaid)?;
         let query = json!({ "start_time": time, "next_by_subj": format!("{}>", self.read_prefix) });
         let payload = serde_json::to_vec(&query).map_err(Failure::client)?;
