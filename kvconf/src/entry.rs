@@ -41,7 +41,10 @@ pub enum MarkerReason {
     Remove,
 }
 
-/// The headers of an entry, in the order they were written. Names are compared as they are written, case included.
+/// The headers of an entry. Names are compared as they are written, case included.
+///
+/// A bucket on a server gives them sorted by name, several values of one name in the order they were written: the client
+/// below does not keep the order among names.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 

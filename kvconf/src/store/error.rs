@@ -88,7 +88,13 @@ impl ReadError {
     /// Whether the same call can succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Timeout { .. } | Self::Disconnected | Self::Client { .. })
+        match self {
+            Self::Timeout { .. } | Self::Disconnected | Self::Client { .. } => true,
+            // No leader at the moment; JetStream temporarily unavailable; a batch that lost its beginning to a change of
+            // leaders; too many batches at once.
+            Self::Server { code, .. } => matches!(*code, 503 | 10_008 | 10_176 | 10_210),
+            _ => false,
+        }
     }
 }
 

@@ -39,7 +39,9 @@ impl NatsStore {
             Ok(Acknowledgement { sequence, batch: Some(batch), count: Some(committed) })
                 if batch == id && committed == count as u64 =>
             {
-                Ok(Revision::new(sequence))
+                let revision = Revision::new(sequence);
+                self.known.wrote(revision);
+                Ok(revision)
             }
             Ok(_) => Err(WriteError::Unconfirmed { after: ANSWER_WITHIN }),
             Err(failure) => Err(self.batch_error(failure, count, key, bytes).await),

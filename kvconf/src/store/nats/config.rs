@@ -43,14 +43,14 @@ impl NatsStore {
     pub(crate) async fn open(connection: Connection, bucket: &str) -> Result<Self, ReadError> {
         check_bucket_name(bucket)?;
         let store = Self::new(connection, bucket);
-        match store.ask(PROBE_WITHIN * 2).await {
+        match store.ask(PROBE_WITHIN).await {
             Ok(info) => {
                 store.check_version()?;
                 store.with_settings(&info.config)
             }
             Err(failure) if failure.may_be_denial() => {
                 store.check_version()?;
-                store.known.info.failed(&Failure::NotPermitted(String::new()));
+                store.known.info.failed(&failure);
                 Ok(store)
             }
             Err(failure) => Err(failure.read(bucket, "the bucket's settings")),
@@ -168,7 +168,7 @@ impl NatsStore {
         if !self.known.info.is_open() {
             return None;
         }
-        match self.ask(PROBE_WITHIN * 2).await {
+        match self.ask(PROBE_WITHIN).await {
             Ok(info) => Some(info),
             Err(failure) => {
                 self.known.info.failed(&failure);

@@ -87,11 +87,6 @@ impl Connection {
         jetstream::with_prefix(self.client.clone(), &self.prefix)
     }
 
-    /// The prefix of the API, without a dot behind it.
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// Whether plain subjects, such as those of writes, must go through the prefix too.
     pub(super) fn is_foreign(&self) -> bool {
         &*self.prefix != API
@@ -135,6 +130,8 @@ impl Connection {
             RequestErrorKind::TimedOut if self.is_connected() => Failure::Timeout(within),
             RequestErrorKind::TimedOut => Failure::Disconnected,
             RequestErrorKind::NoResponders => Failure::NoResponders,
+            // The client ended while the answer was outstanding.
+            RequestErrorKind::Other => Failure::Disconnected,
             _ => Failure::client(error),
         })
     }

@@ -6,11 +6,12 @@ use async_nats::Client;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::NatsStore;
 use super::connection::ANSWER_WITHIN;
 use super::error::Failure;
+use super::stream::set;
 use crate::Filter;
 use crate::store::Start;
 
@@ -119,10 +120,4 @@ impl NatsStore {
 
 fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-fn set(config: &mut Value, name: &str, value: impl Into<Value>) {
-    if let Value::Object(config) = config {
-        config.insert(name.to_owned(), value.into());
-    }
 }

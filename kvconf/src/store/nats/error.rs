@@ -134,8 +134,8 @@ impl Failure {
                 }
                 code::TTL_INVALID => WriteError::Invalid { reason: error.description },
                 code::TTL_DISABLED => WriteError::Failed(ReadError::Unsupported {
-                    what: "a time to live",
-                    reason: format!("bucket {bucket} was made without limit_markers"),
+                    what: "a time to live per key",
+                    reason: format!("bucket {bucket} has no limit_markers"),
                 }),
                 code::BATCHES_DISABLED => batches_unsupported(bucket).into(),
                 _ => WriteError::Failed(Self::Api(error).read(bucket, WHAT)),
@@ -149,13 +149,13 @@ impl Failure {
 pub(super) fn batches_unsupported(bucket: &str) -> ReadError {
     ReadError::Unsupported {
         what: "an atomic batch",
-        reason: format!("bucket {bucket} does not allow it (nats-server 2.12, allow_atomic_batches)"),
+        reason: format!("bucket {bucket} does not allow atomic batches"),
     }
 }
 
 /// Nobody answers for a bucket that exists.
 #[derive(Debug, Clone, Display, Error)]
-#[display("bucket {bucket} has no leader at the moment")]
+#[display("nobody answers for bucket {bucket}: its replicas elect a leader, or JetStream is off")]
 struct NoLeader {
     bucket: String,
 }

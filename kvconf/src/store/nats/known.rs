@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::error::Failure;
 use super::stream::Stream;
+use crate::Revision;
 
 /// How many requests in a row must stay unanswered before a way is taken for forbidden. One can be an accident, such as a
 /// leader that moves.
@@ -18,6 +19,8 @@ pub(super) struct Known {
     batches: AtomicBool,
     /// 0 stands for no limit.
     max_value_size: AtomicU64,
+    /// The newest revision that this process was told of for a write of its own.
+    newest: AtomicU64,
     /// Whether the stream's own settings and state may be asked for.
     pub(super) info: Way,
     /// Whether the leader may be asked for a message.
@@ -33,6 +36,18 @@ impl Known {
         self.batches.store(batches, Ordering::Relaxed);
         let max = stream.get("max_msg_size").and_then(Value::as_u64).unwrap_or(0);
         self.max_value_size.store(max, Ordering::Relaxed);
+    }
+
+    pub(super) fn newest(&self) -> Revision {
+        Revision::new(self.newest.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn wrote(&self, revision: Revision) {
+        self.newest.fetch_max(revision.get(), Ordering::Relaxed);
+    }
+
+    pub(super) fn forget_newest(&self) {
+        self.newest.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn allows_batches(&self) -> bool {

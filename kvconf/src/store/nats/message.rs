@@ -171,19 +171,19 @@ mod tests {
     #[test]
     fn operations_are_what_clients_and_servers_write() {
         use MarkerReason::{MaxAge, Purge, Remove};
-        let cases: [(&[(&str, &str)], Operation, Option<MarkerReason>); 9] = [
-            (&[], Operation::Put, None),
-            (&[("X", "y")], Operation::Put, None),
-            (&[("KV-Operation", "PUT")], Operation::Put, None),
-            (&[("KV-Operation", "DEL")], Operation::Delete, None),
-            (&[("KV-Operation", "PURGE")], Operation::Purge, None),
-            (&[("KV-Operation", "MOVE")], Operation::Unknown, None),
-            (&[("Nats-Marker-Reason", "MaxAge")], Operation::Purge, Some(MaxAge)),
-            (&[("Nats-Marker-Reason", "Purge")], Operation::Purge, Some(Purge)),
-            (&[("Nats-Marker-Reason", "Remove")], Operation::Delete, Some(Remove)),
+        let cases = [
+            ([("X", "y")], Operation::Put, None),
+            ([("KV-Operation", "PUT")], Operation::Put, None),
+            ([("KV-Operation", "DEL")], Operation::Delete, None),
+            ([("KV-Operation", "PURGE")], Operation::Purge, None),
+            ([("KV-Operation", "MOVE")], Operation::Unknown, None),
+            ([("Nats-Marker-Reason", "MaxAge")], Operation::Purge, Some(MaxAge)),
+            ([("Nats-Marker-Reason", "Purge")], Operation::Purge, Some(Purge)),
+            ([("Nats-Marker-Reason", "Remove")], Operation::Delete, Some(Remove)),
         ];
+        assert_eq!(entry(&[]).operation(), Operation::Put);
         for (headers, operation, marker) in cases {
-            let entry = entry(headers);
+            let entry = entry(&headers);
             assert_eq!((entry.operation(), entry.marker_reason()), (operation, marker), "{headers:?}");
             assert_eq!(entry.value().is_empty(), operation.is_removal());
         }

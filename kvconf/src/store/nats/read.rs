@@ -61,11 +61,11 @@ impl NatsStore {
             None => json!({ "last_by_subj": format!("{}{key}", self.read_prefix) }),
         };
         if at.is_none() && !self.known.message_get.is_open() {
-            return self.from_anyone(key).await.map_err(|failure| failure.read(&self.bucket, WHAT));
+            return self.ask_any_replica(key).await.map_err(|failure| failure.read(&self.bucket, WHAT));
         }
-        match self.from_leader(&query).await {
+        match self.ask_leader(&query).await {
             Err(failure) if failure.may_be_denial() && at.is_none() => {
-                let entry = self.from_anyone(key).await;
+                let entry = self.ask_any_replica(key).await;
                 let entry = entry.map_err(|failure| failure.read(&self.bucket, WHAT))?;
                 self.known.message_get.failed(&failure);
                 Ok(entry)
@@ -78,7 +78,7 @@ impl NatsStore {
     }
 
     /// Through the stream's leader, which knows of every acknowledged write.
-    async fn from_leader(&self, query: &Value) -> Result<Option<Stored>, Failure> {
+    pub(super) async fn ask_leader(&self, query: &Value) -> Result<Option<Stored>, Failure> {
         let subject = format!("STREAM.MSG.GET.{}", self.stream);
         let is_trusted = self.known.info.is_trusted() && self.known.message_get.is_trusted();
         let within = if is_trusted { ANSWER_WITHIN } else { PROBE_WITHIN };
@@ -98,7 +98,7 @@ impl NatsStore {
     }
 
     /// Through whichever replica answers: all that a reader of one prefix is permitted.
-    async fn from_anyone(&self, key: &Key) -> Result<Option<Entry>, Failure> {
+    async fn ask_any_replica(&self, key: &Key) -> Result<Option<Entry>, Failure> {
         let subject = self.connection.api(&format!("DIRECT.GET.{}.{}{key}", self.stream, self.read_prefix));
         let message = self.connection.request(subject, None, Bytes::new(), ANSWER_WITHIN).await?;
         if message.status.is_some_and(|status| status.as_u16() == NOT_FOUND) {

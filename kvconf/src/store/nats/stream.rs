@@ -77,7 +77,7 @@ pub(super) fn apply(config: &BucketConfig, stream: &mut Stream) {
     set("compression", config.compression.map(|compression| compression_name(compression).into()));
     set("placement", config.placement.as_ref().map(placement));
     set("republish", config.republish.as_ref().map(republish));
-    set("mirror", config.mirror.as_ref().map(|source| mirror(source)));
+    set("mirror", config.mirror.as_ref().map(mirror));
     let sources = |sources: &Vec<Source>| sources.iter().map(|from| source(from, &config.name)).collect();
     set("sources", config.sources.as_ref().map(sources));
     set("mirror_direct", config.mirror_direct.map(Into::into));
@@ -153,10 +153,10 @@ const fn compression_name(compression: Compression) -> &'static str {
 fn placement(placement: &Placement) -> Value {
     let mut value = json!({});
     if let Some(cluster) = &placement.cluster {
-        value["cluster"] = cluster.as_str().into();
+        set(&mut value, "cluster", cluster.as_str());
     }
     if !placement.tags.is_empty() {
-        value["tags"] = placement.tags.clone().into();
+        set(&mut value, "tags", placement.tags.clone());
     }
     value
 }
@@ -187,7 +187,7 @@ fn read_republish(value: &Value) -> Option<Republish> {
 fn mirror(from: &Source) -> Value {
     let mut value = origin(from);
     if let Some(filter) = &from.filter {
-        value["filter_subject"] = format!("{}{filter}", subject_prefix(&from.bucket)).into();
+        set(&mut value, "filter_subject", format!("{}{filter}", subject_prefix(&from.bucket)));
     }
     value
 }
@@ -199,11 +199,11 @@ fn source(from: &Source, bucket: &str) -> Value {
     let subject = format!("{}{filter}", subject_prefix(&from.bucket));
     if from.bucket == bucket {
         if from.filter.is_some() {
-            value["filter_subject"] = subject.into();
+            set(&mut value, "filter_subject", subject);
         }
     } else {
         let destination = format!("{}{}", subject_prefix(bucket), numbered(filter));
-        value["subject_transforms"] = json!([{ "src": subject, "dest": destination }]);
+        set(&mut value, "subject_transforms", json!([{ "src": subject, "dest": destination }]));
     }
     value
 }
@@ -211,13 +211,14 @@ fn source(from: &Source, bucket: &str) -> Value {
 fn origin(from: &Source) -> Value {
     let mut value = json!({ "name": stream_name(&from.bucket) });
     if let Some(start) = from.start {
-        value["opt_start_seq"] = start.get().into();
+        set(&mut value, "opt_start_seq", start.get());
     }
     if let Some(external) = &from.external {
-        value["external"] = json!({ "api": external.api_prefix });
+        let mut place = json!({ "api": external.api_prefix });
         if let Some(deliver) = &external.deliver_prefix {
-            value["external"]["deliver"] = deliver.as_str().into();
+            set(&mut place, "deliver", deliver.as_str());
         }
+        set(&mut value, "external", place);
     }
     value
 }
@@ -263,6 +264,13 @@ fn read_metadata(stream: &Stream) -> BTreeMap<String, String> {
         .filter(|(name, _)| !name.starts_with("_nats."))
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
         .collect()
+}
+
+/// Sets one member of an object.
+pub(super) fn set(object: &mut Value, name: &str, value: impl Into<Value>) {
+    if let Value::Object(object) = object {
+        object.insert(name.to_owned(), value.into());
+    }
 }
 
 fn string(value: &Value, name: &str) -> Option<String> {

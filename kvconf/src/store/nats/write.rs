@@ -54,7 +54,11 @@ impl NatsStore {
         let bytes = message.bytes();
         let acknowledgement = self.publish(message).await;
         match acknowledgement {
-            Ok(acknowledgement) => Ok(Revision::new(acknowledgement.sequence)),
+            Ok(acknowledgement) => {
+                let revision = Revision::new(acknowledgement.sequence);
+                self.known.wrote(revision);
+                Ok(revision)
+            }
             Err(failure) => Err(self.write_error(failure, key, bytes).await),
         }
     }

@@ -1,0 +1,334 @@
+//! What a bucket on a real server stores, as plain clients see it, and reads that no single answer can hold.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, kv};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use kvconf::{Bucket, BucketConfig, Filter, MarkerReason, Operation, ReadError, Revision, WriteError};
+use kvconf_tests::server::{Cluster, Server};
+use kvconf_tests::wait_for;
+
+const BOUND: Duration = Duration::from_secs(10);
+
+async fn with_bucket() -> (Server, Bucket, kv::Store) {
+    let server = Server::start().await;
+    let bucket = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let plain = bucket.kv_store().await.unwrap();
+    (server, bucket, plain)
+}
+
+fn filter(text: &str) -> Filter {
+    Filter::new(text).unwrap()
+}
+
+#[tokio::test]
+async fn plain_clients_and_kvconf_read_each_other() {
+    let (_server, bucket, plain) = with_bucket().await;
+    let first = bucket.put("app.port", "80").header("Kvconf-Author", "ops").await.unwrap();
+    let entry = plain.entry("app.port").await.unwrap().unwrap();
+    assert_eq!((entry.revision, &entry.value[..]), (first.get(), &b"80"[..]));
+
+    let second = plain.update("app.port", "81".into(), first.get()).await.unwrap();
+    let entry = bucket.entry("app.port").await.unwrap().unwrap();
+    assert_eq!((entry.revision().get(), &entry.value()[..]), (second, &b"81"[..]));
+
+    plain.delete("app.port").await.unwrap();
+    assert_eq!(bucket.entry("app.port").await.unwrap().unwrap().operation(), Operation::Delete);
+    bucket.purge("app.port").await.unwrap();
+    let entry = plain.entry("app.port").await.unwrap().unwrap();
+    assert_eq!(entry.operation, kv::Operation::Purge);
+    assert_eq!(bucket.history("app.port").await.unwrap().len(), 1, "a purge drops earlier revisions");
+}
+
+#[tokio::test]
+async fn headers_come_back_by_every_way_of_reading() {
+    let (_server, bucket, _) = with_bucket().await;
+    let revision = bucket
+        .put("k", "v")
+        .header("Kvconf-Reason", "because: \u{fc}mlaut")
+        .header("Kvconf-Author", "ops")
+        .await
+        .unwrap();
+    let expected = [("Kvconf-Author", "ops"), ("Kvconf-Reason", "because: \u{fc}mlaut")];
+    let leader = bucket.entry("k").await.unwrap().unwrap();
+    let reading = bucket.read(">").await.unwrap();
+    let history = bucket.history("k").await.unwrap();
+    assert_eq!(leader.headers().iter().collect::<Vec<_>>(), expected);
+    assert_eq!(reading.entries(), std::slice::from_ref(&leader));
+    assert_eq!(history, [leader]);
+    assert_eq!(reading.revision(), revision);
+}
+
+#[tokio::test]
+async fn a_conflict_names_what_the_server_found() {
+    let (_server, bucket, _) = with_bucket().await;
+    let first = bucket.put("a", "1").await.unwrap();
+    let second = bucket.put("a", "2").await.unwrap();
+    let error = bucket.update("a", "3", first).await.unwrap_err();
+    assert!(matches!(error, WriteError::Conflict { found: Some(found) } if found == second), "{error}");
+    // A guard on everything else in the prefix.
+    let third = bucket.put("b", "1").await.unwrap();
+    let error = bucket.put("a", "3").expect_on(filter(">"), second).await.unwrap_err();
+    assert!(matches!(error, WriteError::Conflict { found: Some(found) } if found == third), "{error}");
+    bucket.put("a", "3").expect_on(filter(">"), third).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_batch_is_written_whole_and_in_order_or_not_at_all() {
+    let (_server, bucket, _) = with_bucket().await;
+    let old = bucket.put("a", "0").await.unwrap();
+    let batch = bucket.batch().put("a", "1").expect(old).put("b", "1").delete("c");
+    let last = batch.commit().await.unwrap();
+    assert_eq!(last.get(), 4);
+    let history = bucket.history(">").await.unwrap();
+    let keys: Vec<_> = history.iter().map(|entry| (entry.key().as_str(), entry.revision().get())).collect();
+    assert_eq!(keys, [("a", 1), ("a", 2), ("b", 3), ("c", 4)]);
+
+    let refused = bucket.batch().put("b", "2").put("a", "2").expect(old).commit().await.unwrap_err();
+    assert!(refused.is_conflict(), "{refused}");
+    assert_eq!(bucket.history(">").await.unwrap(), history);
+}
+
+#[tokio::test]
+async fn a_batch_of_a_thousand_is_taken_and_a_larger_one_refused() {
+    let (_server, bucket, _) = with_bucket().await;
+    let of = |count: usize| (0..count).fold(bucket.batch(), |batch, n| batch.put(format!("k{n}"), "v"));
+    assert_eq!(of(1_000).commit().await.unwrap().get(), 1_000);
+    let error = of(1_001).commit().await.unwrap_err();
+    assert!(matches!(error, WriteError::TooMany { keys: 1_001, max: 1_000 }), "{error}");
+}
+
+#[tokio::test]
+async fn no_batch_is_sent_to_a_bucket_that_does_not_allow_it() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let context = jetstream::new(client.clone());
+    context.create_key_value(kv::Config { bucket: "b".into(), ..Default::default() }).await.unwrap();
+    let bucket = Bucket::open(&client, "b").await.unwrap();
+    let error = bucket.batch().put("a", "1").put("b", "1").commit().await.unwrap_err();
+    assert!(matches!(error, WriteError::Failed(ReadError::Unsupported { .. })), "{error:?}");
+    assert_eq!(bucket.status().await.unwrap().entries, 0);
+    // Allowed meanwhile by somebody else, and forbidden again: both are noticed.
+    let mut allow = BucketConfig::unchanged("b");
+    allow.allow_atomic_batches = Some(true);
+    let other = Bucket::create_or_update(&client, allow.clone()).await.unwrap();
+    bucket.batch().put("a", "1").put("b", "1").commit().await.unwrap();
+    allow.allow_atomic_batches = Some(false);
+    other.update_config(&allow).await.unwrap();
+    let error = bucket.batch().put("a", "2").put("b", "2").commit().await.unwrap_err();
+    assert!(matches!(error, WriteError::Failed(ReadError::Unsupported { .. })), "{error:?}");
+    assert_eq!(bucket.status().await.unwrap().entries, 2);
+}
+
+#[tokio::test]
+async fn what_is_too_large_is_refused_with_the_limit() {
+    let server = Server::builder().config("max_payload: 2048").start().await;
+    let client = server.client().await;
+    let mut config = BucketConfig::new("b");
+    config.max_value_size = Some(100);
+    let bucket = Bucket::create(&client, config.clone()).await.unwrap();
+    let value = "x".repeat(101);
+    let error = bucket.put("k", value.clone()).await.unwrap_err();
+    assert_eq!(error.to_string(), "k with 101 bytes is too large, the most is 100");
+    // The limit counts headers as the server does.
+    let error = bucket.put("k", "x".repeat(71)).header("Name", "0123456789").await.unwrap_err();
+    assert_eq!(error.to_string(), "k with 101 bytes is too large, the most is 100");
+    bucket.put("k", "x".repeat(70)).header("Name", "0123456789").await.unwrap();
+    // Without a limit of the bucket, the connection's counts.
+    config.name = "other".into();
+    config.max_value_size = None;
+    let bucket = Bucket::create(&client, config).await.unwrap();
+    let error = bucket.put("k", "x".repeat(2_049)).await.unwrap_err();
+    assert_eq!(error.to_string(), "k with 2049 bytes is too large, the most is 2048");
+}
+
+#[tokio::test]
+async fn a_limit_that_changed_meanwhile_is_the_one_that_is_told() {
+    let (server, bucket, _) = with_bucket().await;
+    let mut smaller = BucketConfig::unchanged("b");
+    smaller.max_value_size = Some(10);
+    Bucket::create_or_update(server.client().await, smaller).await.unwrap();
+    let error = bucket.put("k", "12345678901").await.unwrap_err();
+    assert_eq!(error.to_string(), "k with 11 bytes is too large, the most is 10");
+    assert_eq!(bucket.get("k").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_full_bucket_says_so() {
+    let server = Server::start().await;
+    let mut config = BucketConfig::new("b");
+    config.max_bytes = Some(400);
+    let bucket = Bucket::create(server.client().await, config).await.unwrap();
+    let mut full = None;
+    for number in 0..10 {
+        match bucket.put(format!("k{number}"), "x".repeat(80)).await {
+            Ok(_) => {}
+            Err(error) => full = full.or(Some(error.to_string())),
+        }
+    }
+    assert_eq!(full.as_deref(), Some("bucket b is full"));
+}
+
+#[tokio::test]
+async fn an_expired_key_leaves_a_marker_with_its_reason() {
+    let server = Server::start().await;
+    let mut config = BucketConfig::new("b");
+    config.limit_markers = Some(Duration::from_secs(1));
+    let bucket = Bucket::create(server.client().await, config).await.unwrap();
+    bucket.put("k", "v").ttl(Duration::from_secs(1)).await.unwrap();
+    let marker = wait_for("the marker of the expired key", BOUND, || async {
+        bucket.entry("k").await.unwrap().filter(|entry| entry.operation() != Operation::Put)
+    })
+    .await;
+    assert_eq!((marker.operation(), marker.marker_reason()), (Operation::Purge, Some(MarkerReason::MaxAge)));
+}
+
+#[tokio::test]
+async fn an_operation_that_nobody_knows_is_no_value() {
+    let (server, bucket, _) = with_bucket().await;
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("KV-Operation", "RENAME");
+    let context = jetstream::new(server.client().await);
+    context.publish_with_headers("$KV.b.k", headers, "v".into()).await.unwrap().await.unwrap();
+    assert_eq!(bucket.entry("k").await.unwrap().unwrap().operation(), Operation::Unknown);
+    assert_eq!(bucket.get("k").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_is_no_key_is_left_out_of_readings() {
+    let (server, bucket, _) = with_bucket().await;
+    let client = server.client().await;
+    client.request("$KV.b.not+a+key", "x".into()).await.unwrap();
+    bucket.put("k", "v").await.unwrap();
+    let reading = bucket.read(">").await.unwrap();
+    assert_eq!(reading.entries().iter().map(|entry| entry.key().as_str()).collect::<Vec<_>>(), ["k"]);
+    assert_eq!(reading.revision().get(), 2);
+    assert_eq!(bucket.history(">").await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_reading_of_nothing_is_as_of_the_newest_revision() {
+    let (_server, bucket, _) = with_bucket().await;
+    let reading = bucket.read(">").await.unwrap();
+    assert_eq!((reading.entries().len(), reading.revision()), (0, Revision::ZERO));
+    let revision = bucket.put("other", "v").await.unwrap();
+    let reading = bucket.read("app.>").await.unwrap();
+    assert_eq!((reading.entries().len(), reading.revision()), (0, revision));
+    let error = bucket.read_at("app.>", revision.next()).await.unwrap_err();
+    assert!(matches!(error, ReadError::OutOfRange { .. }), "{error}");
+    let error = bucket.read_at(">", revision.next()).await.unwrap_err();
+    assert!(matches!(error, ReadError::OutOfRange { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn earlier_states_are_read_by_revision_and_by_time() {
+    let (_server, bucket, _) = with_bucket().await;
+    let mut entries = Vec::new();
+    for number in 0..6 {
+        bucket.put(format!("k{}", number % 2), number.to_string()).await.unwrap();
+        entries.push(bucket.entry(format!("k{}", number % 2)).await.unwrap().unwrap());
+    }
+    let values = |reading: kvconf::Reading| -> Vec<Bytes> {
+        reading.entries().iter().map(|entry| entry.value().clone()).collect()
+    };
+    assert_eq!(values(bucket.read_at(">", Revision::new(4)).await.unwrap()), ["2", "3"]);
+    let at = entries[4].created();
+    let reading = bucket.read_at_time(">", at).await.unwrap();
+    assert_eq!(reading.revision().get(), 5, "what was written at that time belongs to it");
+    assert_eq!(values(reading), ["3", "4"]);
+    let later = std::time::SystemTime::now() + Duration::from_secs(60);
+    assert_eq!(values(bucket.read_at_time(">", later).await.unwrap()), ["4", "5"]);
+    let before = entries[0].created() - Duration::from_secs(60);
+    assert_eq!(values(bucket.read_at_time(">", before).await.unwrap()), Vec::<Bytes>::new());
+}
+
+#[tokio::test]
+async fn more_keys_than_one_answer_holds_are_read_as_of_one_moment() {
+    let (server, bucket, _) = with_bucket().await;
+    const KEYS: usize = 2_500;
+    let context = jetstream::new(server.client().await);
+    let mut acks = Vec::new();
+    for number in 0..KEYS {
+        acks.push(context.publish(format!("$KV.b.many.{number}"), "0".into()).await.unwrap());
+    }
+    for ack in acks {
+        ack.await.unwrap();
+    }
+    let first = bucket.read("many.>").await.unwrap();
+    assert_eq!((first.entries().len(), first.revision().get()), (KEYS, KEYS as u64));
+
+    // Pairs that always change together, at both ends of the range of keys.
+    let writer = tokio::spawn({
+        let bucket = bucket.clone();
+        async move {
+            // Fewer rounds than revisions are kept: the first state stays readable.
+            for round in 1..60 {
+                let value = round.to_string();
+                let batch = bucket.batch().put("many.0", value.clone()).put("many.2499", value);
+                batch.commit().await.unwrap();
+            }
+        }
+    });
+    let mut seen = BTreeMap::new();
+    while !writer.is_finished() {
+        let reading = bucket.read("many.>").await.unwrap();
+        assert_eq!(reading.entries().len(), KEYS);
+        let pair = (reading.get("many.0").unwrap().clone(), reading.get("many.2499").unwrap().clone());
+        assert_eq!(pair.0, pair.1, "torn at revision {}", reading.revision());
+        seen.insert(reading.revision(), pair);
+    }
+    assert!(seen.len() > 1, "the writer was not seen at work");
+    let again = bucket.read_at("many.>", first.revision()).await.unwrap();
+    assert_eq!(again.entries(), first.entries());
+}
+
+#[tokio::test]
+async fn a_bucket_without_direct_gets_is_read_by_a_consumer() {
+    let (server, bucket, _) = with_bucket().await;
+    let revision = bucket.put("a", "1").await.unwrap();
+    bucket.put("b", "1").await.unwrap();
+    let context = jetstream::new(server.client().await);
+    let mut config = context.get_stream("KV_b").await.unwrap().cached_info().config.clone();
+    config.allow_direct = false;
+    context.update_stream(&config).await.unwrap();
+    let reading = bucket.read(">").await.unwrap();
+    assert_eq!((reading.entries().len(), reading.revision().get()), (2, 2));
+    let error = bucket.read_at(">", revision).await.unwrap_err();
+    assert!(matches!(error, ReadError::Unsupported { what: "reading an earlier state", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn the_end_of_a_bucket_is_told_by_every_call() {
+    let (server, bucket, _) = with_bucket().await;
+    jetstream::new(server.client().await).delete_key_value("b").await.unwrap();
+    let gone = |error: ReadError| matches!(error, ReadError::BucketNotFound { bucket } if bucket == "b");
+    assert!(gone(bucket.entry("k").await.unwrap_err()));
+    assert!(gone(bucket.read(">").await.unwrap_err()));
+    assert!(gone(bucket.history(">").await.unwrap_err()));
+    assert!(gone(bucket.status().await.unwrap_err()));
+    assert!(gone(bucket.watch_all().await.err().unwrap()));
+    let error = bucket.put("k", "v").await.unwrap_err();
+    assert!(matches!(error, WriteError::Failed(error) if gone(error.clone())));
+}
+
+#[tokio::test]
+async fn three_replicas_give_what_was_just_written() {
+    let cluster = Cluster::start(3).await;
+    let mut config = BucketConfig::new("b");
+    config.num_replicas = Some(3);
+    let bucket = wait_for("a bucket on three replicas", BOUND, || async {
+        Bucket::create(cluster.client().await, config.clone()).await.ok()
+    })
+    .await;
+    for number in 0..200 {
+        let revision = bucket.put("k", number.to_string()).await.unwrap();
+        assert_eq!(bucket.entry("k").await.unwrap().unwrap().revision(), revision);
+        assert_eq!(bucket.read_at("k", revision).await.unwrap().revision(), revision);
+    }
+    let last = bucket.batch().put("k", "x").put("l", "x").commit().await.unwrap();
+    let mut watch = bucket.watch_all().await.unwrap();
+    let event = tokio::time::timeout(BOUND, watch.next()).await.unwrap().unwrap();
+    assert!(matches!(event, kvconf::WatchEvent::Entry(entry) if entry.revision() == last - 1));
+}
