@@ -22,6 +22,10 @@ impl<T> Snapshot<T> {
         Self { value, revision, epoch, rejected }
     }
 
+    pub(crate) fn into_value(self) -> T {
+        self.value
+    }
+
     /// The struct.
     #[must_use]
     pub const fn value(&self) -> &T {

@@ -138,6 +138,11 @@ pub(crate) struct StructProblem {
 }
 
 impl Slot {
+    /// The key and its old names, below the root's prefix.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        std::iter::once(&self.key).chain(&self.aliases).map(String::as_str).collect()
+    }
+
     /// What stands for this slot in `raw`.
     pub(crate) fn raw<'a>(&self, raw: &'a dyn RawKeys) -> Raw<'a> {
         first_present(raw, &self.key, self.aliases.iter().cloned(), self.path)

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::overlay::{Layered, Overlay, RawState};
 use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, Table, Target, View};
+use crate::change::same_field;
 use crate::schema::{
     FieldError, FieldProblem, KvConfig, Loader, Path, RawKeys, StructProblem, node_at, validate_struct,
 };
@@ -14,20 +15,26 @@ use crate::{Prefix, Problem, ProblemKind};
 /// What changes lead to.
 pub(crate) struct Candidate<T> {
     pub(crate) value: T,
-    /// Slots with a new value that takes effect at the next start.
-    pub(crate) awaiting_restart: Vec<usize>,
+    /// Touched slots whose value takes effect at the next start only, and whether it differs from the present one.
+    pub(crate) restarts: Vec<(usize, bool)>,
+}
+
+impl<T> Candidate<T> {
+    pub(super) const fn new(value: T) -> Self {
+        Self { value, restarts: Vec::new() }
+    }
 }
 
 /// Everything that is wrong, before it is told.
 #[derive(Default)]
-struct Faults {
+pub(super) struct Faults {
     fields: Vec<FieldProblem>,
     structs: Vec<StructProblem>,
     panic: bool,
 }
 
 impl Faults {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.structs.is_empty() && !self.panic
     }
 }
@@ -98,10 +105,12 @@ fn tell<T: KvConfig>(faults: Faults, place: &Place<'_, T>) -> Vec<Problem> {
 
 impl<T: KvConfig> View<T> {
     /// What the changes lead to when they are laid over the taken state.
-    pub(crate) fn evaluate(&self, over: &Overlay) -> Result<Candidate<T>, Vec<Problem>> {
+    ///
+    /// `value` is equal to the present snapshot's.
+    pub(crate) fn evaluate(&self, over: &Overlay, value: T) -> Result<Candidate<T>, Vec<Problem>> {
         let layered = Layered { table: &self.table, base: &self.raw, over };
         let attempt = contained(|| {
-            let mut candidate = Candidate { value: T::clone(&self.snapshot), awaiting_restart: Vec::new() };
+            let mut candidate = Candidate::new(value);
             let mut faults = Faults::default();
             self.read_fields(&layered, &mut candidate, &mut faults);
             validate(&self.table, &candidate.value, &mut faults);
@@ -118,7 +127,12 @@ impl<T: KvConfig> View<T> {
         }
     }
 
-    fn read_fields(&self, layered: &Layered<'_>, candidate: &mut Candidate<T>, faults: &mut Faults) {
+    pub(super) fn read_fields(
+        &self,
+        layered: &Layered<'_>,
+        candidate: &mut Candidate<T>,
+        faults: &mut Faults,
+    ) {
         // Slots in the order of the struct, each once, with the map keys that changed.
         let mut touched: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
         for key in layered.over.keys() {
@@ -175,8 +189,11 @@ impl<T: KvConfig> View<T> {
                 report(faults, slot.key.clone(), errors);
             }
         }
-        if copy.is_some() && faults.fields.len() == before {
-            candidate.awaiting_restart.push(at);
+        if let Some(copy) = copy
+            && faults.fields.len() == before
+        {
+            let differs = !same_field(&copy, &candidate.value, slot.path);
+            candidate.restarts.push((at, differs));
         }
     }
 
@@ -184,7 +201,7 @@ impl<T: KvConfig> View<T> {
     pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
         let layered = Layered { table: &self.table, base: &self.raw, over: &group.changes };
         contained(|| {
-            let mut candidate = Candidate { value: T::clone(&self.snapshot), awaiting_restart: Vec::new() };
+            let mut candidate = Candidate::new(T::clone(&self.snapshot));
             let mut faults = Faults::default();
             self.read_fields(&layered, &mut candidate, &mut faults);
             !faults.fields.is_empty()

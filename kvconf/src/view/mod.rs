@@ -7,18 +7,21 @@ mod evaluate;
 mod explain;
 mod overlay;
 mod report;
+mod spare;
 mod table;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use evaluate::Candidate;
 pub use explain::{ExplainedSource, Explanation};
+use overlay::Layered;
 pub(crate) use overlay::{Overlay, RawState};
 pub(crate) use report::{shown_bytes, shown_value};
+use spare::Spare;
 pub(crate) use table::{Table, Target};
 
 use crate::origin::KeyOrigin;
@@ -53,6 +56,9 @@ pub(crate) struct Outcome<T> {
     pub(crate) report_changed: bool,
 }
 
+/// What some of the tried groups lead to, and which ones.
+type Selection<T> = (Candidate<T>, Vec<bool>);
+
 /// One handle's state.
 pub(crate) struct View<T> {
     pub(crate) table: Arc<Table>,
@@ -68,7 +74,10 @@ pub(crate) struct View<T> {
     pub(crate) epoch: u64,
     pub(crate) report: Option<Arc<Report>>,
     /// Slots whose new value waits for a restart.
-    pub(crate) awaiting_restart: Vec<usize>,
+    pub(crate) awaiting_restart: BTreeSet<usize>,
+    spare: Option<Spare<T>>,
+    /// What is odd about keys that are read all the same, by key below the prefix.
+    warnings: BTreeMap<String, Problem>,
 }
 
 impl<T: KvConfig> View<T> {
@@ -95,7 +104,7 @@ impl<T: KvConfig> View<T> {
         let value = evaluate::build::<T>(&table, &raw, &prefix).map_err(report)?;
         let warnings = report::warnings(&table, &raw, &prefix);
         let found = (!warnings.is_empty()).then(|| {
-            let mut found = report(warnings);
+            let mut found = report(warnings.values().cloned().collect());
             found.serving = Some(update.revision);
             Arc::new(found)
         });
@@ -110,7 +119,9 @@ impl<T: KvConfig> View<T> {
             seen: update.revision,
             epoch: update.epoch,
             report: found,
-            awaiting_restart: Vec::new(),
+            awaiting_restart: BTreeSet::new(),
+            spare: None,
+            warnings,
         })
     }
 
@@ -123,17 +134,25 @@ impl<T: KvConfig> View<T> {
         if fresh.is_empty() && !recreated {
             return Outcome { snapshot: None, report_changed: false };
         }
+        let changed: BTreeSet<String> =
+            fresh.iter().flat_map(|group| group.changes.keys().map(str::to_owned)).collect();
         let mut trial = std::mem::take(&mut self.rejected);
         trial.extend(fresh);
-        let (accepted, problems) = self.select(&trial);
-        self.settle(trial, accepted, problems, update)
+        let scratch = self.scratch();
+        let (accepted, problems) = self.select(&trial, scratch);
+        let snapshot = self.settle(trial, accepted, update);
+        self.renew_warnings(&changed);
+        let report_changed = self.renew_report(problems);
+        Outcome { snapshot, report_changed }
     }
 
     /// Finds the groups to take: all of them, else as many as are valid together. Returns what they lead to, and the
     /// problems of the bucket's true state.
-    pub(crate) fn select(&self, trial: &[Group]) -> (Option<(Candidate<T>, Vec<bool>)>, Vec<Problem>) {
+    ///
+    /// `scratch` is a value equal to the snapshot's, used for the first trial.
+    pub(crate) fn select(&self, trial: &[Group], scratch: T) -> (Option<Selection<T>>, Vec<Problem>) {
         let everything = merge(trial.iter());
-        let problems = match self.evaluate(&everything) {
+        let problems = match self.evaluate(&everything, scratch) {
             Ok(candidate) => return (Some((candidate, vec![true; trial.len()])), Vec::new()),
             Err(problems) => problems,
         };
@@ -142,7 +161,7 @@ impl<T: KvConfig> View<T> {
         let hopeful = || trial.iter().zip(&hopeless).filter(|(_, bad)| !**bad).map(|(group, _)| group);
         if hopeless.contains(&true)
             && hopeful().next().is_some()
-            && let Ok(candidate) = self.evaluate(&merge(hopeful()))
+            && let Ok(candidate) = self.evaluate(&merge(hopeful()), self.snapshot.value().clone())
         {
             return (Some((candidate, hopeless.iter().map(|bad| !bad).collect())), problems);
         }
@@ -150,7 +169,7 @@ impl<T: KvConfig> View<T> {
     }
 
     /// Takes one group after the other, oldest first, and pairs of them, until nothing more fits.
-    fn grow(&self, trial: &[Group], hopeless: &[bool]) -> Option<(Candidate<T>, Vec<bool>)> {
+    fn grow(&self, trial: &[Group], hopeless: &[bool]) -> Option<Selection<T>> {
         let mut taken = vec![false; trial.len()];
         let mut best: Option<Candidate<T>> = None;
         while let Some((candidate, with)) = self.grow_once(trial, hopeless, &taken) {
@@ -160,12 +179,7 @@ impl<T: KvConfig> View<T> {
         best.map(|candidate| (candidate, taken))
     }
 
-    fn grow_once(
-        &self,
-        trial: &[Group],
-        hopeless: &[bool],
-        taken: &[bool],
-    ) -> Option<(Candidate<T>, Vec<bool>)> {
+    fn grow_once(&self, trial: &[Group], hopeless: &[bool], taken: &[bool]) -> Option<Selection<T>> {
         let open: Vec<usize> =
             (0..trial.len()).filter(|at| !is_set(hopeless, *at) && !is_set(taken, *at)).collect();
         let singles = open.iter().map(|at| vec![*at]);
@@ -176,21 +190,24 @@ impl<T: KvConfig> View<T> {
         singles.chain(pairs).find_map(|add| {
             let with: Vec<bool> = (0..trial.len()).map(|at| is_set(taken, at) || add.contains(&at)).collect();
             let chosen = trial.iter().zip(&with).filter(|(_, taken)| **taken).map(|(group, _)| group);
-            self.evaluate(&merge(chosen)).ok().map(|candidate| (candidate, with))
+            self.evaluate(&merge(chosen), self.snapshot.value().clone())
+                .ok()
+                .map(|candidate| (candidate, with))
         })
     }
 
+    /// Takes what was accepted, keeps the rest for later.
     fn settle(
         &mut self,
         trial: Vec<Group>,
-        accepted: Option<(Candidate<T>, Vec<bool>)>,
-        problems: Vec<Problem>,
+        accepted: Option<Selection<T>>,
         update: &Update,
-    ) -> Outcome<T> {
+    ) -> Option<Arc<Snapshot<T>>> {
         let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
         // What a taken group has set, older rejected ones no longer can.
         let mut settled: HashSet<String> = HashSet::new();
         let mut newest_taken = self.snapshot.revision();
+        let mut changed = Overlay::default();
         for (group, taken) in trial.into_iter().zip(&taken).rev() {
             let mut group = group;
             group.changes.retain(|key| !settled.contains(key));
@@ -201,6 +218,7 @@ impl<T: KvConfig> View<T> {
                 settled.extend(group.changes.keys().map(str::to_owned));
                 newest_taken = newest_taken.max(group.revision);
                 self.raw.absorb(&group.changes);
+                changed.extend(&group.changes);
             } else {
                 self.rejected.push(group);
             }
@@ -214,23 +232,49 @@ impl<T: KvConfig> View<T> {
             Arc::new(Snapshot::new(candidate.value, revision, update.epoch, rejected))
         });
         if let Some(snapshot) = &snapshot {
-            self.snapshot = Arc::clone(snapshot);
+            let old = std::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
+            self.spare = Spare::new(old, changed);
         }
-        let report_changed = self.renew_report(problems);
-        Outcome { snapshot, report_changed }
+        snapshot
     }
 
     fn note_restarts(&mut self, candidate: &Candidate<T>) {
-        for slot in &candidate.awaiting_restart {
-            if !self.awaiting_restart.contains(slot) {
-                self.awaiting_restart.push(*slot);
+        for (slot, differs) in &candidate.restarts {
+            if *differs {
+                self.awaiting_restart.insert(*slot);
+            } else {
+                self.awaiting_restart.remove(slot);
             }
         }
     }
 
+    /// Looks at changed keys again, and at the other names of their fields.
+    fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
+        let rejected = merge(self.rejected.iter());
+        let state = Layered { table: &self.table, base: &self.raw, over: &rejected };
+        let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
+        for key in changed {
+            let names = match self.table.target(key) {
+                Some(Target::Field(at)) => self.table.slot(at).map(crate::schema::Slot::names),
+                _ => None,
+            };
+            for name in names.unwrap_or_else(|| vec![key]) {
+                let entry = state.entry(name).filter(|entry| !entry.operation().is_removal());
+                let problem =
+                    entry.and_then(|entry| report::warning(&self.table, &state, &self.prefix, name, entry));
+                renewed.push((name.to_owned(), problem));
+            }
+        }
+        for (key, problem) in renewed {
+            match problem {
+                Some(problem) => self.warnings.insert(key, problem),
+                None => self.warnings.remove(&key),
+            };
+        }
+    }
+
     fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
-        let all = self.true_state();
-        problems.extend(report::warnings(&self.table, &all, &self.prefix));
+        problems.extend(self.warnings.values().cloned());
         problems.sort_by(|left, right| left.key.cmp(&right.key));
         let unchanged = match &self.report {
             Some(report) => report.problems == problems,
@@ -331,7 +375,9 @@ impl<T: KvConfig> View<T> {
             seen: Revision::ZERO,
             epoch: 0,
             report: None,
-            awaiting_restart: Vec::new(),
+            awaiting_restart: BTreeSet::new(),
+            spare: None,
+            warnings: BTreeMap::new(),
         }
     }
 

@@ -46,6 +46,10 @@ impl Overlay {
         self.0.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn insert(&mut self, key: String, entry: Option<Arc<Entry>>) {
         self.0.insert(key, entry);
     }

@@ -1,5 +1,6 @@
 //! Telling faults so that they can be mended.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::overlay::{Layered, Overlay, RawState};
@@ -110,15 +111,17 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
 }
 
 /// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields.
-pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> Vec<Problem> {
-    let mut live: Vec<(&str, &Arc<Entry>)> = state.live_keys().collect();
-    live.sort_unstable_by_key(|(key, _)| *key);
+pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
     let layered = Layered { table, base: state, over: &over };
-    live.into_iter().filter_map(|(key, entry)| warning(table, &layered, prefix, key, entry)).collect()
+    let of_key = |(key, entry): (&str, &Arc<Entry>)| {
+        Some((key.to_owned(), warning(table, &layered, prefix, key, entry)?))
+    };
+    state.live_keys().filter_map(of_key).collect()
 }
 
-fn warning(
+/// What is odd about one key that has a value.
+pub(super) fn warning(
     table: &Table,
     state: &Layered<'_>,
     prefix: &Prefix,

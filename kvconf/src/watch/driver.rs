@@ -35,7 +35,6 @@ enum Command {
 /// The place where the handles of one bucket find their common watch.
 pub(crate) struct Hub {
     store: Arc<dyn Store>,
-    tuning: Mutex<Tuning>,
     /// Where the running driver takes commands. Unbounded: two commands at most for every handle there is.
     commands: Arc<Mutex<Option<UnboundedSender<Command>>>>,
     ids: AtomicU64,
@@ -56,21 +55,11 @@ impl Drop for Attachment {
 
 impl Hub {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self {
-            store,
-            tuning: Mutex::new(Tuning::default()),
-            commands: Arc::default(),
-            ids: AtomicU64::new(1),
-        }
+        Self { store, commands: Arc::default(), ids: AtomicU64::new(1) }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
         &self.store
-    }
-
-    /// Sets how the next watch is tuned.
-    pub(crate) fn tune(&self, tuning: Tuning) {
-        *self.tuning.lock().unwrap_or_else(PoisonError::into_inner) = tuning;
     }
 
     /// Joins the watch, or begins it. Must be called inside a tokio runtime.
@@ -81,10 +70,9 @@ impl Hub {
             Some(commands) if !commands.is_closed() => commands.clone(),
             _ => {
                 let (sender, receiver) = unbounded_channel();
-                let tuning = *self.tuning.lock().unwrap_or_else(PoisonError::into_inner);
                 let driver = Driver {
                     store: Arc::clone(&self.store),
-                    machine: Machine::new(tuning),
+                    machine: Machine::new(Tuning::default()),
                     observers: Vec::new(),
                     receiver,
                     slot: Arc::clone(&self.commands),

@@ -1,0 +1,47 @@
+//! A second copy of the value, so that a change costs what it changes and not what the struct holds.
+//!
+//! The snapshot before the present one differs from it by the keys of one update. When no reader holds it any more, it is
+//! taken back, those keys are read into it again, and it is ready for the next change: nothing is cloned. A clone of a
+//! struct of 1 000 fields, 400 of them with allocations, takes about 15 µs, more than everything else together. When
+//! somebody still holds the old snapshot, or the update was large, cloning is what happens.
+
+use std::sync::Arc;
+
+use super::View;
+use super::evaluate::{Candidate, Faults};
+use super::overlay::{Layered, Overlay};
+use crate::Snapshot;
+use crate::schema::KvConfig;
+
+/// Above how many keys a clone is cheaper than reading them again.
+const MOST_KEYS: usize = 64;
+
+/// The snapshot before the present one, and what leads from it to the present one.
+pub(crate) struct Spare<T> {
+    snapshot: Arc<Snapshot<T>>,
+    /// Only the keys matter: their entries are in the view's raw state.
+    changed: Overlay,
+}
+
+impl<T> Spare<T> {
+    pub(super) fn new(snapshot: Arc<Snapshot<T>>, changed: Overlay) -> Option<Self> {
+        (changed.len() <= MOST_KEYS).then_some(Self { snapshot, changed })
+    }
+}
+
+impl<T: KvConfig> View<T> {
+    /// A value equal to the present snapshot's, to be changed.
+    pub(super) fn scratch(&mut self) -> T {
+        let spare = self.spare.take();
+        spare.and_then(|spare| self.bring_up(spare)).unwrap_or_else(|| T::clone(&self.snapshot))
+    }
+
+    fn bring_up(&self, spare: Spare<T>) -> Option<T> {
+        let value = Arc::try_unwrap(spare.snapshot).ok()?.into_value();
+        let layered = Layered { table: &self.table, base: &self.raw, over: &spare.changed };
+        let mut candidate = Candidate::new(value);
+        let mut faults = Faults::default();
+        self.read_fields(&layered, &mut candidate, &mut faults);
+        faults.is_empty().then_some(candidate.value)
+    }
+}
