@@ -1,4 +1,66 @@
-//! Typed configuration and feature flags for Rust services, live from a NATS JetStream key-value bucket.
+//! Typed configuration for Rust services, live from a NATS JetStream key-value bucket.
+//!
+//! [`KvConfig`] maps a struct onto keys of a [`Bucket`], one watch keeps a [`Live`] handle's [`Snapshot`] current, and
+//! every write is a compare-and-swap that says who made it and why.
+//!
+//! ```
+//! use kvconf::{Bucket, KvConfig};
+//!
+//! #[derive(KvConfig, Debug, Clone)]
+//! #[kv(prefix = "checkout")]
+//! struct Checkout {
+//!     /// Most items in one basket.
+//!     #[kv(default = 50, range(1..=500))]
+//!     max_items: u32,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bucket = Bucket::memory(); // on a server: Bucket::open(&client, "prod").await?
+//! let live = bucket.live::<Checkout>().start().await?;
+//! assert_eq!(live.load().max_items, 50);
+//!
+//! let applied = live.update(|checkout| checkout.max_items += 10).author("ops").reason("sale").await?;
+//! live.wait_for(applied.revision()).await?;
+//! assert_eq!(live.load().max_items, 60);
+//! # Ok(()) }
+//! ```
+//!
+//! # Where to begin
+//!
+//! | to | see |
+//! |---|---|
+//! | describe settings | [`KvConfig`]: every attribute |
+//! | open or make a bucket | `Bucket::open`, `Bucket::create_or_update`, [`Bucket::memory`] |
+//! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
+//! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
+//! | change settings | [`Live::edit`], [`Live::update`] |
+//! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
+//! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
+//! | test a service | [`guide::testing`] |
+//!
+//! # Promises
+//!
+//! What each means at its edges stands in [`guide::promises`].
+//!
+//! | id | promise |
+//! |---|---|
+//! | P1 | **One revision.** A snapshot is the bucket's state at one revision, less the rejected change sets, which it names. |
+//! | P2 | **All or nothing.** A change set becomes visible in one swap, in every reader, whatever part of the bucket it watches. |
+//! | P3 | **The last good stays.** What cannot be decoded or is not valid never reaches readers; every problem is reported. |
+//! | P4 | **Never backwards.** The applied revision only grows; a bucket created again is noticed, said, and loaded afresh. |
+//! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
+//! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
+//! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
+//! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
+//! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
+//! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
+//!
+//! # Features
+//!
+//! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
+//! memory bucket is there. Features add and never alter a result.
+//!
+//! Handles need a tokio runtime, except [`Live::fixed`]. The library prints nothing; it reports through `tracing`.
 
 // The derive's code names the crate; so do the tests in here.
 #[cfg(test)]
@@ -9,6 +71,7 @@ mod backoff;
 mod bucket;
 mod change;
 mod entry;
+pub mod guide;
 mod key;
 mod live;
 #[cfg(feature = "nats")]
@@ -83,3 +146,8 @@ pub mod __private {
     };
     pub use crate::value::{ByteSize, Codec, Json, Secret, SecretText, SecretValue, Text};
 }
+
+/// The examples of the README, compiled and run with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -1,0 +1,21 @@
+//! Long subjects, one page each.
+//!
+//! The pages are files in `docs/`; their examples are compiled and run as tests.
+
+#[doc = include_str!("../docs/promises.md")]
+pub mod promises {}
+
+#[doc = include_str!("../docs/values.md")]
+pub mod values {}
+
+#[doc = include_str!("../docs/changes.md")]
+pub mod changes {}
+
+#[doc = include_str!("../docs/operating.md")]
+pub mod operating {}
+
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
+#[doc = include_str!("../docs/errors.md")]
+pub mod errors {}
