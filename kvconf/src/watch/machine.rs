@@ -135,7 +135,7 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
-    /// Whether anything was published yet.
+    /// Whether the published state has been loaded for every prefix that is watched.
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
     newest: Revision,
@@ -212,7 +212,7 @@ impl Machine {
         &self.watch_state
     }
 
-    /// The published state of one prefix as an update from nothing; `None` before the first load.
+    /// The published state of one prefix as an update from nothing; `None` before the load of all prefixes.
     pub(crate) fn snapshot_of(&self, prefix: &Prefix) -> Option<Update> {
         if !self.loaded {
             return None;
@@ -260,6 +260,9 @@ impl Machine {
     fn watch(&mut self, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
         self.keys.retain(|key, _| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
         self.newest = self.keys.values().map(|entry| entry.revision()).max().unwrap_or_default();
+        // What is new among the prefixes has to be loaded, and published even if nothing stands there: handles wait for it.
+        let known = |prefix: &Prefix| self.prefixes.iter().any(|watched| watched.covers(prefix));
+        self.loaded &= prefixes.iter().all(known);
         self.prefixes = prefixes;
         self.down();
         effects.push(Effect::Subscribe { failures: None });
