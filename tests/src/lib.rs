@@ -1,5 +1,6 @@
 //! What the tests of the workspace share: real servers to test against.
 
+pub mod foreign;
 pub mod server;
 mod wait;
 

@@ -1,0 +1,216 @@
+//! Writers that race on a real server, and readers that must never see a change set in part.
+//!
+//! The order of the server is known exactly: every acknowledgement names the revisions of its batch. So each snapshot that
+//! any reader ever got is held against the true state at its revision.
+
+mod record;
+mod writers;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, WatchState};
+use kvconf_tests::server::Server;
+
+use record::{Log, Seen, State};
+use writers::{Numbers, by_batch, by_edit, by_foreign_client};
+
+const BOUND: Duration = Duration::from_secs(60);
+
+/// One part of the bucket. No checks: a torn state must be seen, not rejected.
+#[derive(KvConfig, Debug, Clone, PartialEq)]
+struct Area {
+    x0: Option<u64>,
+    x1: Option<u64>,
+    x2: Option<u64>,
+    x3: Option<u64>,
+}
+
+/// The whole bucket.
+#[derive(KvConfig, Debug, Clone, PartialEq)]
+struct Everything {
+    #[kv(nested)]
+    a: Area,
+    #[kv(nested)]
+    b: Area,
+    #[kv(nested)]
+    c: Area,
+}
+
+/// What a reader sees, by key.
+trait Keys: KvConfig + PartialEq + Send + Sync {
+    fn state(&self, prefix: &str) -> State;
+}
+
+impl Keys for Area {
+    fn state(&self, prefix: &str) -> State {
+        let values = [("x0", self.x0), ("x1", self.x1), ("x2", self.x2), ("x3", self.x3)];
+        values.into_iter().filter_map(|(name, value)| Some((format!("{prefix}.{name}"), value?))).collect()
+    }
+}
+
+impl Keys for Everything {
+    fn state(&self, _prefix: &str) -> State {
+        let parts = [("a", &self.a), ("b", &self.b), ("c", &self.c)];
+        parts.into_iter().flat_map(|(prefix, area)| area.state(prefix)).collect()
+    }
+}
+
+/// Every snapshot that a stream or a reader gets until `done`, each once.
+struct Observed {
+    prefix: &'static str,
+    by_stream: Vec<Seen>,
+    by_polling: Vec<Seen>,
+}
+
+fn seen<T: Keys>(snapshot: &Snapshot<T>, prefix: &str) -> Seen {
+    assert_eq!((snapshot.epoch(), snapshot.rejected().len()), (0, 0));
+    Seen { revision: snapshot.revision().get(), state: snapshot.state(prefix) }
+}
+
+async fn follow<T: Keys>(live: Live<T>, prefix: &'static str, end: Arc<tokio::sync::Notify>) -> Vec<Seen> {
+    let mut changes = live.changes();
+    let mut observed = vec![seen(&live.snapshot(), prefix)];
+    loop {
+        tokio::select! {
+            biased;
+            changed = changes.next() => match changed {
+                Some(changed) => observed.push(seen(changed.after(), prefix)),
+                None => return observed,
+            },
+            () = end.notified() => return observed,
+        }
+    }
+}
+
+fn poll<T: Keys>(mut reader: Reader<T>, prefix: &'static str, done: &AtomicBool) -> Vec<Seen> {
+    let mut observed: Vec<Seen> = Vec::new();
+    loop {
+        // Looked at before the load: the last snapshot is always among them.
+        let last = done.load(Ordering::SeqCst);
+        let snapshot = reader.load();
+        if observed.last().is_none_or(|before| before.revision != snapshot.revision().get()) {
+            observed.push(seen(snapshot, prefix));
+        }
+        if last {
+            return observed;
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// Reads one part of the bucket in both ways.
+struct Witness<T: Keys> {
+    live: Live<T>,
+    prefix: &'static str,
+    stream: tokio::task::JoinHandle<Vec<Seen>>,
+    polling: std::thread::JoinHandle<Vec<Seen>>,
+    end: Arc<tokio::sync::Notify>,
+}
+
+impl<T: Keys> Witness<T> {
+    async fn start(bucket: &Bucket, prefix: &'static str, done: &Arc<AtomicBool>) -> Self {
+        let live = bucket.live::<T>().prefix(prefix).start().await.unwrap();
+        let (reader, done) = (live.reader(), Arc::clone(done));
+        let polling = std::thread::spawn(move || poll(reader, prefix, &done));
+        let end = Arc::new(tokio::sync::Notify::new());
+        let stream = tokio::spawn(follow(live.clone(), prefix, Arc::clone(&end)));
+        Self { live, prefix, stream, polling, end }
+    }
+
+    /// Waits for the end of the log; every part of the bucket is written to in the last batch.
+    async fn converge(&self, last: &Log) {
+        let newest = Revision::new(last.newest(self.prefix));
+        tokio::time::timeout(BOUND, self.live.wait_for(newest)).await.expect("the end in time").unwrap();
+        assert_eq!(self.live.health().state, WatchState::Live);
+    }
+
+    /// After `done` was said.
+    async fn observed(self) -> Observed {
+        self.end.notify_one();
+        Observed {
+            prefix: self.prefix,
+            by_stream: self.stream.await.unwrap(),
+            by_polling: self.polling.join().unwrap(),
+        }
+    }
+}
+
+async fn open(server: &Server) -> Bucket {
+    Bucket::open(server.client().await, "stress").await.unwrap()
+}
+
+/// Runs four writers against five readers and checks all that any of them saw.
+async fn race(history: u8, batches: u64) {
+    let server = Server::start().await;
+    let mut config = BucketConfig::new("stress");
+    config.history = Some(history);
+    let bucket = Bucket::create(server.client().await, config).await.unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+
+    // Watches of their own with different filters, and one watch with two filters.
+    let everything = Witness::<Everything>::start(&bucket, "", &done).await;
+    let only_a = Witness::<Area>::start(&open(&server).await, "a", &done).await;
+    let only_c = Witness::<Area>::start(&open(&server).await, "c", &done).await;
+    let two = open(&server).await;
+    let shared_a = Witness::<Area>::start(&two, "a", &done).await;
+    let shared_b = Witness::<Area>::start(&two, "b", &done).await;
+
+    let began = Instant::now();
+    let numbers = Numbers::default();
+    let author = open(&server).await.live::<Everything>().start().await.unwrap();
+    let (edited, batched, one, other) = tokio::join!(
+        tokio::spawn(by_edit(author, numbers.clone(), batches)),
+        tokio::spawn(by_batch(open(&server).await, numbers.clone(), batches)),
+        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 3)),
+        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 4)),
+    );
+    let (edited, conflicts) = edited.unwrap();
+    let log = Log::new([edited, batched.unwrap(), one.unwrap(), other.unwrap()]);
+    let took = began.elapsed();
+    for witness in [&only_a, &only_c, &shared_a, &shared_b] {
+        witness.converge(&log).await;
+    }
+    everything.converge(&log).await;
+    let end = bucket.read(">").await.unwrap();
+    let stored = end.live().map(|entry| {
+        let text = std::str::from_utf8(entry.value()).unwrap();
+        (entry.key().to_string(), text.parse().unwrap())
+    });
+    assert_eq!(stored.collect::<State>(), log.last_state());
+
+    done.store(true, Ordering::SeqCst);
+    println!(
+        "history {history}: {} batches, {} entries in {took:.1?}; {conflicts} commits lost a race",
+        log.batches(),
+        log.entries()
+    );
+    for observed in [
+        everything.observed().await,
+        only_a.observed().await,
+        only_c.observed().await,
+        shared_a.observed().await,
+        shared_b.observed().await,
+    ] {
+        let Observed { prefix, by_stream, by_polling } = observed;
+        println!("  reader of {prefix:?}: {} by stream, {} by polling", by_stream.len(), by_polling.len());
+        for seen in [by_stream, by_polling] {
+            // Readers coalesce, but one that saw only a few states would prove little.
+            assert!(seen.len() as u64 > batches / 10, "{} states are too few", seen.len());
+            log.verify(prefix, &seen);
+        }
+    }
+}
+
+// P1, P2, P4
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_sees_a_torn_state_under_racing_writers() {
+    race(64, 1_000).await;
+}
+
+// P1, P2, P4: the fewest revisions with which a state can be exact while others write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_sees_a_torn_state_with_eight_revisions_kept() {
+    race(8, 300).await;
+}
