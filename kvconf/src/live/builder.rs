@@ -1,18 +1,18 @@
 //! Starting a handle.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use derive_more::{Display, Error};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Live;
 use super::observer::{Beginning, LiveObserver};
+use super::{Live, lock};
 use crate::schema::KvConfig;
 use crate::view::Table;
-use crate::{Bucket, KeyError, Prefix, Report};
+use crate::{Bucket, KeyError, Prefix, Report, WatchState};
 
 /// How long a start waits for the bucket's state unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -34,10 +34,12 @@ pub enum StartError {
         subject: String,
     },
     /// The bucket's state did not come in time.
-    #[display("bucket {bucket} was not loaded within {after:?}")]
+    #[display("bucket {bucket} was not loaded within {after:?}: {state}")]
     Timeout {
         /// The bucket.
         bucket: String,
+        /// How its watch was at the end.
+        state: WatchState,
         /// How long was waited.
         after: Duration,
     },
@@ -103,14 +105,20 @@ impl<T: KvConfig> LiveBuilder<T> {
             Some(value.into_encoded_bytes())
         };
         let (started, outcome) = oneshot::channel();
+        let state = Arc::new(Mutex::new(WatchState::Loading));
         let beginning = Beginning {
             table: Arc::new(Table::new::<T>(&variable)),
             prefix: prefix.clone(),
             store: Arc::clone(self.bucket.hub.store()),
             started,
+            state: Arc::clone(&state),
         };
         let attachment = self.bucket.hub.attach(prefix, Box::new(LiveObserver::new(beginning)));
-        let late = || StartError::Timeout { bucket: self.bucket.name().to_owned(), after: self.deadline };
+        let late = || StartError::Timeout {
+            bucket: self.bucket.name().to_owned(),
+            state: lock(&state).clone(),
+            after: self.deadline,
+        };
         let shared = timeout(self.deadline, outcome).await.ok().and_then(Result::ok).ok_or_else(late)??;
         shared.attach(attachment);
         Ok(Live::from_shared(shared))

@@ -1,6 +1,6 @@
 //! Between the bucket's watch and a handle.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, Weak};
 
 use tokio::sync::oneshot;
 
@@ -19,6 +19,8 @@ pub(super) struct Beginning<T: KvConfig> {
     pub(super) prefix: Prefix,
     pub(super) store: Arc<dyn Store>,
     pub(super) started: Started<T>,
+    /// Where whoever waits for the start can look up what keeps it.
+    pub(super) state: Arc<Mutex<WatchState>>,
 }
 
 /// Feeds one handle. It does not keep the handle alive.
@@ -34,7 +36,7 @@ impl<T: KvConfig> LiveObserver<T> {
     }
 
     fn begin(&mut self, beginning: Beginning<T>, update: &Update) {
-        let Beginning { table, prefix, store, started } = beginning;
+        let Beginning { table, prefix, store, started, .. } = beginning;
         let built = View::<T>::start(table, store.name(), prefix, update);
         let built = built.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
             let shared = Arc::new(Shared::new(view, Some(store), self.state.clone()));
@@ -57,6 +59,9 @@ impl<T: KvConfig> Observer for LiveObserver<T> {
 
     fn state(&mut self, state: &WatchState) {
         self.state = state.clone();
+        if let Some(beginning) = &self.beginning {
+            *lock(&beginning.state) = state.clone();
+        }
         if let WatchState::NotPermitted { subject } = state
             && let Some(beginning) = self.beginning.take()
         {

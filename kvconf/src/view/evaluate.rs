@@ -69,7 +69,7 @@ pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix)
     let faults = Faults { fields, structs, panic: false };
     match value {
         Some(value) if faults.is_empty() => Ok(value),
-        _ => Err(tell::<T>(faults, &Place { table, prefix, state: &layered, served: None })),
+        _ => Err(tell::<T>(&faults, &Place { table, prefix, state: &layered, served: None })),
     }
 }
 
@@ -93,7 +93,7 @@ fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
     }
 }
 
-fn tell<T: KvConfig>(faults: Faults, place: &Place<'_, T>) -> Vec<Problem> {
+fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = faults.fields.iter().map(|fault| describe_field(fault, place)).collect();
     problems.extend(faults.structs.iter().map(|fault| describe_complaint(fault, place)));
     if faults.panic {
@@ -121,7 +121,7 @@ impl<T: KvConfig> View<T> {
             Some((_, faults)) => {
                 let place =
                     Place { table: &self.table, prefix: &self.prefix, state: &layered, served: Some(self) };
-                Err(tell(faults, &place))
+                Err(tell(&faults, &place))
             }
             None => Err(vec![panicked(&self.prefix)]),
         }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 
-use super::overlay::{Layered, Overlay};
 use super::report::shown_bytes;
 use super::{View, full_key};
 use crate::origin::KeyOrigin;
-use crate::schema::{KvConfig, Path, node_at};
-use crate::{Operation, Origin};
+use crate::schema::{Kind, KvConfig, Path, Slot, node_at};
+use crate::{Entry, Operation, Origin};
 
 /// One source's answer for a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,71 +47,75 @@ impl fmt::Display for Explanation {
     }
 }
 
+/// What speaks against a source.
+const REJECTED: &str = "rejected";
+const REMOVED: &str = "removed";
+
+fn source(origin: Origin, value: Option<String>, note: Option<String>) -> ExplainedSource {
+    ExplainedSource { origin, value, wins: false, note }
+}
+
 impl<T: KvConfig> View<T> {
     /// Explains a field with one key, or a map of entries as a whole; `None` for a path that leads to no field.
     pub(crate) fn explain(&self, path: Path) -> Option<Explanation> {
         let (at, slot) = self.table.slot_at(path)?;
-        let mut sources = Vec::new();
-        if let Some((name, value)) = self.table.env(at) {
-            sources.push(ExplainedSource {
-                origin: Origin::Environment(name.to_owned()),
-                value: Some(shown_bytes(value, slot)),
-                wins: false,
-                note: None,
-            });
+        let variable = self.table.env(at);
+        let mut sources: Vec<ExplainedSource> = variable
+            .map(|(name, value)| {
+                source(Origin::Environment(name.to_owned()), Some(shown_bytes(value, slot)), None)
+            })
+            .into_iter()
+            .collect();
+        for key in self.keys_of(slot) {
+            self.explain_key(slot, &key, &mut sources);
         }
-        let over = Overlay::default();
-        let taken = Layered { table: &self.table, base: &self.raw, over: &over };
-        let prefixes = slot.kind == crate::schema::Kind::Entries;
-        let mut keys: Vec<String> = std::iter::once(&slot.key).chain(&slot.aliases).cloned().collect();
-        if prefixes {
-            let under = self
-                .raw
-                .live_keys()
-                .filter(|(key, _)| key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key));
-            keys = under.map(|(key, _)| key.to_owned()).collect();
-            keys.sort_unstable();
-        }
-        for key in &keys {
-            for rejected in self.rejected.iter().rev().filter_map(|group| group.changes.get(key)).flatten() {
-                sources.push(ExplainedSource {
-                    origin: Origin::Key(KeyOrigin::of(rejected)),
-                    value: rejected.put_value().map(|bytes| shown_bytes(bytes, slot)),
-                    wins: false,
-                    note: Some("rejected".to_owned()),
-                });
-            }
-            if let Some(entry) = taken.entry(key) {
-                let note = match entry.operation() {
-                    Operation::Delete | Operation::Purge => Some("removed".to_owned()),
-                    _ if slot.key != *key && !prefixes => {
-                        Some(format!("under the old name {}", full_key(&self.prefix, key)))
-                    }
-                    _ => None,
-                };
-                sources.push(ExplainedSource {
-                    origin: Origin::Key(KeyOrigin::of(entry)),
-                    value: entry.put_value().map(|bytes| shown_bytes(bytes, slot)),
-                    wins: false,
-                    note,
-                });
-            }
-        }
+        let counts = |source: &ExplainedSource| !matches!(source.note.as_deref(), Some(REJECTED | REMOVED));
+        let is_map = slot.kind == Kind::Entries;
         let default = node_at::<T>(path.steps()).and_then(|(node, rest)| node.default_text(rest));
-        sources.push(ExplainedSource {
-            origin: Origin::Default,
-            value: default.map(|bytes| shown_bytes(&bytes, slot)),
-            wins: false,
-            note: slot.required.then(|| "required".to_owned()),
-        });
-        let rejected = |source: &ExplainedSource| source.note.as_deref() == Some("rejected");
-        let removed = |source: &ExplainedSource| source.note.as_deref() == Some("removed");
-        for source in &mut sources {
-            source.wins = !rejected(source) && !removed(source);
-            if source.wins && !prefixes {
-                break;
-            }
+        let required = slot.required.then(|| "required".to_owned());
+        let default = source(Origin::Default, default.map(|bytes| shown_bytes(&bytes, slot)), required);
+        if !is_map || !sources.iter().any(counts) {
+            sources.push(default);
+        }
+        // Every entry of a map counts; of a field's sources the first that has something to say.
+        for source in
+            sources.iter_mut().filter(|source| counts(source)).take(if is_map { usize::MAX } else { 1 })
+        {
+            source.wins = true;
         }
         Some(Explanation { key: full_key(&self.prefix, &slot.key), sources })
+    }
+
+    /// The keys below the prefix that can hold a value for a slot.
+    fn keys_of(&self, slot: &Slot) -> Vec<String> {
+        if slot.kind == Kind::Leaf {
+            return slot.names().into_iter().map(str::to_owned).collect();
+        }
+        let all = self.true_state();
+        let belongs = |key: &str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key);
+        let mut keys: Vec<String> =
+            all.live_keys().map(|(key, _)| key).filter(|key| belongs(key)).map(str::to_owned).collect();
+        keys.sort_unstable();
+        keys
+    }
+
+    fn explain_key(&self, slot: &Slot, key: &str, sources: &mut Vec<ExplainedSource>) {
+        let entry_source = |entry: &Entry, note: Option<String>| {
+            let value = entry.put_value().map(|bytes| shown_bytes(bytes, slot));
+            source(Origin::Key(KeyOrigin::of(entry)), value, note)
+        };
+        for rejected in self.rejected.iter().rev().filter_map(|group| group.changes.get(key)).flatten() {
+            sources.push(entry_source(rejected, Some(REJECTED.to_owned())));
+        }
+        if let Some(entry) = self.raw.get(key) {
+            let note = match entry.operation() {
+                Operation::Delete | Operation::Purge => Some(REMOVED.to_owned()),
+                _ if slot.kind == Kind::Leaf && slot.key != key => {
+                    Some(format!("under the old name {}", full_key(&self.prefix, key)))
+                }
+                _ => None,
+            };
+            sources.push(entry_source(entry, note));
+        }
     }
 }

@@ -351,7 +351,10 @@ fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
     let group = |set: &ChangeSet| {
         let mut changes = Overlay::default();
         for change in &set.changes {
-            if let Some(key) = change.key.under(prefix) {
+            // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
+            if !change.key.is_reserved()
+                && let Some(key) = change.key.under(prefix)
+            {
                 changes.insert(key.to_owned(), change.entry.clone());
             }
         }

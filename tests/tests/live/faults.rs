@@ -101,3 +101,12 @@ async fn lost_deliveries_replays_and_cuts_end_in_the_buckets_state() {
         before = live.load().revision();
     }
 }
+
+// P5
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_in_vain_says_what_it_waited_for() {
+    let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("gone")).unwrap();
+    faults.delete_bucket();
+    let error = bucket.live::<Checkout>().deadline(Duration::from_secs(5)).start().await.unwrap_err();
+    assert_eq!(error.to_string(), "bucket gone was not loaded within 5s: the bucket is missing");
+}
