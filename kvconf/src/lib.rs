@@ -102,8 +102,8 @@ pub use snapshot::Snapshot;
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source, Status,
-    Storage, WriteError,
+    BucketConfig, Caveat, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source,
+    Status, Storage, WriteError,
 };
 pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};

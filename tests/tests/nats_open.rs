@@ -327,3 +327,25 @@ async fn a_server_of_2_11_does_all_but_batches() {
     assert!(matches!(event, WatchEvent::Entry(entry) if entry.revision().get() == 2));
     Bucket::create_or_update(&client, BucketConfig::new("b")).await.unwrap();
 }
+
+// P1: what the server can hide is told when a bucket is opened.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_cannot_promise_all_says_so_when_it_is_opened() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let good = Bucket::create(&client, BucketConfig::new("good")).await.unwrap();
+    assert_eq!(good.caveats(), []);
+    // As a plain client makes one.
+    let plain =
+        async_nats::jetstream::kv::Config { bucket: "plain".into(), history: 3, ..Default::default() };
+    async_nats::jetstream::new(client.clone()).create_key_value(plain).await.unwrap();
+    let told: Vec<String> =
+        Bucket::open(&client, "plain").await.unwrap().caveats().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "3 revisions of a key are kept, 8 are needed to prove that a snapshot under concurrent writes is exact",
+            "no atomic batches are taken: changes of several keys are refused",
+        ]
+    );
+}

@@ -9,7 +9,7 @@ mod write;
 
 use std::sync::Arc;
 
-use crate::store::Store;
+use crate::store::{Caveat, Store};
 use crate::watch::Hub;
 
 pub use batch::Batch;
@@ -27,6 +27,23 @@ pub struct Bucket {
 impl Bucket {
     pub(crate) fn from_store(store: Arc<dyn Store>) -> Self {
         Self { hub: Arc::new(Hub::new(Arc::clone(&store))), store }
+    }
+
+    /// What the bucket's settings keep kvconf from promising, as they were when it was opened. Empty for a bucket that
+    /// kvconf has made.
+    ///
+    /// ```
+    /// use kvconf::{Bucket, BucketConfig, Caveat};
+    ///
+    /// let mut config = BucketConfig::new("prod");
+    /// config.history = Some(1);
+    /// assert_eq!(Bucket::memory_with(config)?.caveats(), [Caveat::FewRevisions { history: 1 }]);
+    /// assert_eq!(Bucket::memory().caveats(), []);
+    /// # Ok::<(), kvconf::ReadError>(())
+    /// ```
+    #[must_use]
+    pub fn caveats(&self) -> Vec<Caveat> {
+        self.store.caveats()
     }
 
     /// The bucket's name.

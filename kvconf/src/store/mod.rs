@@ -1,5 +1,6 @@
 //! The one interface to a backend. Everything above speaks to a [`Store`]; only the rooms below know which.
 
+mod caveat;
 pub(crate) mod check;
 mod config;
 mod error;
@@ -15,6 +16,8 @@ use futures_util::stream::BoxStream;
 
 use crate::{Entry, Filter, Headers, Key, Revision};
 
+pub use caveat::Caveat;
+pub(crate) use caveat::SAFE_HISTORY;
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
 pub use memory::MemoryFaults;
@@ -178,6 +181,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
+
+    /// What the bucket's settings keep kvconf from promising, as of when it was opened.
+    fn caveats(&self) -> Vec<Caveat>;
 
     /// This backend, when it is the one on a NATS server.
     #[cfg(feature = "nats")]

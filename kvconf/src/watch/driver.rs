@@ -72,7 +72,7 @@ impl Hub {
                 let (sender, receiver) = unbounded_channel();
                 let driver = Driver {
                     store: Arc::clone(&self.store),
-                    machine: Machine::new(Tuning::default()),
+                    machine: Machine::new(Tuning::default().jittered(rand::random())),
                     observers: Vec::new(),
                     receiver,
                     slot: Arc::clone(&self.commands),

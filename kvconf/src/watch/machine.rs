@@ -27,12 +27,8 @@ use super::sets::membership;
 use super::tracker::Tracker;
 use super::{Change, ChangeSet, Update, WatchState};
 use crate::store::header::TTL;
-use crate::store::{Delivery, Fault, ReadError, Reading};
+use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
 use crate::{Entry, Prefix, Revision};
-
-/// From how many kept revisions of a key on `pending` below that number proves a state exact. With 3 kept, up to 6 of
-/// 10 673 states were wrong; with 8, none of 23 540.
-pub(crate) const SAFE_HISTORY: u64 = 8;
 
 /// Above how many waiting sets superseded ones are dropped.
 const PRUNE_AT: usize = 4_096;
@@ -59,9 +55,9 @@ pub(crate) struct Tuning {
     /// How long a bucket that is known to be the same must stay behind what it delivered before to be believed. A replica
     /// that lags catches up within milliseconds; what stays is a newest entry that was removed without a marker.
     pub(crate) replica_patience: Duration,
-    /// How often the number of keys is compared with the bucket's.
+    /// How often, with a quarter of jitter, the number of keys is compared with the bucket's.
     pub(crate) count_every: Duration,
-    /// How often everything is compared with the bucket.
+    /// How often, with a quarter of jitter, everything is compared with the bucket.
     pub(crate) reload_every: Duration,
 }
 
@@ -74,6 +70,19 @@ impl Default for Tuning {
             replica_patience: Duration::from_secs(1),
             count_every: Duration::from_secs(30),
             reload_every: Duration::from_secs(600),
+        }
+    }
+}
+
+impl Tuning {
+    /// The same with comparisons moved by up to a quarter, so that processes that started together do not compare
+    /// together. `random` lies between 0 and 1.
+    pub(crate) fn jittered(self, random: f64) -> Self {
+        let factor = 0.75 + random / 2.0;
+        Self {
+            count_every: self.count_every.mul_f64(factor),
+            reload_every: self.reload_every.mul_f64(factor),
+            ..self
         }
     }
 }
@@ -465,7 +474,7 @@ impl Machine {
 
     /// How many entries may be pending for the state to be exact.
     fn margin(&self) -> u64 {
-        if self.history >= SAFE_HISTORY { self.history - 1 } else { 0 }
+        if self.history >= u64::from(SAFE_HISTORY) { self.history - 1 } else { 0 }
     }
 
     fn publish_if_exact(&mut self, now: Instant, effects: &mut Vec<Effect>) {

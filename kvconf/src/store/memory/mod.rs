@@ -27,7 +27,8 @@ use self::faults::Planned;
 use self::log::Log;
 use self::settings::Settings;
 use super::{
-    BucketConfig, Delivery, Point, ReadError, Reading, Start, Status, Store, Subscription, Write, WriteError,
+    BucketConfig, Caveat, Delivery, Point, ReadError, Reading, Start, Status, Store, Subscription, Write,
+    WriteError,
 };
 use crate::{Entry, Filter, Key, Revision};
 
@@ -261,6 +262,10 @@ impl Deliveries {
 impl Store for MemoryStore {
     fn name(&self) -> &str {
         &self.shared.name
+    }
+
+    fn caveats(&self) -> Vec<Caveat> {
+        self.shared.with(|state, _| Caveat::of(state.settings.config()))
     }
 
     fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>> {

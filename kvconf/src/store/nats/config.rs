@@ -12,7 +12,7 @@ use super::error::{Failure, code};
 use super::known::Known;
 use super::message::time;
 use super::stream::{Stream, apply, bucket_config, new_stream, stream_name, subject_prefix};
-use crate::store::Status;
+use crate::store::{Caveat, Status};
 use crate::{BucketConfig, ReadError, Revision, WriteError, check_bucket_name};
 
 /// The oldest server that kvconf works with: the first with markers for expired keys and with `multi_last`.
@@ -51,7 +51,7 @@ impl NatsStore {
             Err(failure) if failure.may_be_denial() => {
                 store.check_version()?;
                 store.known.info.failed(&failure);
-                Ok(store)
+                Ok(Self { caveats: vec![Caveat::Unknown], ..store })
             }
             Err(failure) => Err(failure.read(bucket, "the bucket's settings")),
         }
@@ -113,6 +113,7 @@ impl NatsStore {
             read_prefix: prefix.into(),
             write_prefix,
             known: Known::default(),
+            caveats: Vec::new(),
         }
     }
 
@@ -120,6 +121,8 @@ impl NatsStore {
     fn with_settings(mut self, stream: &Stream) -> Result<Self, ReadError> {
         self.known.learn(stream);
         let config = bucket_config(&self.bucket, stream);
+        self.caveats = Caveat::of(&config);
+        Caveat::tell(&self.bucket, &self.caveats);
         if let Some(mirror) = &config.mirror {
             let api = mirror.external.as_ref().map(|external| external.api_prefix.as_str());
             let Some(api) = api.filter(|api| !api.is_empty()) else {

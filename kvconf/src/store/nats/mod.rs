@@ -22,7 +22,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Point, Reading, Start, Status, Store, Subscription, Write};
+use super::{Caveat, Point, Reading, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
 
@@ -40,6 +40,7 @@ pub(crate) struct NatsStore {
     /// What stands before the key in the subject of a write: another one for a mirror and across domains.
     write_prefix: String,
     known: Known,
+    caveats: Vec<Caveat>,
 }
 
 impl NatsStore {
@@ -68,6 +69,10 @@ impl NatsStore {
 impl Store for NatsStore {
     fn name(&self) -> &str {
         &self.bucket
+    }
+
+    fn caveats(&self) -> Vec<Caveat> {
+        self.caveats.clone()
     }
 
     fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>> {
