@@ -1,1 +1,18 @@
-//! .
+//! How fast kvconf is, as ratios to what it stands on, measured within one run.
+//!
+//! ```sh
+//! cargo run --release -p kvconf-benches --bin table
+//! ```
+
+pub mod allocations;
+pub mod arrival;
+pub mod burst;
+pub mod change;
+pub mod figures;
+pub mod live_server;
+pub mod reads;
+pub mod settings;
+pub mod start;
+pub mod tree;
+pub mod under_changes;
+pub mod writes;

@@ -1,0 +1,218 @@
+//! Reading while the bucket changes a thousand times a second, and from two threads.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use arc_swap::{ArcSwap, Cache};
+use kvconf::{Bucket, Live};
+
+use crate::allocations;
+use crate::figures::{Row, median, ratio};
+use crate::settings::Checkout;
+
+const ROUNDS: usize = 41;
+/// Long enough for twenty changes.
+const ROUND: Duration = Duration::from_millis(20);
+const READS_BETWEEN_LOOKS: u32 = 1_000;
+const PERIOD: Duration = Duration::from_millis(1);
+
+/// A bucket that is changed a thousand times a second while it is asked to, by a thread with a runtime of its own; a bare
+/// `ArcSwap` beside it gets as many.
+struct Changing {
+    live: Live<Checkout>,
+    bare: Arc<ArcSwap<Checkout>>,
+    busy: Arc<AtomicBool>,
+    over: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<Result<u32>>>,
+}
+
+impl Changing {
+    fn start() -> Result<Self> {
+        let (busy, over) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let bare = Arc::new(ArcSwap::from_pointee(Checkout::usual()));
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let (its_busy, its_over, its_bare) = (Arc::clone(&busy), Arc::clone(&over), Arc::clone(&bare));
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let bucket = Bucket::memory();
+                let live = bucket.live::<Checkout>().start().await?;
+                sender.send(live.clone())?;
+                let mut changes = 0;
+                let mut tick = tokio::time::interval(PERIOD);
+                while !its_over.load(Ordering::Relaxed) {
+                    tick.tick().await;
+                    if its_busy.load(Ordering::Relaxed) {
+                        changes += 1;
+                        let revision = bucket.put("checkout.other", changes.to_string()).await?;
+                        live.wait_for(revision).await?;
+                        its_bare.store(Arc::new(Checkout { other: changes, ..Checkout::usual() }));
+                    }
+                }
+                Ok(changes)
+            })
+        });
+        Ok(Self { live: receiver.recv()?, bare, busy, over, thread: Some(thread) })
+    }
+
+    fn end(mut self) -> Result<u32> {
+        self.over.store(true, Ordering::Relaxed);
+        match self.thread.take().map(std::thread::JoinHandle::join) {
+            Some(Ok(changes)) => changes,
+            _ => anyhow::bail!("the writer panicked"),
+        }
+    }
+}
+
+/// Nanoseconds a read over one round, and the calls of the allocator in it.
+fn measure(mut read: impl FnMut()) -> (f64, u64) {
+    let before = allocations::calls();
+    let (begin, mut reads) = (Instant::now(), 0_u64);
+    while begin.elapsed() < ROUND {
+        (0..READS_BETWEEN_LOOKS).for_each(|_| read());
+        reads += u64::from(READS_BETWEEN_LOOKS);
+    }
+    let each = begin.elapsed().as_secs_f64() * 1e9 / reads as f64;
+    (each, allocations::calls() - before)
+}
+
+/// One variant quiet and busy, or with one and two threads, by round.
+#[derive(Default)]
+struct Samples {
+    quiet: Vec<f64>,
+    loaded: Vec<f64>,
+    allocations: u64,
+}
+
+impl Samples {
+    fn row(&self, what: &str, bound: bool) -> Row {
+        let found = ratio(&self.loaded, &self.quiet);
+        let how = format!(
+            "medians {:.2} and {:.2} ns, {} rounds of {} ms; {} calls of the allocator in the reading threads",
+            median(&self.loaded),
+            median(&self.quiet),
+            self.quiet.len(),
+            ROUND.as_millis(),
+            self.allocations
+        );
+        let mut row = Row::ratio(what, found, bound.then_some((1.10, "≤ 1.10 ×, no allocation")), how);
+        row.holds = row.holds.map(|holds| holds && self.allocations == 0);
+        row
+    }
+}
+
+/// The rows of reads under load.
+pub fn rows() -> Result<Vec<Row>> {
+    let changing = Changing::start()?;
+    let live = changing.live.clone();
+    let mut reader = live.reader();
+    let bare = Arc::clone(&changing.bare);
+    let mut cache = Cache::new(Arc::clone(&bare));
+    let mut variants: [(&str, bool, Box<dyn FnMut() -> (f64, u64)>); 4] = [
+        ("`Live::load()` and a field", true, Box::new(|| measure(|| _ = black_box(live.load().max_items)))),
+        ("`Reader::load()` and a field", true, Box::new(|| measure(|| _ = black_box(reader.load().max_items)))),
+        ("bare `ArcSwap::load` and a field", false, Box::new(|| measure(|| _ = black_box(bare.load().max_items)))),
+        (
+            "bare `arc_swap::Cache::load` and a field",
+            false,
+            Box::new(|| measure(|| _ = black_box(cache.load().max_items))),
+        ),
+    ];
+    let mut samples: [Samples; 4] = Default::default();
+    for round in 0..ROUNDS + 2 {
+        for ((_, _, measure), samples) in variants.iter_mut().zip(&mut samples) {
+            for busy in if round % 2 == 0 { [false, true] } else { [true, false] } {
+                changing.busy.store(busy, Ordering::Relaxed);
+                std::thread::sleep(2 * PERIOD);
+                let (each, calls) = measure();
+                if round >= 2 {
+                    if busy { samples.loaded.push(each) } else { samples.quiet.push(each) }
+                    samples.allocations += calls;
+                }
+            }
+        }
+    }
+    changing.busy.store(false, Ordering::Relaxed);
+    let mut rows: Vec<Row> = variants
+        .iter()
+        .zip(&samples)
+        .map(|((name, bound, _), samples)| {
+            samples.row(&format!("{name}, under 1 000 changes a second, to quiet"), *bound)
+        })
+        .collect();
+    drop(variants);
+    let changes = changing.end()?;
+    anyhow::ensure!(changes > 1_000, "the bucket did not change: {changes}");
+    rows.extend(from_two_threads());
+    Ok(rows)
+}
+
+/// One thread alone, and two at once: the slower one counts.
+fn from_two_threads() -> Vec<Row> {
+    let live = Live::fixed(Checkout::usual());
+    let bare = Arc::new(ArcSwap::from_pointee(Checkout::usual()));
+    type Read = Box<dyn FnMut() -> (f64, u64) + Send>;
+    type Make = Box<dyn Fn() -> Read>;
+    let (for_load, for_reader, for_bare) = (live.clone(), live, bare);
+    let variants: [(&str, bool, Make); 3] = [
+        (
+            "`Live::load()` and a field",
+            true,
+            Box::new(move || {
+                let live = for_load.clone();
+                Box::new(move || measure(|| _ = black_box(live.load().max_items)))
+            }),
+        ),
+        (
+            "`Reader::load()` and a field",
+            true,
+            Box::new(move || {
+                let mut reader = for_reader.reader();
+                Box::new(move || measure(|| _ = black_box(reader.load().max_items)))
+            }),
+        ),
+        (
+            "bare `ArcSwap::load` and a field",
+            false,
+            Box::new(move || {
+                let bare = Arc::clone(&for_bare);
+                Box::new(move || measure(|| _ = black_box(bare.load().max_items)))
+            }),
+        ),
+    ];
+    let mut samples: [Samples; 3] = Default::default();
+    for _ in 0..ROUNDS {
+        for ((_, _, make), samples) in variants.iter().zip(&mut samples) {
+            let (alone, calls) = run(1, make);
+            samples.quiet.push(alone);
+            samples.allocations += calls;
+            let (together, calls) = run(2, make);
+            samples.loaded.push(together);
+            samples.allocations += calls;
+        }
+    }
+    let row = |((name, bound, _), samples): (&(&str, bool, Make), &Samples)| {
+        samples.row(&format!("{name}, from 2 threads at once, to 1"), *bound)
+    };
+    variants.iter().zip(&samples).map(row).collect()
+}
+
+fn run(threads: usize, make: &dyn Fn() -> Box<dyn FnMut() -> (f64, u64) + Send>) -> (f64, u64) {
+    let barrier = Arc::new(Barrier::new(threads));
+    let threads: Vec<_> = (0..threads)
+        .map(|_| {
+            let (mut read, barrier) = (make(), Arc::clone(&barrier));
+            std::thread::spawn(move || {
+                // The first reads of a thread set up what the thread keeps.
+                let _ = read();
+                barrier.wait();
+                read()
+            })
+        })
+        .collect();
+    let results = threads.into_iter().filter_map(|thread| thread.join().ok());
+    results.fold((0.0, 0), |(each, calls), (one, more)| (f64::max(each, one), calls + more))
+}

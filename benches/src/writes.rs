@@ -1,0 +1,92 @@
+//! Writing one key.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use kvconf::{KvConfig, Live};
+use kvconf_tests::server::Server;
+
+use crate::figures::{Row, median, micros, quantile};
+use crate::live_server::Setup;
+use crate::settings::Checkout;
+
+const RUNS: usize = 9;
+const WRITES: u32 = 300;
+
+#[derive(Default)]
+struct Samples {
+    commit: Vec<f64>,
+    stock: Vec<f64>,
+    update: Vec<f64>,
+    by_hand: Vec<f64>,
+}
+
+/// One write of each kind. All go to keys of the one live struct, so each wakes the same watch.
+async fn once(setup: &Setup, live: &Live<Checkout>, value: u32, samples: &mut Samples) -> Result<()> {
+    let plan = live.edit().set(Checkout::fields().max_items, value).plan().await?;
+    let begin = Instant::now();
+    let applied = plan.commit().author("ops").reason("a measurement").await?;
+    samples.commit.push(micros(begin.elapsed()));
+    live.wait_for(applied.revision()).await?;
+
+    let revision = setup.writer.entry("checkout.other").await?.map_or(0, |entry| entry.revision);
+    let text = value.to_string();
+    let begin = Instant::now();
+    let revision = setup.writer.update("checkout.other", text.into(), revision).await?;
+    samples.stock.push(micros(begin.elapsed()));
+    live.wait_for(revision.into()).await?;
+
+    let begin = Instant::now();
+    let applied = live.update(|settings| settings.max_items += 1_000_000).author("ops").await?;
+    samples.update.push(micros(begin.elapsed()));
+    live.wait_for(applied.revision()).await?;
+
+    let begin = Instant::now();
+    if let Some(entry) = setup.writer.entry("checkout.other").await? {
+        let now: u32 = std::str::from_utf8(&entry.value)?.parse()?;
+        let text = (now + 1_000_000).to_string();
+        let revision = setup.writer.update("checkout.other", text.into(), entry.revision).await?;
+        samples.by_hand.push(micros(begin.elapsed()));
+        live.wait_for(revision.into()).await?;
+    }
+    Ok(())
+}
+
+/// The rows of writing.
+pub async fn rows() -> Result<Vec<Row>> {
+    let server = Server::start().await;
+    let setup = Setup::new(&server, "writes").await?;
+    let live = setup.bucket.live::<Checkout>().start().await?;
+    setup.writer.put("checkout.other", "1".into()).await?;
+    let mut runs = Samples::default();
+    for run in 0..=RUNS as u32 {
+        let mut samples = Samples::default();
+        for write in 0..WRITES {
+            once(&setup, &live, 1_000 * (run + 1) + write, &mut samples).await?;
+        }
+        if run > 0 {
+            runs.commit.push(median(&samples.commit));
+            runs.stock.push(median(&samples.stock));
+            runs.update.push(quantile(&samples.update, 0.5));
+            runs.by_hand.push(median(&samples.by_hand));
+        }
+    }
+    let row = |what: &str, ours: &[f64], theirs: &[f64], most| {
+        Row::ratio(
+            what,
+            median(ours) / median(theirs),
+            most,
+            format!("p50, medians of {RUNS} runs of {WRITES}: {:.0} and {:.0} µs", median(ours), median(theirs)),
+        )
+    };
+    Ok(vec![
+        row(
+            "`commit()` of a ready plan of one key, to `kv::Store::update`",
+            &runs.commit,
+            &runs.stock,
+            Some((1.05, "≤ 1.05 ×")),
+        ),
+        row("`live.update(…)` as a whole, to `kv::Store::update`", &runs.update, &runs.stock, None),
+        row("`live.update(…)` as a whole, to `entry` and `update`", &runs.update, &runs.by_hand, None),
+    ])
+}
