@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, WatchState};
+use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
 use kvconf_tests::server::Server;
 
 use record::{Log, Seen, State};
 use writers::{Numbers, by_batch, by_edit, by_foreign_client};
 
 const BOUND: Duration = Duration::from_secs(60);
+
+/// The pace of polling: several looks at each state, and some time left for the server on a small machine.
+const POLL_EVERY: Duration = Duration::from_micros(200);
 
 /// One part of the bucket. No checks: a torn state must be seen, not rejected.
 #[derive(KvConfig, Debug, Clone, PartialEq)]
@@ -96,7 +99,7 @@ fn poll<T: Keys>(mut reader: Reader<T>, prefix: &'static str, done: &AtomicBool)
         if last {
             return observed;
         }
-        std::thread::yield_now();
+        std::thread::park_timeout(POLL_EVERY);
     }
 }
 
@@ -142,10 +145,11 @@ async fn open(server: &Server) -> Bucket {
 }
 
 /// Runs four writers against five readers and checks all that any of them saw.
-async fn race(history: u8, batches: u64) {
+async fn race(history: u8, storage: Storage, batches: u64) {
     let server = Server::start().await;
     let mut config = BucketConfig::new("stress");
     config.history = Some(history);
+    config.storage = Some(storage);
     let bucket = Bucket::create(server.client().await, config).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
 
@@ -206,11 +210,17 @@ async fn race(history: u8, batches: u64) {
 // P1, P2, P4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_under_racing_writers() {
-    race(64, 1_000).await;
+    race(64, Storage::Memory, 1_000).await;
 }
 
 // P1, P2, P4: the fewest revisions with which a state can be exact while others write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_with_eight_revisions_kept() {
-    race(8, 300).await;
+    race(8, Storage::Memory, 500).await;
+}
+
+// P1, P2, P4: slower writers on a disk, so that readers get nearly every state.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reader_sees_a_torn_state_of_a_bucket_on_disk() {
+    race(64, Storage::File, 100).await;
 }
