@@ -1,6 +1,5 @@
 //! Waiting on a condition, with a bound.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
@@ -10,10 +9,7 @@ const EVERY: Duration = Duration::from_millis(5);
 ///
 /// # Panics
 /// When that takes longer than `bound`; `what` tells what was waited for.
-pub async fn wait_for<T, F>(what: &str, bound: Duration, mut condition: impl FnMut() -> F) -> T
-where
-    F: Future<Output = Option<T>>,
-{
+pub async fn wait_for<T>(what: &str, bound: Duration, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + bound;
     loop {
         if let Some(value) = condition().await {
@@ -28,13 +24,6 @@ where
 ///
 /// # Panics
 /// As [`wait_for`].
-pub async fn wait_until<F>(what: &str, bound: Duration, mut condition: impl FnMut() -> F)
-where
-    F: Future<Output = bool>,
-{
-    wait_for(what, bound, || {
-        let holds = condition();
-        async move { holds.await.then_some(()) }
-    })
-    .await;
+pub async fn wait_until(what: &str, bound: Duration, mut condition: impl AsyncFnMut() -> bool) {
+    wait_for(what, bound, async || condition().await.then_some(())).await;
 }
