@@ -28,7 +28,7 @@ async fn several_keys_are_refused_with_the_reason_unless_written_one_by_one() {
         [
             "the change was not written",
             "the write was not made",
-            "an atomic batch is not supported: bucket b does not allow it (nats-server 2.12, allow_atomic_batches)"
+            "an atomic batch is not supported: bucket b does not allow atomic batches"
         ]
     );
     assert_eq!(bucket.status().await.unwrap().last_revision, applied.revision());
