@@ -19,7 +19,9 @@ fn count(grown: usize, freed: usize) {
     let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
     if TRACKING.load(Ordering::Relaxed) {
         // Wraps below zero where something from before is freed: only differences are looked at.
-        let now = LIVE.fetch_add(grown.wrapping_sub(freed), Ordering::Relaxed).wrapping_add(grown.wrapping_sub(freed));
+        let now = LIVE
+            .fetch_add(grown.wrapping_sub(freed), Ordering::Relaxed)
+            .wrapping_add(grown.wrapping_sub(freed));
         if (now as isize) > (PEAK.load(Ordering::Relaxed) as isize) {
             PEAK.store(now, Ordering::Relaxed);
         }

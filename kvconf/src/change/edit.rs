@@ -99,16 +99,14 @@ impl<T: KvConfig> Edit<T> {
     /// # Cancel safety
     /// Dropping the future does nothing.
     pub async fn plan(self) -> Result<Plan<T>, PlanError> {
-        self.shared.catch_up().await;
-        let wanted = {
-            let view = lock(&self.shared.view);
-            let mut wanted = Wanted::new();
-            for step in &self.steps {
-                resolve(&view, step, &mut wanted)?;
-            }
-            wanted
-        };
-        Plan::new(self.shared, wanted)
+        let Self { shared, steps } = self;
+        shared.catch_up().await;
+        let view = lock(&shared.view);
+        let mut wanted = Wanted::new();
+        for step in &steps {
+            resolve(&view, step, &mut wanted)?;
+        }
+        Plan::new(Arc::clone(&shared), &view, wanted)
     }
 }
 

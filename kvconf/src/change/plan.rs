@@ -10,7 +10,7 @@ use derive_more::{Display, Error};
 use super::commit::Commit;
 use super::diff::FieldChange;
 use super::edit::Wanted;
-use crate::live::{Shared, lock};
+use crate::live::Shared;
 use crate::schema::KvConfig;
 use crate::store::Action;
 use crate::value::{EncodeError, show};
@@ -62,18 +62,18 @@ pub struct Plan<T: KvConfig> {
 }
 
 impl<T: KvConfig> Plan<T> {
-    pub(super) fn new(shared: Arc<Shared<T>>, wanted: Wanted) -> Result<Self, PlanError> {
-        let view = lock(&shared.view);
+    /// `view` is the very one that `wanted` was made from, locked all the while: revisions of a later one would let the
+    /// write pass over changes that its author never saw.
+    pub(super) fn new(shared: Arc<Shared<T>>, view: &View<T>, wanted: Wanted) -> Result<Self, PlanError> {
         let mut writes = Vec::new();
         let mut over = Overlay::default();
         for (key, value) in wanted {
-            let Some(write) = planned(&view, &key, value.as_ref())? else { continue };
+            let Some(write) = planned(view, &key, value.as_ref())? else { continue };
             over.insert(key, Some(Arc::new(provisional(&write, view.seen.next()))));
             writes.push(write);
         }
         let report = if writes.is_empty() { None } else { view.preview(over) };
         let tail = view.true_state().newest_revision();
-        drop(view);
         Ok(Self { shared, writes, report, tail })
     }
 

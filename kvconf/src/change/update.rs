@@ -62,7 +62,7 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
         let mut failures = 0;
         loop {
             self.shared.catch_up().await;
-            let wanted = {
+            let plan = {
                 let view = lock(&self.shared.view);
                 let before = Arc::clone(&view.snapshot);
                 drop(view);
@@ -73,9 +73,9 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                     // Somebody changed something while the function ran.
                     continue;
                 }
-                wanted_by(&view, &before, &after)?
+                let wanted = wanted_by(&view, &before, &after)?;
+                Plan::new(Arc::clone(self.shared), &view, wanted)?
             };
-            let plan = Plan::new(Arc::clone(self.shared), wanted)?;
             let lost = match Commit::with(plan, self.terms.clone()).run().await {
                 Err(CommitError::Conflict(conflict)) => conflict,
                 outcome => return outcome,

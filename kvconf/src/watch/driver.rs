@@ -179,8 +179,27 @@ impl Driver {
                 self.observers.push(Attached { id, prefix, observer, loaded: false });
                 self.widen();
             }
-            Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
+            Command::Detach { id } => {
+                let waited = self.observers.iter().any(|attached| attached.id == id && !attached.loaded);
+                self.observers.retain(|attached| attached.id != id);
+                if waited && !self.observers.is_empty() {
+                    self.narrow();
+                }
+            }
         }
+    }
+
+    /// Watches no more than is needed. Called when a start was given up: what the others need may well be permitted and
+    /// there, even if what it asked for is not.
+    fn narrow(&mut self) {
+        let prefixes = self.needed();
+        if prefixes != self.machine.prefixes() {
+            self.input(Input::Watch(prefixes));
+        }
+    }
+
+    fn needed(&self) -> Vec<Prefix> {
+        minimal(self.observers.iter().map(|attached| attached.prefix.clone()).collect())
     }
 
     /// Takes all handles that are waiting to join, then loads what all handles need. Also what is watched already: a handle
@@ -194,8 +213,7 @@ impl Driver {
                 Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
             }
         }
-        let prefixes = minimal(self.observers.iter().map(|attached| attached.prefix.clone()).collect());
-        self.input(Input::Watch(prefixes));
+        self.input(Input::Watch(self.needed()));
     }
 
     /// Gives the loaded state to handles that have none.
