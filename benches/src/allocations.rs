@@ -5,7 +5,8 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 thread_local! {
-    static CALLS: Cell<u64> = const { Cell::new(0) };
+    static TAKEN: Cell<u64> = const { Cell::new(0) };
+    static GIVEN_BACK: Cell<u64> = const { Cell::new(0) };
 }
 
 static TRACKING: AtomicBool = AtomicBool::new(false);
@@ -16,12 +17,12 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 pub struct Counting;
 
 fn count(grown: usize, freed: usize) {
-    let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+    let calls = if grown > 0 { &TAKEN } else { &GIVEN_BACK };
+    let _ = calls.try_with(|calls| calls.set(calls.get() + 1));
     if TRACKING.load(Ordering::Relaxed) {
         // Wraps below zero where something from before is freed: only differences are looked at.
-        let now = LIVE
-            .fetch_add(grown.wrapping_sub(freed), Ordering::Relaxed)
-            .wrapping_add(grown.wrapping_sub(freed));
+        let step = grown.wrapping_sub(freed);
+        let now = LIVE.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
         if (now as isize) > (PEAK.load(Ordering::Relaxed) as isize) {
             PEAK.store(now, Ordering::Relaxed);
         }
@@ -51,9 +52,27 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// How often this thread has called the allocator, to take or to give back.
-pub fn calls() -> u64 {
-    CALLS.with(Cell::get)
+/// Calls of the allocator.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Calls {
+    /// To take memory.
+    pub taken: u64,
+    /// To give it back.
+    pub given_back: u64,
+}
+
+impl std::ops::AddAssign for Calls {
+    fn add_assign(&mut self, other: Self) {
+        self.taken += other.taken;
+        self.given_back += other.given_back;
+    }
+}
+
+/// What this thread calls the allocator for while `run` runs.
+pub fn of(run: impl FnOnce()) -> Calls {
+    let (taken, given_back) = (TAKEN.get(), GIVEN_BACK.get());
+    run();
+    Calls { taken: TAKEN.get() - taken, given_back: GIVEN_BACK.get() - given_back }
 }
 
 /// Begins to watch the bytes in use.

@@ -39,7 +39,7 @@ fn rows(group: &str, runtime: &tokio::runtime::Handle) -> Result<Vec<Row>> {
     match group {
         "reads" => reads::rows(),
         "load" => under_changes::rows(),
-        "arrival" => arrival::rows(runtime),
+        "arrival" => runtime.block_on(async { tokio::spawn(arrival::rows()).await? }),
         "writes" => runtime.block_on(async { tokio::spawn(writes::rows()).await? }),
         "start" => runtime.block_on(async { tokio::spawn(start::rows()).await? }),
         "change" => change::rows(),
