@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+/// One way of reading: nanoseconds a read, and what it allocated.
+type Measure<'a> = Box<dyn FnMut() -> (f64, Calls) + 'a>;
+
 use anyhow::Result;
 use arc_swap::{ArcSwap, Cache};
 use kvconf::{Bucket, Live};
@@ -128,10 +131,18 @@ pub fn rows() -> Result<Vec<Row>> {
     let mut reader = live.reader();
     let bare = Arc::clone(&changing.bare);
     let mut cache = Cache::new(Arc::clone(&bare));
-    let mut variants: [(&str, bool, Box<dyn FnMut() -> (f64, Calls)>); 4] = [
+    let mut variants: [(&str, bool, Measure<'_>); 4] = [
         ("`Live::load()` and a field", true, Box::new(|| measure(|| _ = black_box(live.load().max_items)))),
-        ("`Reader::load()` and a field", true, Box::new(|| measure(|| _ = black_box(reader.load().max_items)))),
-        ("bare `ArcSwap::load` and a field", false, Box::new(|| measure(|| _ = black_box(bare.load().max_items)))),
+        (
+            "`Reader::load()` and a field",
+            true,
+            Box::new(|| measure(|| _ = black_box(reader.load().max_items))),
+        ),
+        (
+            "bare `ArcSwap::load` and a field",
+            false,
+            Box::new(|| measure(|| _ = black_box(bare.load().max_items))),
+        ),
         (
             "bare `arc_swap::Cache::load` and a field",
             false,
@@ -146,7 +157,11 @@ pub fn rows() -> Result<Vec<Row>> {
                 std::thread::sleep(2 * PERIOD);
                 let (each, calls) = measure();
                 if round >= 2 {
-                    if busy { samples.loaded.push(each) } else { samples.quiet.push(each) }
+                    if busy {
+                        samples.loaded.push(each)
+                    } else {
+                        samples.quiet.push(each)
+                    }
                     samples.calls += calls;
                 }
             }

@@ -9,6 +9,7 @@ use kvconf_tests::server::Server;
 pub(crate) const BOUND: Duration = Duration::from_secs(20);
 
 /// One backend, for one case.
+#[expect(clippy::large_enum_variant, reason = "one for each test")]
 pub(crate) enum Backend {
     Memory,
     Nats { _server: Server, client: async_nats::Client },
