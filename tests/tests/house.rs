@@ -219,6 +219,7 @@ fn the_readme_and_the_checks_run_the_tests_by_the_same_command() {
     let command = "cargo test --workspace";
     assert!(read("README.md").lines().any(|line| line.split(" #").next().unwrap().trim() == command));
     let ci = read(".ci/run");
-    let first = ci.lines().find(|line| line.starts_with("stage ")).expect(".ci/run has stages");
+    let first =
+        ci.lines().map(str::trim).find(|line| line.starts_with("stage ")).expect(".ci/run has stages");
     assert_eq!(first, format!("stage \"tests\" {command}"));
 }
