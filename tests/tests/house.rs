@@ -205,7 +205,7 @@ fn the_oldest_rust_is_stated_once() {
         Some(line.trim_start_matches("rust-version = ").trim_matches('"').to_owned())
     };
     let oldest = version(&workspace).expect("the workspace states rust-version");
-    for member in ["kvconf", "kvconf-derive", "examples", "tests", "benches"] {
+    for member in ["kvconf", "kvconf-derive", "examples", "tests", "tests/derive", "benches"] {
         let manifest = read(&format!("{member}/Cargo.toml"));
         assert!(manifest.contains("rust-version.workspace = true"), "{member} inherits rust-version");
     }
@@ -219,6 +219,7 @@ fn the_readme_and_the_checks_run_the_tests_by_the_same_command() {
     let command = "cargo test --workspace";
     assert!(read("README.md").lines().any(|line| line.split(" #").next().unwrap().trim() == command));
     let ci = read(".ci/run");
-    let first = ci.lines().find(|line| line.starts_with("stage ")).expect(".ci/run has stages");
+    let first =
+        ci.lines().map(str::trim).find(|line| line.starts_with("stage ")).expect(".ci/run has stages");
     assert_eq!(first, format!("stage \"tests\" {command}"));
 }

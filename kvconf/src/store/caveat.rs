@@ -49,6 +49,7 @@ impl Caveat {
         [few, silent, no_batches].into_iter().flatten().collect()
     }
 
+    #[cfg(feature = "nats")]
     pub(crate) fn tell(bucket: &str, caveats: &[Self]) {
         for caveat in caveats {
             tracing::warn!(bucket, %caveat, "what this bucket cannot promise");

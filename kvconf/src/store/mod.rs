@@ -128,6 +128,10 @@ pub(crate) enum Delivery {
         pending: u64,
     },
     /// A message that stands in the bucket and is no entry (a subject that no key can have).
+    #[cfg_attr(
+        not(feature = "nats"),
+        expect(dead_code, reason = "a bucket in memory takes nothing but keys")
+    )]
     Unreadable { subject: String, revision: Revision, sequence: u64, pending: u64 },
     /// The server has delivered all it has; the last delivery that it made has this number. Not said while the server
     /// holds back because of flow control: a heartbeat of a stalled consumer is no `Idle`.
