@@ -82,7 +82,8 @@ async fn a_change_across_two_structs_is_seen_whole_by_each() {
     }
     let seen = tokio::time::timeout(super::BOUND, async { tokio::join!(seen_shop, seen_mail) });
     let (shop, mail) = seen.await.expect("the last change in time");
-    (shop.unwrap(), mail.unwrap());
+    shop.unwrap();
+    mail.unwrap();
 }
 
 // P6
