@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use async_nats::{Client, ConnectOptions};
 use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
 use kvconf_tests::server::Server;
 
@@ -140,26 +141,58 @@ impl<T: Keys> Witness<T> {
     }
 }
 
-async fn open(server: &Server) -> Bucket {
-    Bucket::open(server.client().await, "stress").await.unwrap()
+/// An administrator, and a reader who may follow one prefix and do nothing else.
+const USERS: &str = r#"authorization { users: [
+  { user: admin, password: a }
+  { user: reader, password: r, permissions: {
+    publish: ["$JS.API.CONSUMER.CREATE.KV_stress.*.$KV.stress.c.>", "$JS.API.CONSUMER.DELETE.KV_stress.*",
+              "$JS.API.DIRECT.GET.KV_stress.$KV.stress.c.>", "$JS.FC.KV_stress.>"],
+    subscribe: ["_INBOX_reader.>"] } }
+] }"#;
+
+async fn client(server: &Server) -> Client {
+    server.client_as("admin", "a").await
 }
 
-/// Runs four writers against five readers and checks all that any of them saw.
+async fn open(server: &Server) -> Bucket {
+    Bucket::open(client(server).await, "stress").await.unwrap()
+}
+
+/// Without the bucket's settings and without consistent readings: deliveries are all there is to go by.
+async fn open_restricted(server: &Server) -> Bucket {
+    let options = ConnectOptions::with_user_and_password("reader".into(), "r".into());
+    let client = server.connect(options.custom_inbox_prefix("_INBOX_reader")).await;
+    Bucket::open(client, "stress").await.unwrap()
+}
+
+/// Starts one handle after the other until `done`: what each one starts with, while the writers are busy.
+async fn newcomers<T: Keys>(bucket: Bucket, prefix: &'static str, done: Arc<AtomicBool>) -> Vec<Seen> {
+    let mut observed = Vec::new();
+    while !done.load(Ordering::SeqCst) {
+        let live = bucket.live::<T>().prefix(prefix).start().await.unwrap();
+        observed.push(seen(&live.snapshot(), prefix));
+    }
+    observed
+}
+
+/// Runs four writers against five readers, one of them restricted, and handles that start meanwhile; checks all that any of them saw.
 async fn race(history: u8, storage: Storage, batches: u64) {
-    let server = Server::start().await;
+    let server = Server::builder().config(USERS).start().await;
     let mut config = BucketConfig::new("stress");
     config.history = Some(history);
     config.storage = Some(storage);
-    let bucket = Bucket::create(server.client().await, config).await.unwrap();
+    let bucket = Bucket::create(client(&server).await, config).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
 
     // Watches of their own with different filters, and one watch with two filters.
     let everything = Witness::<Everything>::start(&bucket, "", &done).await;
     let only_a = Witness::<Area>::start(&open(&server).await, "a", &done).await;
-    let only_c = Witness::<Area>::start(&open(&server).await, "c", &done).await;
+    let only_c = Witness::<Area>::start(&open_restricted(&server).await, "c", &done).await;
     let two = open(&server).await;
     let shared_a = Witness::<Area>::start(&two, "a", &done).await;
     let shared_b = Witness::<Area>::start(&two, "b", &done).await;
+    let new_everything = tokio::spawn(newcomers::<Everything>(open(&server).await, "", Arc::clone(&done)));
+    let new_b = tokio::spawn(newcomers::<Area>(open(&server).await, "b", Arc::clone(&done)));
 
     let began = Instant::now();
     let numbers = Numbers::default();
@@ -167,8 +200,8 @@ async fn race(history: u8, storage: Storage, batches: u64) {
     let (edited, batched, one, other) = tokio::join!(
         tokio::spawn(by_edit(author, numbers.clone(), batches)),
         tokio::spawn(by_batch(open(&server).await, numbers.clone(), batches)),
-        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 3)),
-        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 4)),
+        tokio::spawn(by_foreign_client(client(&server).await, numbers.clone(), batches, 3)),
+        tokio::spawn(by_foreign_client(client(&server).await, numbers.clone(), batches, 4)),
     );
     let (edited, conflicts) = edited.unwrap();
     let log = Log::new([edited, batched.unwrap(), one.unwrap(), other.unwrap()]);
@@ -202,8 +235,13 @@ async fn race(history: u8, storage: Storage, batches: u64) {
         for seen in [by_stream, by_polling] {
             // Readers coalesce, but one that saw only a few states would prove little.
             assert!(seen.len() as u64 > batches / 10, "{} states are too few", seen.len());
-            log.verify(prefix, &seen);
+            log.verify_all(prefix, &seen);
         }
+    }
+    for (prefix, seen) in [("", new_everything.await.unwrap()), ("b", new_b.await.unwrap())] {
+        println!("  {} starts on {prefix:?}", seen.len());
+        assert!(seen.len() as u64 > batches / 10, "{} starts are too few", seen.len());
+        log.verify(prefix, &seen);
     }
 }
 
