@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use async_nats::{Client, ConnectOptions};
-use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
+use kvconf::{Bucket, BucketConfig, Health, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
 use kvconf_tests::server::Server;
+use tokio::time::timeout;
 
 use record::{Log, Seen, State};
 use writers::{Numbers, by_batch, by_edit, by_foreign_client};
@@ -126,8 +127,10 @@ impl<T: Keys> Witness<T> {
     /// Waits for the end of the log; every part of the bucket is written to in the last batch.
     async fn converge(&self, last: &Log) {
         let newest = Revision::new(last.newest(self.prefix));
-        tokio::time::timeout(BOUND, self.live.wait_for(newest)).await.expect("the end in time").unwrap();
-        assert_eq!(self.live.health().state, WatchState::Live);
+        timeout(BOUND, self.live.wait_for(newest)).await.expect("the end in time").unwrap();
+        timeout(BOUND, self.live.wait_for_health(|health| health.state == WatchState::Live))
+            .await
+            .expect("it recovers");
     }
 
     /// After `done` was said.
@@ -175,7 +178,21 @@ async fn newcomers<T: Keys>(bucket: Bucket, prefix: &'static str, done: Arc<Atom
     observed
 }
 
-/// Runs four writers against five readers, one of them restricted, and handles that start meanwhile; checks all that any of them saw.
+/// Breaks a reader's connection again and again until `done`; gives how often.
+async fn shake<T: Keys>(client: Client, live: Live<T>, done: Arc<AtomicBool>) -> u64 {
+    let mut times = 0;
+    while !done.load(Ordering::SeqCst) {
+        client.force_reconnect().await.unwrap();
+        times += 1;
+        let doubtful = |health: &Health| health.state != WatchState::Live;
+        // At the end nothing more may be said to be in doubt.
+        let _ = timeout(Duration::from_secs(1), live.wait_for_health(doubtful)).await;
+        timeout(BOUND, live.wait_for_health(|health| !doubtful(health))).await.expect("it recovers");
+    }
+    times
+}
+
+/// Runs four writers against six readers (one restricted, one with a bad connection), and handles that start meanwhile; checks all that any of them saw.
 async fn race(history: u8, storage: Storage, batches: u64) {
     let server = Server::builder().config(USERS).start().await;
     let mut config = BucketConfig::new("stress");
@@ -191,6 +208,10 @@ async fn race(history: u8, storage: Storage, batches: u64) {
     let two = open(&server).await;
     let shared_a = Witness::<Area>::start(&two, "a", &done).await;
     let shared_b = Witness::<Area>::start(&two, "b", &done).await;
+    let shaken_client = client(&server).await;
+    let shaken = Bucket::open(&shaken_client, "stress").await.unwrap();
+    let shaken = Witness::<Everything>::start(&shaken, "", &done).await;
+    let shaking = tokio::spawn(shake(shaken_client, shaken.live.clone(), Arc::clone(&done)));
     let new_everything = tokio::spawn(newcomers::<Everything>(open(&server).await, "", Arc::clone(&done)));
     let new_b = tokio::spawn(newcomers::<Area>(open(&server).await, "b", Arc::clone(&done)));
 
@@ -210,6 +231,7 @@ async fn race(history: u8, storage: Storage, batches: u64) {
         witness.converge(&log).await;
     }
     everything.converge(&log).await;
+    shaken.converge(&log).await;
     let end = bucket.read(">").await.unwrap();
     let stored = end.live().map(|entry| {
         let text = std::str::from_utf8(entry.value()).unwrap();
@@ -218,6 +240,8 @@ async fn race(history: u8, storage: Storage, batches: u64) {
     assert_eq!(stored.collect::<State>(), log.last_state());
 
     done.store(true, Ordering::SeqCst);
+    let reconnects = shaking.await.unwrap();
+    println!("  {reconnects} reconnects");
     println!(
         "history {history}: {} batches, {} entries in {took:.1?}; {conflicts} commits lost a race",
         log.batches(),
@@ -229,6 +253,7 @@ async fn race(history: u8, storage: Storage, batches: u64) {
         only_c.observed().await,
         shared_a.observed().await,
         shared_b.observed().await,
+        shaken.observed().await,
     ] {
         let Observed { prefix, by_stream, by_polling } = observed;
         println!("  reader of {prefix:?}: {} by stream, {} by polling", by_stream.len(), by_polling.len());
@@ -260,5 +285,5 @@ async fn no_reader_sees_a_torn_state_with_eight_revisions_kept() {
 // P1, P2, P4: slower writers on a disk, so that readers get nearly every state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_of_a_bucket_on_disk() {
-    race(64, Storage::File, 100).await;
+    race(64, Storage::File, 60).await;
 }
