@@ -1,7 +1,16 @@
 //! What the tests of the workspace share: real servers to test against.
 
+use std::path::{Path, PathBuf};
+
 pub mod foreign;
+pub mod python;
 pub mod server;
 mod wait;
 
 pub use wait::{wait_for, wait_until};
+
+/// The folder where the workspace is built; what tests install once lies there.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
+}

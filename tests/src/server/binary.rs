@@ -34,7 +34,7 @@ pub fn installed(version: &str) -> PathBuf {
     // A file lock is held by the process: threads of one process queue up here.
     static THREADS: Mutex<()> = Mutex::new(());
     let _threads = THREADS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    let folder = target().join("nats-server");
+    let folder = crate::target().join("nats-server");
     let binary = folder.join(version).join("nats-server");
     if binary.is_file() {
         return binary;
@@ -92,11 +92,6 @@ fn version_of(binary: &Path) -> Option<(u32, u32)> {
     let (_, version) = text.trim().rsplit_once('v')?;
     let mut parts = version.split('.').map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
-}
-
-fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from)
 }
 
 /// Leaves the binary in `staging/ready/nats-server`.

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use kvconf::{Bucket, BucketConfig, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
+use async_nats::{Client, ConnectOptions};
+use kvconf::{Bucket, BucketConfig, Health, KvConfig, Live, Reader, Revision, Snapshot, Storage, WatchState};
 use kvconf_tests::server::Server;
+use tokio::time::timeout;
 
 use record::{Log, Seen, State};
 use writers::{Numbers, by_batch, by_edit, by_foreign_client};
@@ -125,8 +127,10 @@ impl<T: Keys> Witness<T> {
     /// Waits for the end of the log; every part of the bucket is written to in the last batch.
     async fn converge(&self, last: &Log) {
         let newest = Revision::new(last.newest(self.prefix));
-        tokio::time::timeout(BOUND, self.live.wait_for(newest)).await.expect("the end in time").unwrap();
-        assert_eq!(self.live.health().state, WatchState::Live);
+        timeout(BOUND, self.live.wait_for(newest)).await.expect("the end in time").unwrap();
+        timeout(BOUND, self.live.wait_for_health(|health| health.state == WatchState::Live))
+            .await
+            .expect("it recovers");
     }
 
     /// After `done` was said.
@@ -140,26 +144,76 @@ impl<T: Keys> Witness<T> {
     }
 }
 
-async fn open(server: &Server) -> Bucket {
-    Bucket::open(server.client().await, "stress").await.unwrap()
+/// An administrator, and a reader who may follow one prefix and do nothing else.
+const USERS: &str = r#"authorization { users: [
+  { user: admin, password: a }
+  { user: reader, password: r, permissions: {
+    publish: ["$JS.API.CONSUMER.CREATE.KV_stress.*.$KV.stress.c.>", "$JS.API.CONSUMER.DELETE.KV_stress.*",
+              "$JS.API.DIRECT.GET.KV_stress.$KV.stress.c.>", "$JS.FC.KV_stress.>"],
+    subscribe: ["_INBOX_reader.>"] } }
+] }"#;
+
+async fn client(server: &Server) -> Client {
+    server.client_as("admin", "a").await
 }
 
-/// Runs four writers against five readers and checks all that any of them saw.
+async fn open(server: &Server) -> Bucket {
+    Bucket::open(client(server).await, "stress").await.unwrap()
+}
+
+/// Without the bucket's settings and without consistent readings: deliveries are all there is to go by.
+async fn open_restricted(server: &Server) -> Bucket {
+    let options = ConnectOptions::with_user_and_password("reader".into(), "r".into());
+    let client = server.connect(options.custom_inbox_prefix("_INBOX_reader")).await;
+    Bucket::open(client, "stress").await.unwrap()
+}
+
+/// Starts one handle after the other until `done`: what each one starts with, while the writers are busy.
+async fn newcomers<T: Keys>(bucket: Bucket, prefix: &'static str, done: Arc<AtomicBool>) -> Vec<Seen> {
+    let mut observed = Vec::new();
+    while !done.load(Ordering::SeqCst) {
+        let live = bucket.live::<T>().prefix(prefix).start().await.unwrap();
+        observed.push(seen(&live.snapshot(), prefix));
+    }
+    observed
+}
+
+/// Breaks a reader's connection again and again until `done`; gives how often.
+async fn shake<T: Keys>(client: Client, live: Live<T>, done: Arc<AtomicBool>) -> u64 {
+    let mut times = 0;
+    while !done.load(Ordering::SeqCst) {
+        client.force_reconnect().await.unwrap();
+        times += 1;
+        let doubtful = |health: &Health| health.state != WatchState::Live;
+        // At the end nothing more may be said to be in doubt.
+        let _ = timeout(Duration::from_secs(1), live.wait_for_health(doubtful)).await;
+        timeout(BOUND, live.wait_for_health(|health| !doubtful(health))).await.expect("it recovers");
+    }
+    times
+}
+
+/// Runs four writers against six readers (one restricted, one with a bad connection), and handles that start meanwhile; checks all that any of them saw.
 async fn race(history: u8, storage: Storage, batches: u64) {
-    let server = Server::start().await;
+    let server = Server::builder().config(USERS).start().await;
     let mut config = BucketConfig::new("stress");
     config.history = Some(history);
     config.storage = Some(storage);
-    let bucket = Bucket::create(server.client().await, config).await.unwrap();
+    let bucket = Bucket::create(client(&server).await, config).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
 
     // Watches of their own with different filters, and one watch with two filters.
     let everything = Witness::<Everything>::start(&bucket, "", &done).await;
     let only_a = Witness::<Area>::start(&open(&server).await, "a", &done).await;
-    let only_c = Witness::<Area>::start(&open(&server).await, "c", &done).await;
+    let only_c = Witness::<Area>::start(&open_restricted(&server).await, "c", &done).await;
     let two = open(&server).await;
     let shared_a = Witness::<Area>::start(&two, "a", &done).await;
     let shared_b = Witness::<Area>::start(&two, "b", &done).await;
+    let shaken_client = client(&server).await;
+    let shaken = Bucket::open(&shaken_client, "stress").await.unwrap();
+    let shaken = Witness::<Everything>::start(&shaken, "", &done).await;
+    let shaking = tokio::spawn(shake(shaken_client, shaken.live.clone(), Arc::clone(&done)));
+    let new_everything = tokio::spawn(newcomers::<Everything>(open(&server).await, "", Arc::clone(&done)));
+    let new_b = tokio::spawn(newcomers::<Area>(open(&server).await, "b", Arc::clone(&done)));
 
     let began = Instant::now();
     let numbers = Numbers::default();
@@ -167,8 +221,8 @@ async fn race(history: u8, storage: Storage, batches: u64) {
     let (edited, batched, one, other) = tokio::join!(
         tokio::spawn(by_edit(author, numbers.clone(), batches)),
         tokio::spawn(by_batch(open(&server).await, numbers.clone(), batches)),
-        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 3)),
-        tokio::spawn(by_foreign_client(server.client().await, numbers.clone(), batches, 4)),
+        tokio::spawn(by_foreign_client(client(&server).await, numbers.clone(), batches, 3)),
+        tokio::spawn(by_foreign_client(client(&server).await, numbers.clone(), batches, 4)),
     );
     let (edited, conflicts) = edited.unwrap();
     let log = Log::new([edited, batched.unwrap(), one.unwrap(), other.unwrap()]);
@@ -177,6 +231,7 @@ async fn race(history: u8, storage: Storage, batches: u64) {
         witness.converge(&log).await;
     }
     everything.converge(&log).await;
+    shaken.converge(&log).await;
     let end = bucket.read(">").await.unwrap();
     let stored = end.live().map(|entry| {
         let text = std::str::from_utf8(entry.value()).unwrap();
@@ -185,6 +240,8 @@ async fn race(history: u8, storage: Storage, batches: u64) {
     assert_eq!(stored.collect::<State>(), log.last_state());
 
     done.store(true, Ordering::SeqCst);
+    let reconnects = shaking.await.unwrap();
+    println!("  {reconnects} reconnects");
     println!(
         "history {history}: {} batches, {} entries in {took:.1?}; {conflicts} commits lost a race",
         log.batches(),
@@ -196,14 +253,20 @@ async fn race(history: u8, storage: Storage, batches: u64) {
         only_c.observed().await,
         shared_a.observed().await,
         shared_b.observed().await,
+        shaken.observed().await,
     ] {
         let Observed { prefix, by_stream, by_polling } = observed;
         println!("  reader of {prefix:?}: {} by stream, {} by polling", by_stream.len(), by_polling.len());
         for seen in [by_stream, by_polling] {
             // Readers coalesce, but one that saw only a few states would prove little.
             assert!(seen.len() as u64 > batches / 10, "{} states are too few", seen.len());
-            log.verify(prefix, &seen);
+            log.verify_all(prefix, &seen);
         }
+    }
+    for (prefix, seen) in [("", new_everything.await.unwrap()), ("b", new_b.await.unwrap())] {
+        println!("  {} starts on {prefix:?}", seen.len());
+        assert!(seen.len() as u64 > batches / 10, "{} starts are too few", seen.len());
+        log.verify(prefix, &seen);
     }
 }
 
@@ -222,5 +285,5 @@ async fn no_reader_sees_a_torn_state_with_eight_revisions_kept() {
 // P1, P2, P4: slower writers on a disk, so that readers get nearly every state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_of_a_bucket_on_disk() {
-    race(64, Storage::File, 100).await;
+    race(64, Storage::File, 60).await;
 }
