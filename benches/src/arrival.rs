@@ -116,7 +116,11 @@ pub async fn rows() -> Result<Vec<Row>> {
             &format!("put by a plain client → visible in `load()`, to a bare async-nats watch, {name}"),
             median(ours) / median(theirs),
             Some((1.10, "≤ 1.10 ×")),
-            format!("medians of {RUNS} runs of {PUTS} puts: {:.0} and {:.0} µs", median(ours), median(theirs)),
+            format!(
+                "medians of {RUNS} runs of {PUTS} puts: {:.0} and {:.0} µs",
+                median(ours),
+                median(theirs)
+            ),
         )
     };
     Ok(vec![row("p50", &middle), row("p99", &tail)])

@@ -52,8 +52,5 @@ pub fn rows() -> Result<Vec<Row>> {
             median(samples) / median(&small)
         ),
     };
-    Ok(vec![
-        row("a number of a struct of 1 000 fields changes", &number),
-        row("a text of it", &text),
-    ])
+    Ok(vec![row("a number of a struct of 1 000 fields changes", &number), row("a text of it", &text)])
 }

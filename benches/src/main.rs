@@ -13,7 +13,8 @@ const GROUPS: [&str; 8] = ["reads", "load", "arrival", "writes", "start", "chang
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    if let Some((burst::PUBLISH, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+    if let Some((burst::PUBLISH, rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
         return runtime.block_on(burst::publish(rest));
     }
     if let Some(unknown) = arguments.iter().find(|name| !GROUPS.contains(&name.as_str())) {

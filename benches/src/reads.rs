@@ -116,11 +116,7 @@ pub fn rows() -> Result<Vec<Row>> {
     ];
     let samples = interleave(&mut variants);
     let how = |at: usize, base: usize| {
-        format!(
-            "medians {:.2} and {:.2} ns, {ROUNDS} rounds",
-            median(&samples[at]),
-            median(&samples[base])
-        )
+        format!("medians {:.2} and {:.2} ns, {ROUNDS} rounds", median(&samples[at]), median(&samples[base]))
     };
     let mut rows = vec![
         Row::ratio(

@@ -104,7 +104,8 @@ pub async fn rows() -> Result<Vec<Row>> {
     let setup = Setup::new(&server, "crowd").await?;
     let few = |prefix: &'static str| (0..FEW).map(move |at| (format!("{prefix}.of.k{at}"), at.to_string()));
     fill(&setup.url, "crowd", few("first")).await?;
-    fill(&setup.url, "crowd", (0..CROWD - 2 * FEW).map(|at| (format!("crowd.k{at}"), at.to_string()))).await?;
+    fill(&setup.url, "crowd", (0..CROWD - 2 * FEW).map(|at| (format!("crowd.k{at}"), at.to_string())))
+        .await?;
     fill(&setup.url, "crowd", few("last")).await?;
     let loaded = |few: &Few| few.of.len() == FEW as usize;
     let first = compare::<Few>(
@@ -115,6 +116,7 @@ pub async fn rows() -> Result<Vec<Row>> {
         loaded,
     )
     .await?;
-    let last = compare::<Few>(&setup, "the same, written last", "≤ 1.2 ×", ("last", FEW, 201), loaded).await?;
+    let last =
+        compare::<Few>(&setup, "the same, written last", "≤ 1.2 ×", ("last", FEW, 201), loaded).await?;
     Ok(vec![map, fields, first, last])
 }

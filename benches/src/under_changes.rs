@@ -130,8 +130,16 @@ pub fn rows() -> Result<Vec<Row>> {
     let mut cache = Cache::new(Arc::clone(&bare));
     let mut variants: [(&str, bool, Box<dyn FnMut() -> (f64, Calls)>); 4] = [
         ("`Live::load()` and a field", true, Box::new(|| measure(|| _ = black_box(live.load().max_items)))),
-        ("`Reader::load()` and a field", true, Box::new(|| measure(|| _ = black_box(reader.load().max_items)))),
-        ("bare `ArcSwap::load` and a field", false, Box::new(|| measure(|| _ = black_box(bare.load().max_items)))),
+        (
+            "`Reader::load()` and a field",
+            true,
+            Box::new(|| measure(|| _ = black_box(reader.load().max_items))),
+        ),
+        (
+            "bare `ArcSwap::load` and a field",
+            false,
+            Box::new(|| measure(|| _ = black_box(bare.load().max_items))),
+        ),
         (
             "bare `arc_swap::Cache::load` and a field",
             false,
@@ -146,7 +154,11 @@ pub fn rows() -> Result<Vec<Row>> {
                 std::thread::sleep(2 * PERIOD);
                 let (each, calls) = measure();
                 if round >= 2 {
-                    if busy { samples.loaded.push(each) } else { samples.quiet.push(each) }
+                    if busy {
+                        samples.loaded.push(each)
+                    } else {
+                        samples.quiet.push(each)
+                    }
                     samples.calls += calls;
                 }
             }

@@ -76,7 +76,11 @@ pub async fn rows() -> Result<Vec<Row>> {
             what,
             median(ours) / median(theirs),
             most,
-            format!("p50, medians of {RUNS} runs of {WRITES}: {:.0} and {:.0} µs", median(ours), median(theirs)),
+            format!(
+                "p50, medians of {RUNS} runs of {WRITES}: {:.0} and {:.0} µs",
+                median(ours),
+                median(theirs)
+            ),
         )
     };
     Ok(vec![
