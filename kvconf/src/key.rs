@@ -443,6 +443,10 @@ pub(crate) fn unescape_segment(segment: &str) -> Option<String> {
     if segment == "=" {
         return Some(String::new());
     }
+    if !segment.contains('=') {
+        let is_plain = !segment.is_empty() && segment.bytes().all(is_key_byte);
+        return is_plain.then(|| segment.to_owned());
+    }
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment;
     while let Some(at) = rest.find('=') {

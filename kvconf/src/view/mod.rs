@@ -26,7 +26,7 @@ pub(crate) use table::{Table, Target};
 
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;
-use crate::watch::{ChangeSet, Update};
+use crate::watch::{Change, ChangeSet, Update};
 use crate::{Entry, Prefix, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
@@ -89,8 +89,11 @@ impl<T: KvConfig> View<T> {
         update: &Update,
     ) -> Result<Self, Report> {
         let mut raw = RawState::default();
-        for group in groups(update, &prefix) {
-            raw.absorb(&group.changes);
+        raw.reserve(update.sets.iter().map(|set| set.changes.len()).sum());
+        for change in update.sets.iter().flat_map(|set| &set.changes) {
+            if let Some(key) = key_of(change, &prefix) {
+                raw.set(key.to_owned(), change.entry.as_ref());
+            }
         }
         let now = SystemTime::now();
         let report = |problems| Report {
@@ -346,15 +349,18 @@ fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
     merged
 }
 
+/// The key below the prefix; `None` for one that is no field.
+fn key_of<'a>(change: &'a Change, prefix: &Prefix) -> Option<&'a str> {
+    // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
+    if change.key.is_reserved() { None } else { change.key.under(prefix) }
+}
+
 /// The parts of an update that lie under a prefix.
 fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
     let group = |set: &ChangeSet| {
         let mut changes = Overlay::default();
         for change in &set.changes {
-            // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
-            if !change.key.is_reserved()
-                && let Some(key) = change.key.under(prefix)
-            {
+            if let Some(key) = key_of(change, prefix) {
                 changes.insert(key.to_owned(), change.entry.clone());
             }
         }

@@ -29,11 +29,20 @@ impl RawState {
 
     pub(crate) fn absorb(&mut self, changes: &Overlay) {
         for (key, entry) in &changes.0 {
-            match entry {
-                Some(entry) => self.0.insert(key.clone(), Arc::clone(entry)),
-                None => self.0.remove(key),
-            };
+            self.set(key.clone(), entry.as_ref());
         }
+    }
+
+    pub(crate) fn set(&mut self, key: String, entry: Option<&Arc<Entry>>) {
+        match entry {
+            Some(entry) => self.0.insert(key, Arc::clone(entry)),
+            None => self.0.remove(&key),
+        };
+    }
+
+    /// Makes room for so many more keys.
+    pub(crate) fn reserve(&mut self, keys: usize) {
+        self.0.reserve(keys);
     }
 }
 

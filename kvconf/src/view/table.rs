@@ -38,9 +38,9 @@ impl Table {
             name: T::__SCHEMA.name,
             slots: Vec::new(),
             validators,
-            by_key: HashMap::new(),
+            by_key: HashMap::with_capacity(slots.len()),
             maps: HashMap::new(),
-            by_path: HashMap::new(),
+            by_path: HashMap::with_capacity(slots.len()),
             env: HashMap::new(),
         };
         for (at, slot) in slots.iter().enumerate() {

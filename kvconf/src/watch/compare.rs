@@ -1,6 +1,6 @@
 //! Two states of the same keys, and what leads from one to the other.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::sets::{Extent, Membership, membership};
@@ -8,7 +8,9 @@ use super::{Change, ChangeSet};
 use crate::{Entry, Key, Prefix};
 
 /// The newest entry of every key, markers included.
-pub(super) type Keys = BTreeMap<Key, Arc<Entry>>;
+///
+/// Hashed: in a tree the load of 10 000 keys spent a tenth of its time on comparing them.
+pub(super) type Keys = HashMap<Key, Arc<Entry>>;
 
 /// What leads from `old` to `new`: new entries in the order of the bucket, grouped into the sets that they say they belong
 /// to, then one set of the keys that are gone without a trace.
@@ -37,8 +39,9 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
         open = part;
     }
     let gone = old.keys().filter(|key| !new.contains_key(*key));
-    let gone: Vec<Change> = gone.map(|key| Change { key: key.clone(), entry: None }).collect();
+    let mut gone: Vec<Change> = gone.map(|key| Change { key: key.clone(), entry: None }).collect();
     if !gone.is_empty() {
+        gone.sort_unstable_by(|left, right| left.key.cmp(&right.key));
         sets.push(ChangeSet { changes: gone });
     }
     sets

@@ -28,9 +28,9 @@ use super::tracker::Tracker;
 use super::{Change, ChangeSet, Update, WatchState};
 use crate::store::header::TTL;
 use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
-use crate::{Entry, Prefix, Revision};
+use crate::{Entry, Key, Prefix, Revision};
 
-/// Above how many waiting sets superseded ones are dropped.
+/// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
 const PRUNE_AT: usize = 4_096;
 
 /// How long after its time to live a value is surely gone.
@@ -170,6 +170,8 @@ pub(crate) struct Machine {
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
+    /// Above how many of them superseded ones are dropped next.
+    prune_at: usize,
     doubt: bool,
     failures: u32,
     /// The present answer is suspect, and since when.
@@ -214,6 +216,7 @@ impl Machine {
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
+            prune_at: PRUNE_AT,
             doubt: false,
             failures: 0,
             suspect: None,
@@ -243,8 +246,10 @@ impl Machine {
             return None;
         }
         let under = self.keys.iter().filter(|(key, _)| key.under(prefix).is_some());
-        let part: Keys = under.map(|(key, entry)| (key.clone(), Arc::clone(entry))).collect();
-        let sets = difference(&Keys::new(), &part, &self.prefixes);
+        let change =
+            |(key, entry): (&Key, &Arc<Entry>)| Change { key: key.clone(), entry: Some(Arc::clone(entry)) };
+        // Whoever has nothing yet takes all of it at once: no matter which entries once belonged together.
+        let sets = vec![ChangeSet { changes: under.map(change).collect() }];
         Some(Update { revision: self.applied, epoch: self.applied_epoch, sets })
     }
 
@@ -410,22 +415,23 @@ impl Machine {
             }
             Phase::Live => {
                 self.doubt |= step.missing;
-                if step.ends_previous {
+                if step.ends_previous && !self.open.changes.is_empty() {
                     self.ready.push(std::mem::take(&mut self.open));
                 }
                 self.open.changes.push(Change { key: entry.key().clone(), entry: Some(entry) });
                 if step.complete {
                     self.ready.push(std::mem::take(&mut self.open));
                 }
-                self.ready.retain(|set| !set.changes.is_empty());
                 self.waiting_since.get_or_insert(now);
             }
         }
         if self.pending == 0 {
             self.doubt = false;
         }
-        if self.ready.len() > PRUNE_AT {
+        if self.ready.len() > self.prune_at {
             prune(&mut self.ready);
+            // Each pass looks at all of them: at most once for as many new ones.
+            self.prune_at = PRUNE_AT.max(self.ready.len() * 2);
         }
     }
 
@@ -511,6 +517,7 @@ impl Machine {
     fn publish_ready(&mut self, effects: &mut Vec<Effect>) {
         self.waiting_since = None;
         let sets = std::mem::take(&mut self.ready);
+        self.prune_at = PRUNE_AT;
         if !sets.is_empty() || matches!(self.watch_state, WatchState::Lagging { .. }) {
             self.set_state(WatchState::Live, effects);
         }
@@ -557,7 +564,8 @@ impl Machine {
         self.phase = Phase::Live;
         self.next_count = Some(now + self.tuning.count_every);
         self.next_reload = Some(now + self.tuning.reload_every);
-        let sets = difference(&self.keys, &fresh, &self.prefixes);
+        // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
+        let sets = if self.loaded { difference(&self.keys, &fresh, &self.prefixes) } else { Vec::new() };
         self.keys = fresh;
         self.set_state(WatchState::Live, effects);
         self.publish(sets, effects);
