@@ -1,6 +1,6 @@
 //! Between the bucket's watch and a handle.
 
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use tokio::sync::oneshot;
 
@@ -15,12 +15,30 @@ type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
 
 /// What a handle needs to begin.
 pub(super) struct Beginning<T: KvConfig> {
-    pub(super) table: Arc<Table>,
+    /// Made by whoever needs it first.
+    pub(super) table: Arc<OnceLock<Arc<Table>>>,
+    pub(super) environment: Environment,
     pub(super) prefix: Prefix,
     pub(super) store: Arc<dyn Store>,
     pub(super) started: Started<T>,
     /// Where whoever waits for the start can look up what keeps it.
     pub(super) state: Arc<Mutex<WatchState>>,
+}
+
+/// Whether environment variables count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Environment {
+    Read,
+    Ignored,
+}
+
+/// The struct's table, with the environment as it is now.
+pub(super) fn table_of<T: KvConfig>(environment: Environment) -> Arc<Table> {
+    let variable = |name: &str| {
+        let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
+        Some(value.into_encoded_bytes())
+    };
+    Arc::new(Table::new::<T>(&variable))
 }
 
 /// Feeds one handle. It does not keep the handle alive.
@@ -36,7 +54,8 @@ impl<T: KvConfig> LiveObserver<T> {
     }
 
     fn begin(&mut self, beginning: Beginning<T>, update: &Update) {
-        let Beginning { table, prefix, store, started, .. } = beginning;
+        let Beginning { table, environment, prefix, store, started, .. } = beginning;
+        let table = Arc::clone(table.get_or_init(|| table_of::<T>(environment)));
         let built = View::<T>::start(table, store.name(), prefix, update);
         let built = built.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
             let shared = Arc::new(Shared::new(view, Some(store), self.state.clone()));

@@ -246,10 +246,15 @@ impl Machine {
             return None;
         }
         let under = self.keys.iter().filter(|(key, _)| key.under(prefix).is_some());
-        let change =
-            |(key, entry): (&Key, &Arc<Entry>)| Change { key: key.clone(), entry: Some(Arc::clone(entry)) };
+        // In the order in which they came, and so lie in memory: what follows is bound by that.
+        let mut under: Vec<_> = under.map(|(key, entry)| (entry.revision(), key, entry)).collect();
+        under.sort_unstable_by_key(|(revision, ..)| *revision);
+        let change = |(_, key, entry): (Revision, &Key, &Arc<Entry>)| Change {
+            key: key.clone(),
+            entry: Some(Arc::clone(entry)),
+        };
         // Whoever has nothing yet takes all of it at once: no matter which entries once belonged together.
-        let sets = vec![ChangeSet { changes: under.map(change).collect() }];
+        let sets = vec![ChangeSet { changes: under.into_iter().map(change).collect() }];
         Some(Update { revision: self.applied, epoch: self.applied_epoch, sets })
     }
 
