@@ -190,7 +190,7 @@ fn the_oldest_rust_is_stated_once() {
         Some(line.trim_start_matches("rust-version = ").trim_matches('"').to_owned())
     };
     let oldest = version(&workspace).expect("the workspace states rust-version");
-    for member in ["kvconf", "kvconf-derive", "examples", "tests", "benches"] {
+    for member in ["kvconf", "kvconf-derive", "examples", "tests", "tests/derive", "benches"] {
         let manifest = read(&format!("{member}/Cargo.toml"));
         assert!(manifest.contains("rust-version.workspace = true"), "{member} inherits rust-version");
     }
