@@ -140,9 +140,9 @@ pub mod duration {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::schema::{
-        Absent, Check, Constraint, Entries, EntryMap, Field, KvConfig, Leaf, Length, Loader, Meta, Nested,
-        Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
-        by_function, has_length, holds,
+        Absent, Check, Constraint, Entries, EntryMap, Env, Field, KvConfig, Leaf, Length, Loader, Meta,
+        Nested, Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
+        assert_env_apart, by_function, has_length, holds,
     };
     pub use crate::value::{ByteSize, Codec, Json, Secret, SecretText, SecretValue, Text};
 }

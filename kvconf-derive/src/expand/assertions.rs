@@ -20,7 +20,8 @@ pub(super) fn eager(context: &Context<'_>) -> TokenStream {
     quote!(#(const _: () = { #all };)*)
 }
 
-/// What takes the fields of other structs to know: keys that collide after flattening, and the depth.
+/// What takes the fields of other structs to know: keys that collide after flattening, the depth, and
+/// environment variables.
 pub(super) fn of_nested(context: &Context<'_>) -> Vec<TokenStream> {
     let shapes = rows::shapes(context);
     let mut out = Vec::new();
@@ -33,7 +34,16 @@ pub(super) fn of_nested(context: &Context<'_>) -> Vec<TokenStream> {
             out.push(quote_spanned!(at(ty)=> __kv::assert_disjoint(&[#shapes]);));
         }
     }
+    out.extend(of_environment(context, &shapes));
     out
+}
+
+/// No two fields read one environment variable, wherever they stand. Without a struct below, the macro knows by itself.
+fn of_environment(context: &Context<'_>, shapes: &TokenStream) -> Option<TokenStream> {
+    let inner = |field: &&Field| matches!(field.kind, Kind::Nested | Kind::Flatten);
+    let first = context.model.fields.iter().find(inner)?;
+    let place = context.model.env_prefix.as_ref().map_or_else(|| at(&first.ty), at);
+    Some(quote_spanned!(place=> __kv::assert_env_apart(&[#shapes]);))
 }
 
 /// A default against its own range, where one of them is a constant of the user: `default = DEFAULT, range(1..=MOST)`.

@@ -119,26 +119,38 @@ pub(super) fn nodes(context: &Context<'_>) -> TokenStream {
     quote!(#(#nodes),*)
 }
 
-/// The keys as plain data.
+/// The keys and environment variables as plain data.
 pub(super) fn shapes(context: &Context<'_>) -> TokenStream {
     let shapes = context.model.rows().map(|(_, field)| {
         let (key, ty) = (&field.key.text, &field.ty);
+        let env = env(field);
         let inner = || quote_spanned!(at(ty)=> <#ty as __kv::KvConfig>::__SCHEMA.shape);
         match field.kind {
             Kind::Entries { .. } => quote!(__kv::Shape::Entries(#key)),
             Kind::Nested => {
                 let inner = inner();
-                quote!(__kv::Shape::Nested(#key, #inner))
+                quote!(__kv::Shape::Nested(#key, #env, #inner))
             }
             Kind::Flatten => {
                 let inner = inner();
                 quote!(__kv::Shape::Flat(#inner))
             }
             _ => {
-                let keys = std::iter::once(key).chain(field.aliases.iter().map(|alias| &alias.text));
-                quote!(#(__kv::Shape::Leaf(#keys)),*)
+                let aliases = field.aliases.iter().map(|alias| &alias.text);
+                quote!(__kv::Shape::Leaf(#key, #env) #(, __kv::Shape::Leaf(#aliases, __kv::Env::None))*)
             }
         }
     });
+    let prefix = context.model.env_prefix.iter().map(|prefix| quote!(__kv::Shape::EnvPrefix(#prefix)));
+    let shapes = prefix.chain(shapes);
     quote!(#(#shapes),*)
+}
+
+/// Not as a call: the arguments of one are checked by themselves, and a struct below that is none is told twice.
+fn env(field: &Field) -> TokenStream {
+    if let Some(name) = &field.env {
+        return quote!(__kv::Env::Given { name: #name });
+    }
+    let name = field.name().to_ascii_uppercase();
+    quote!(__kv::Env::Below { name: #name })
 }

@@ -1,20 +1,24 @@
 //! What the derive macro tells about a struct: a constant table of its fields, and how to build it from raw keys.
 
 mod check;
+mod env;
 mod field;
 mod loader;
 mod node;
+mod shape;
 mod validation;
 
 pub use check::{Check, Constraint, Length, Pattern, Violation, by_function, has_length, holds};
+pub use env::assert_env_apart;
 pub use field::{Field, Path};
 pub use loader::Loader;
 pub(crate) use loader::{FieldProblem, RawKeys, StructProblem};
-pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node, Shape, assert_depth, assert_disjoint};
+pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node};
 pub(crate) use node::{
     FieldError, Kind, Place, Raw, Slot, Stored, Survey, Validator, join, node_at, survey_struct,
     validate_struct,
 };
+pub use shape::{Env, Shape, assert_depth, assert_disjoint};
 pub use validation::{Complaint, Validation};
 
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.

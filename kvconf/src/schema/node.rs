@@ -103,20 +103,6 @@ pub struct Entries<S: 'static, M: EntryMap> {
     pub checks: &'static [Check<M>],
 }
 
-/// The keys below a struct as constant data.
-#[doc(hidden)]
-#[derive(Debug, Clone, Copy)]
-pub enum Shape {
-    /// One key, or an alias of one.
-    Leaf(&'static str),
-    /// All keys below.
-    Entries(&'static str),
-    /// A struct below.
-    Nested(&'static str, &'static [Shape]),
-    /// A struct at this level.
-    Flat(&'static [Shape]),
-}
-
 /// What somebody wrote, or did not write, for a key.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -663,93 +649,5 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
 
     fn validate(&self, _: &S, _: &[u16]) -> Vec<Complaint> {
         Vec::new()
-    }
-}
-
-/// Whether two keys at one level collide: equal, or one stands below the other.
-const fn collide(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let (short, long) = if left.len() <= right.len() { (left, right) } else { (right, left) };
-    let mut at = 0;
-    while at < short.len() {
-        #[expect(clippy::indexing_slicing, reason = "below both lengths")]
-        if short[at] != long[at] {
-            return false;
-        }
-        at += 1;
-    }
-    #[expect(clippy::indexing_slicing, reason = "the longer one has a byte there")]
-    let below = short.len() == long.len() || long[short.len()] == b'.';
-    below
-}
-
-/// Stops the compilation where a flattened struct brings a key that another field has, or that is the prefix of one.
-///
-/// Within one struct the macro finds this itself, with the place; what a flattened struct holds is known only here. So only
-/// flattened structs are held against the others, which keeps a struct of hundreds of fields below the compiler's limit
-/// for constants.
-#[doc(hidden)]
-#[track_caller]
-pub const fn assert_disjoint(shapes: &[Shape]) {
-    let mut left = 0;
-    while left < shapes.len() {
-        let mut right = 0;
-        #[expect(clippy::indexing_slicing, reason = "below the length")]
-        while matches!(shapes[left], Shape::Flat(_)) && right < shapes.len() {
-            if right != left {
-                assert_apart(&shapes[left], &shapes[right]);
-            }
-            right += 1;
-        }
-        left += 1;
-    }
-}
-
-/// Stops the compilation where structs are nested so deep that a [`Path`] could not name their fields.
-#[doc(hidden)]
-#[track_caller]
-pub const fn assert_depth(inner: &[Shape]) {
-    assert!(
-        depth(inner) < Path::MAX,
-        "structs are nested too deep: a field stands at most 8 levels below the root"
-    );
-}
-
-const fn depth(shapes: &[Shape]) -> usize {
-    let (mut deepest, mut at) = (0, 0);
-    while at < shapes.len() {
-        #[expect(clippy::indexing_slicing, reason = "below the length")]
-        let depth = match shapes[at] {
-            Shape::Leaf(_) | Shape::Entries(_) => 1,
-            Shape::Nested(_, inner) | Shape::Flat(inner) => 1 + depth(inner),
-        };
-        if depth > deepest {
-            deepest = depth;
-        }
-        at += 1;
-    }
-    deepest
-}
-
-#[track_caller]
-const fn assert_apart(left: &Shape, right: &Shape) {
-    match (left, right) {
-        (Shape::Flat(inner), other) | (other, Shape::Flat(inner)) => {
-            let mut at = 0;
-            while at < inner.len() {
-                #[expect(clippy::indexing_slicing, reason = "below the length")]
-                assert_apart(&inner[at], other);
-                at += 1;
-            }
-        }
-        (
-            Shape::Leaf(left) | Shape::Entries(left) | Shape::Nested(left, _),
-            Shape::Leaf(right) | Shape::Entries(right) | Shape::Nested(right, _),
-        ) => {
-            assert!(
-                !collide(left, right),
-                "a flattened struct brings a key that another field has already, or that is the prefix of another key"
-            );
-        }
     }
 }

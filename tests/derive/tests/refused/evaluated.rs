@@ -62,4 +62,62 @@ impl Constants {
 
 const LEAST: f64 = 1.0;
 
+#[derive(KvConfig, Clone)]
+struct Retry {
+    max: u32,
+    #[kv(env = "PAUSE")]
+    pause: u32,
+}
+
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "APP")]
+struct OneVariable {
+    retry_max: u32,
+    #[kv(nested)]
+    retry: Retry,
+}
+
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "APP")]
+struct Given {
+    #[kv(nested, env = "SHOP")]
+    left: Max,
+    #[kv(nested)]
+    right: Shop,
+}
+
+#[derive(KvConfig, Clone)]
+struct Max {
+    max: u32,
+}
+
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "SHOP")]
+struct Shop {
+    #[kv(flatten)]
+    max: Max,
+}
+
+#[derive(KvConfig, Clone)]
+struct WithoutPrefix {
+    #[kv(nested)]
+    left: Retry,
+    #[kv(nested)]
+    right: Retry,
+}
+
+#[derive(KvConfig, Clone)]
+struct Harmless {
+    retry_max: u32,
+    #[kv(nested)]
+    retry: Max,
+}
+
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "APP")]
+struct FurtherBelow {
+    #[kv(nested)]
+    harmless: Harmless,
+}
+
 fn main() {}
