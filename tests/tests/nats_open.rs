@@ -14,7 +14,7 @@ use kvconf_tests::server::{HubAndLeaf, Server, installed};
 use kvconf_tests::wait_for;
 use serde_json::Value;
 
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(30);
 
 /// The settings of a bucket's stream, as the server says them.
 async fn raw(client: &Client, bucket: &str) -> Value {

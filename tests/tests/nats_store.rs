@@ -10,7 +10,7 @@ use kvconf::{Bucket, BucketConfig, Filter, MarkerReason, Operation, ReadError, R
 use kvconf_tests::server::{Cluster, Server};
 use kvconf_tests::wait_for;
 
-const BOUND: Duration = Duration::from_secs(10);
+const BOUND: Duration = Duration::from_secs(30);
 
 async fn with_bucket() -> (Server, Bucket, kv::Store) {
     let server = Server::start().await;

@@ -1,5 +1,7 @@
 //! Building a struct from raw keys, every problem collected.
 
+use std::borrow::Cow;
+
 use super::node::{EntryMap, FieldError, Raw, Slot, join, validate_struct};
 use super::validation::Complaint;
 use super::{Entries, KvConfig, Leaf, Nested, Path};
@@ -69,7 +71,9 @@ impl<'a> Loader<'a> {
         leaf: &Leaf<S, V>,
     ) -> Option<V> {
         let path = self.path.join(index);
-        let key = join(&self.key, leaf.meta.key);
+        // Most fields stand in the root: nothing to put together.
+        let key: Cow<'_, str> =
+            if self.key.is_empty() { leaf.meta.key.into() } else { join(&self.key, leaf.meta.key).into() };
         let aliases = leaf.meta.aliases.iter().map(|alias| join(&self.key, alias));
         let raw = first_present(self.raw, &key, aliases, path);
         match leaf.decode(raw) {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use record::{Log, Seen, State};
 use writers::{Numbers, by_batch, by_edit, by_foreign_client};
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_secs(180);
 
 /// The pace of polling: several looks at each state, and some time left for the server on a small machine.
 const POLL_EVERY: Duration = Duration::from_micros(200);
