@@ -124,6 +124,9 @@ impl Bucket {
 
     /// The last entry of each key that the filters ask for, all as of one moment.
     ///
+    /// Where the user may not ask the server for that, or the bucket has no direct gets, the keys are read one after the
+    /// other; [`Reading::is_isolated`] tells.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -252,6 +255,13 @@ impl Reading {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Bytes> {
         self.entries.iter().find(|entry| entry.key().as_str() == key)?.put_value()
+    }
+
+    /// Whether it is of one moment. Otherwise a change of several keys may be there in part: the last one before
+    /// [`Reading::revision`], or any that was made while the keys were read.
+    #[must_use]
+    pub const fn is_isolated(&self) -> bool {
+        self.isolated
     }
 
     /// The moment: nothing that the filters ask for was written between the newest entry and this revision.

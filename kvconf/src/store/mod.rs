@@ -88,6 +88,8 @@ pub struct Reading {
     pub(crate) entries: Vec<Entry>,
     /// The moment: nothing the filters match was written between the newest entry and it.
     pub(crate) revision: Revision,
+    /// Whether it is of one moment indeed. Without, a change of several keys that came in between may be there in part.
+    pub(crate) isolated: bool,
 }
 
 /// Where a subscription begins.
@@ -166,8 +168,8 @@ pub(crate) trait Store: Send + Sync + 'static {
         at: Option<Revision>,
     ) -> BoxFuture<'a, Result<Option<Entry>, ReadError>>;
 
-    /// A consistent reading of all keys that any of the filters matches. One moment, also beyond the server's limit for a
-    /// single answer.
+    /// A reading of all keys that any of the filters matches. One moment, also beyond the server's limit for a single
+    /// answer; where the client cannot have that, the latest state by a lesser way, which says that it is not isolated.
     fn read<'a>(&'a self, filters: &'a [Filter], at: Point) -> BoxFuture<'a, Result<Reading, ReadError>>;
 
     /// How many keys the filters match, markers included. Cheap: no value travels.

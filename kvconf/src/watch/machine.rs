@@ -590,11 +590,14 @@ impl Machine {
     fn read(&mut self, now: Instant, result: Result<Reading, ReadError>, effects: &mut Vec<Effect>) {
         self.reading = false;
         let reading = match result {
-            Ok(reading) => reading,
-            Err(error) => {
-                // The next heartbeat, or the next entry, settles what the reading could not.
-                self.can_read =
-                    !matches!(error, ReadError::NotPermitted { .. } | ReadError::Unsupported { .. });
+            Ok(reading) if reading.isolated => reading,
+            failed => {
+                // The next heartbeat, or the next entry, settles what the reading could not. One that is not of one moment
+                // is none: it may hold the same part of a set that it was asked for.
+                self.can_read = !matches!(
+                    failed,
+                    Ok(_) | Err(ReadError::NotPermitted { .. } | ReadError::Unsupported { .. })
+                );
                 self.waiting_since = self.waiting_since.map(|_| now);
                 return;
             }

@@ -8,12 +8,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::machine::{Effect, Input, Machine, Tuning};
 use super::sets::Layout;
 use super::{Attachment, Hub, Observer, Update, WatchState};
 use crate::attribution::{CHANGE, SET};
+use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
 use crate::store::memory::{MemoryFaults, MemoryStore};
-use crate::store::{Action, Expect, Fault, Store, Write};
-use crate::{BucketConfig, Headers, Key, Prefix, Revision};
+use crate::store::{Action, Delivery, Expect, Fault, Reading, Store, Write};
+use crate::{BucketConfig, Entry, Headers, Key, Prefix, Revision};
 
 /// Live keys with their values.
 type State = BTreeMap<Key, Bytes>;
@@ -319,4 +321,42 @@ proptest! {
     ) {
         run(8, &ops)?;
     }
+}
+
+fn delivered(key: &str, revision: u64, headers: Headers) -> Input {
+    let entry = Entry {
+        key: Key::new(key).unwrap(),
+        revision: Revision::new(revision),
+        value: Bytes::from_static(b"1"),
+        operation: crate::Operation::Put,
+        marker: None,
+        created: std::time::SystemTime::UNIX_EPOCH,
+        headers,
+    };
+    Input::Delivered(Delivery::Entry { entry, sequence: revision, pending: 0 })
+}
+
+// P2: a user of one prefix has no reading of one moment, and the rest of a set may come at any time.
+#[test]
+fn a_reading_of_several_moments_does_not_complete_a_set() {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    machine.step(now, Input::Opened { pending: 0, incarnation: None, history: None });
+    machine.step(now, Input::Drained);
+    let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
+    machine.step(now, delivered("a.x", 1, part.clone()));
+    assert_eq!(machine.step(now, Input::Drained), [Effect::Read]);
+
+    let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", 1, part) else { unreachable!() };
+    let reading = Reading { entries: vec![entry], revision: Revision::new(1), isolated: false };
+    assert_eq!(machine.step(now, Input::Read(Ok(reading))), []);
+
+    let last: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "2"), (BATCH_COMMIT, "1")].into_iter().collect();
+    assert_eq!(machine.step(now, delivered("a.y", 2, last)), []);
+    let effects = machine.step(now, Input::Drained);
+    let [Effect::Publish(update)] = &effects[..] else { panic!("{effects:?}") };
+    let keys: Vec<_> =
+        update.sets.iter().flat_map(|set| &set.changes).map(|change| change.key.as_str()).collect();
+    assert_eq!((update.revision.get(), keys), (2, vec!["a.x", "a.y"]));
 }

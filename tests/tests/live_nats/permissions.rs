@@ -67,6 +67,9 @@ async fn permissions_on_one_prefix_are_enough_to_follow_it() {
     reach(&pool, kvconf::Revision::new(last - 1)).await;
     assert_eq!((pool.load().min, pool.load().max), (5, 50));
     assert_eq!(pool.health().state, WatchState::Live);
+    // What such a user reads is not of one moment, and says so.
+    assert!(!bucket.read("app1.>").await.unwrap().is_isolated());
+    assert!(admin.read("app1.>").await.unwrap().is_isolated());
 }
 
 #[tokio::test]

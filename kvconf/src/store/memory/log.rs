@@ -441,7 +441,7 @@ impl Log {
         };
         let revisions: BTreeSet<u64> = self.matching(filters).into_iter().filter_map(newest).collect();
         let entries = revisions.into_iter().filter_map(|revision| self.get(revision).cloned()).collect();
-        Ok(Reading { entries, revision: Revision::new(moment) })
+        Ok(Reading { entries, revision: Revision::new(moment), isolated: true })
     }
 
     pub(super) fn history(&self, filters: &[Filter]) -> Vec<Entry> {

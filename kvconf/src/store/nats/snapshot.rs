@@ -69,7 +69,7 @@ struct ListedState {
 impl NatsStore {
     pub(super) async fn read_all(&self, filters: &[Filter], at: Point) -> Result<Reading, ReadError> {
         if filters.is_empty() {
-            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO });
+            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO, isolated: true });
         }
         let at = match at {
             Point::Latest => None,
@@ -78,7 +78,7 @@ impl NatsStore {
         };
         // The server takes 0 for "none given".
         if at == Some(Revision::ZERO) {
-            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO });
+            return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO, isolated: true });
         }
         if at.is_none() && !self.known.multi_last.is_open() {
             return self.read_by_consumer(filters).await;
@@ -89,7 +89,7 @@ impl NatsStore {
             None => self.latest(&subjects).await,
         };
         match answer {
-            Ok(Answer::Found(entries, revision)) => Ok(Reading { entries, revision }),
+            Ok(Answer::Found(entries, revision)) => Ok(Reading { entries, revision, isolated: true }),
             Ok(Answer::Nothing) => self.nothing(&subjects, at).await,
             Ok(Answer::TooMany) => self.read_in_portions(&subjects, at).await,
             Err(failure) => self.without_multi_last(failure, filters, at).await,
@@ -133,7 +133,7 @@ impl NatsStore {
         last.extend(entries.into_iter().map(|entry| (entry.key.clone(), entry)));
         let mut entries: Vec<Entry> = last.into_values().collect();
         entries.sort_unstable_by_key(Entry::revision);
-        Ok(Reading { entries, revision })
+        Ok(Reading { entries, revision, isolated: false })
     }
 
     /// Asks for the last message of each subject, as of a revision or as of now.
@@ -212,7 +212,7 @@ impl NatsStore {
             Ok(listing) => listing.state,
             // Not permitted to ask for the newest revision: nothing matches since the beginning.
             Err(failure) if failure.may_be_denial() => {
-                return Ok(Reading { entries: Vec::new(), revision: at.unwrap_or_default() });
+                return Ok(Reading { entries: Vec::new(), revision: at.unwrap_or_default(), isolated: true });
             }
             Err(failure) => return Err(self.read_error(failure)),
         };
@@ -226,11 +226,11 @@ impl NatsStore {
         // A replica, or a mirror, that has not got that far says the same as one that has nothing.
         for _ in 0..LAG_ATTEMPTS {
             if !self.leader_has_any(subjects, until).await {
-                return Ok(Reading { entries: Vec::new(), revision: until });
+                return Ok(Reading { entries: Vec::new(), revision: until, isolated: true });
             }
             tokio::time::sleep(LAG).await;
             match self.multi_last(subjects, at).await.map_err(|failure| self.read_error(failure))? {
-                Answer::Found(entries, revision) => return Ok(Reading { entries, revision }),
+                Answer::Found(entries, revision) => return Ok(Reading { entries, revision, isolated: true }),
                 Answer::TooMany => return self.read_in_portions(subjects, at).await,
                 Answer::Nothing => {}
             }
@@ -305,7 +305,7 @@ impl NatsStore {
             return Ok(None);
         }
         entries.sort_unstable_by_key(Entry::revision);
-        Ok(Some(Reading { entries, revision }))
+        Ok(Some(Reading { entries, revision, isolated: true }))
     }
 
     /// The subjects that stand in the stream now, and its last revision at that moment.
