@@ -45,7 +45,11 @@ fn burst(url: &str, bucket: &str, round: u32, what: &str, seen: impl FnMut() -> 
         .stdin(Stdio::null())
         .spawn()
         .context("start the publisher")?;
-    spin(what, seen)?;
+    if let Err(error) = spin(what, seen) {
+        let _ = child.kill();
+        let _ = child.wait();
+        return Err(error);
+    }
     let took = millis(begin.elapsed());
     let grown = allocations::peak();
     ensure!(child.wait()?.success(), "the publisher failed");

@@ -43,7 +43,9 @@ impl Setup {
 /// Writes many keys without waiting for one after the other.
 pub async fn fill(url: &str, bucket: &str, pairs: impl IntoIterator<Item = (String, String)>) -> Result<()> {
     let client = async_nats::connect(url).await?;
-    let context = jetstream::new(client);
+    let mut context = jetstream::new(client);
+    // On a busy machine a server may be silent for longer than the usual five seconds.
+    context.set_timeout(Duration::from_secs(60));
     let mut acks = futures_util::stream::FuturesUnordered::new();
     for (key, value) in pairs {
         let ack = context.publish(format!("$KV.{bucket}.{key}"), value.into()).await?;
