@@ -4,6 +4,8 @@
 mod changes;
 #[path = "live/faults.rs"]
 mod faults;
+#[path = "live/outages.rs"]
+mod outages;
 #[path = "live/reading.rs"]
 mod reading;
 #[path = "live/settings.rs"]
