@@ -218,7 +218,7 @@ async fn a_mirror_on_a_leaf_node_reads_there_and_writes_to_the_hub() {
     assert!(matches!(event, WatchEvent::Entry(entry) if entry.revision() == revision));
 }
 
-/// A server with an administrator and users who may do no more than nats-facts says.
+/// A server with an administrator and users who may do no more than their part asks for.
 async fn guarded() -> Server {
     Server::builder()
         .config(

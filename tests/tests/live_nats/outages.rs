@@ -135,7 +135,12 @@ async fn a_cluster_that_loses_its_leader_takes_no_value_back() {
     let mut cluster = Cluster::start(3).await;
     let mut config = BucketConfig::new("b");
     config.num_replicas = Some(3);
-    let bucket = Bucket::create(cluster.client().await, config).await.unwrap();
+    // A cluster that has just met may not know yet where to place three copies.
+    let client = cluster.client().await;
+    let bucket = kvconf_tests::wait_for("a cluster that makes a bucket of three copies", BOUND, async || {
+        Bucket::create(&client, config.clone()).await.ok()
+    })
+    .await;
     let pool = live(&bucket, "shop").await;
     let revision = bucket.put("shop.max", "20").await.unwrap();
     reach(&pool, revision).await;
