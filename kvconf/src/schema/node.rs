@@ -558,9 +558,11 @@ impl<S: 'static, M: EntryMap> Entries<S, M> {
     /// Puts one entry into a map, or takes it out.
     pub(crate) fn read_into(&self, map: &mut M, segment: &str, raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
         let one = |error| vec![error];
-        let key = unescape_segment(segment).ok_or_else(|| {
-            one(FieldError::Decode(DecodeError::new("the last part of the key is no escaped map key")))
-        })?;
+        let Some(key) = unescape_segment(segment) else {
+            let error = DecodeError::new("the last part of the key is no escaped map key");
+            // Nothing can stand in the map for it, so there is nothing to take out.
+            return if raw == Raw::Absent { Ok(()) } else { Err(one(FieldError::Decode(error))) };
+        };
         match raw {
             Raw::Absent => {
                 map.take(&key);

@@ -28,6 +28,21 @@ async fn empty_null_and_absent_are_three_different_things() {
     assert_eq!(live.load().max_items, 50);
 }
 
+// P3
+#[tokio::test(start_paused = true)]
+async fn the_removal_of_a_key_that_no_map_can_hold_is_no_problem() {
+    let bucket = Bucket::memory();
+    let live = start(&bucket).await;
+    let revision = bucket.delete("checkout.limits.=zz").await.unwrap();
+    live.wait_for(revision).await.unwrap();
+    assert!(live.health().is_current());
+    let revision = bucket.put("checkout.limits.=zz", "1").await.unwrap();
+    live.wait_for(revision).await.unwrap_err();
+    let revision = bucket.delete("checkout.limits.=zz").await.unwrap();
+    live.wait_for(revision).await.unwrap();
+    assert!(live.health().is_current());
+}
+
 #[derive(KvConfig, Debug, Clone)]
 #[kv(prefix = "env_test", env_prefix = "KVCONF_LIVE_TEST")]
 struct FromEnvironment {
