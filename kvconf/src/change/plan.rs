@@ -68,7 +68,14 @@ impl<T: KvConfig> Plan<T> {
         let mut writes = Vec::new();
         let mut over = Overlay::default();
         for (key, value) in wanted {
-            let Some(write) = planned(view, &key, value.as_ref())? else { continue };
+            let Some(write) = planned(view, &key, value.as_ref())? else {
+                // Not written, for the bucket holds it; but readers may have refused it, so it is checked with the rest.
+                if let Some(entry) = view.newest(&key) {
+                    let entry = Arc::clone(entry);
+                    over.insert(key, Some(entry));
+                }
+                continue;
+            };
             over.insert(key, Some(Arc::new(provisional(&write, view.seen.next()))));
             writes.push(write);
         }

@@ -124,6 +124,25 @@ async fn what_readers_would_refuse_is_not_written_without_force_and_a_reason() {
     assert_eq!((live.load().max_items, live.health().report), (70, None));
 }
 
+// P3: what is asked for counts as a whole, also where the bucket holds a part of it that readers do not take.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_was_refused_before_is_checked_together_with_what_is_written_now() {
+    let bucket = Bucket::memory();
+    let live = start(&bucket).await;
+    let (min, max) = (Checkout::fields().retry.min, Checkout::fields().retry.max);
+    let plan = async |low, high| live.edit().set(min, low).set(max, high).plan().await.unwrap();
+    let forced = plan(9, 7).await.commit().author("ops").reason("drill").force().await.unwrap();
+    assert!(live.wait_for(forced.revision()).await.is_err());
+    let worse = plan(9, 6).await;
+    assert_eq!(worse.changes().map(ToString::to_string).collect::<Vec<_>>(), ["checkout.retry.max: 7 → 6"]);
+    assert!(!worse.is_valid());
+    let better = plan(9, 10).await;
+    assert!(better.is_valid());
+    let applied = better.commit().author("ops").await.unwrap();
+    live.wait_for(applied.revision()).await.unwrap();
+    assert_eq!((live.load().retry.min, live.load().retry.max, applied.written().len()), (9, 10, 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn unset_brings_the_default_back_and_removes_old_names_too() {
     let bucket = Bucket::memory();
