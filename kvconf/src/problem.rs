@@ -140,6 +140,9 @@ impl fmt::Display for Report {
         }
         match self.serving {
             Some(Revision::ZERO) if self.is_fatal() => f.write_str("; still serving the defaults")?,
+            Some(serving) if self.is_fatal() && self.revision == Some(serving) => {
+                f.write_str("; serving it less what was rejected")?;
+            }
             Some(serving) if self.is_fatal() => write!(f, "; still serving revision {serving}")?,
             Some(_) => {}
             None => f.write_str("; nothing is served yet")?,

@@ -322,8 +322,17 @@ async fn three_replicas_give_what_was_just_written() {
         Bucket::create(cluster.client().await, config.clone()).await.ok()
     })
     .await;
+    cluster.stream_leader("KV_b").await;
     for number in 0..200 {
-        let revision = bucket.put("k", number.to_string()).await.unwrap();
+        // A young cluster may still move its leader.
+        let revision = wait_for("a leader that takes a write", BOUND, || async {
+            match bucket.put("k", number.to_string()).await {
+                Ok(revision) => Some(revision),
+                Err(error) if error.is_retryable() => None,
+                Err(error) => panic!("{error:?}"),
+            }
+        })
+        .await;
         assert_eq!(bucket.entry("k").await.unwrap().unwrap().revision(), revision);
         assert_eq!(bucket.read_at("k", revision).await.unwrap().revision(), revision);
     }

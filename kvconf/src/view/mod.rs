@@ -284,6 +284,11 @@ impl<T: KvConfig> View<T> {
             None => problems.is_empty(),
         };
         if unchanged {
+            // Nothing new to tell; what it says of revisions keeps up all the same.
+            if let Some(report) = &mut self.report {
+                let report = Arc::make_mut(report);
+                (report.revision, report.serving) = (Some(self.seen), Some(self.snapshot.revision()));
+            }
             return false;
         }
         self.report = (!problems.is_empty()).then(|| {

@@ -168,6 +168,11 @@ fn a_snapshot_names_the_change_sets_that_it_leaves_out() {
     let snapshot = outcome.snapshot.unwrap();
     assert_eq!((snapshot.low, snapshot.high, snapshot.level, snapshot.revision().get()), (10, 50, 0, 3));
     let [rejected] = snapshot.rejected() else { panic!("{:?}", snapshot.rejected()) };
+    let report = view.report.as_ref().unwrap().to_string();
+    assert_eq!(
+        report.lines().next(),
+        Some("error: 1 problem in Bounds (bucket test, revision 3); serving it less what was rejected")
+    );
     assert_eq!(
         (rejected.revision.get(), &rejected.keys[..]),
         (2, &["p.level".to_owned(), "p.low".to_owned()][..])

@@ -141,8 +141,12 @@ async fn a_cluster_that_loses_its_leader_takes_no_value_back() {
         Bucket::create(&client, config.clone()).await.ok()
     })
     .await;
+    cluster.stream_leader("KV_b").await;
     let pool = live(&bucket, "shop").await;
-    let revision = bucket.put("shop.max", "20").await.unwrap();
+    let revision = kvconf_tests::wait_for("a leader that takes a write", BOUND, async || {
+        bucket.put("shop.max", "20").await.ok()
+    })
+    .await;
     reach(&pool, revision).await;
 
     let leader = cluster.stream_leader("KV_b").await;
