@@ -42,6 +42,14 @@ pub enum CommitError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The state changed each time while the function of an update ran: it is too slow for what happens here. Nothing was
+    /// written.
+    #[display("the state changed during each of {attempts} attempts")]
+    #[from(ignore)]
+    Overtaken {
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// The handle has no bucket.
     #[display("a fixed handle has no bucket to write to")]
     Fixed,
@@ -66,7 +74,7 @@ impl CommitError {
     /// Whether somebody else was faster.
     #[must_use]
     pub const fn is_conflict(&self) -> bool {
-        matches!(self, Self::Conflict(_))
+        matches!(self, Self::Conflict(_) | Self::Overtaken { .. })
     }
 
     /// Whether the same call can succeed later without anybody changing anything.

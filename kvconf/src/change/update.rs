@@ -71,6 +71,10 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                 let view = lock(&self.shared.view);
                 if !Arc::ptr_eq(&before, &view.snapshot) {
                     // Somebody changed something while the function ran.
+                    failures += 1;
+                    if failures >= self.attempts {
+                        return Err(CommitError::Overtaken { attempts: failures });
+                    }
                     continue;
                 }
                 let wanted = wanted_by(&view, &before, &after)?;
@@ -95,7 +99,7 @@ impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T,
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     /// # Errors
-    /// [`CommitError`]; [`CommitError::Conflict`] only after all attempts.
+    /// [`CommitError`]; [`CommitError::Conflict`] and [`CommitError::Overtaken`] only after all attempts.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made.

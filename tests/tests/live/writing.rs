@@ -286,3 +286,16 @@ async fn a_secret_is_masked_wherever_it_could_be_shown() {
     }
     assert_eq!(live.load().api_key.expose(), secret);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_is_always_overtaken_gives_up_after_its_attempts() {
+    let live = kvconf::Live::fixed(crate::settings::Pricing { discount: 0 });
+    let other = live.clone();
+    let update = live.update(|pricing| {
+        pricing.discount += 1;
+        other.set_fixed(crate::settings::Pricing { discount: 7 });
+    });
+    let error = update.attempts(3).await.unwrap_err();
+    assert!(error.is_conflict());
+    assert_eq!(error.to_string(), "the state changed during each of 3 attempts");
+}
