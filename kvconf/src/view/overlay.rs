@@ -39,11 +39,6 @@ impl RawState {
             None => self.0.remove(&key),
         };
     }
-
-    /// Makes room for so many more keys.
-    pub(crate) fn reserve(&mut self, keys: usize) {
-        self.0.reserve(keys);
-    }
 }
 
 /// Changes by key: a new entry, or nothing where the key is gone.

@@ -161,7 +161,12 @@ impl Machine {
         (tail < self.newest).then_some(("older than what was delivered before", patience))
     }
 
-    pub(super) fn read(&mut self, now: Instant, result: Result<Reading, ReadError>, effects: &mut Vec<Effect>) {
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        result: Result<Reading, ReadError>,
+        effects: &mut Vec<Effect>,
+    ) {
         self.reading = false;
         let reading = match result {
             Ok(reading) if reading.isolated => reading,
