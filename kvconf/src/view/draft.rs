@@ -53,7 +53,7 @@ impl<T: KvConfig> Draft<T> {
             Some(Target::Entry(at, segment)) => self.prepare(at, Some(segment), entry),
             None => _ = self.odd.insert(key.to_owned()),
         }
-        self.raw.set(key.to_owned(), entry);
+        self.raw.set(key, entry);
     }
 
     fn prepare(&mut self, at: usize, segment: Option<&str>, entry: Option<&Arc<Entry>>) {

@@ -282,6 +282,13 @@ impl<T: KvConfig> View<T> {
         all
     }
 
+    /// The newest revision that stands in the bucket under the prefix.
+    pub(crate) fn newest_revision(&self) -> Revision {
+        let rejected = merge(self.rejected.iter());
+        let newest = rejected.entries().map(|entry| entry.revision()).max().unwrap_or_default();
+        self.raw.newest_revision(|key| rejected.get(key).is_none()).max(newest)
+    }
+
     /// The newest entry that stands in the bucket under a key below the prefix.
     pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Entry>> {
         match self.rejected.iter().rev().find_map(|group| group.changes.get(key)) {

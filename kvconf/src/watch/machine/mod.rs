@@ -150,7 +150,7 @@ impl Machine {
             prefixes: Vec::new(),
             phase: Phase::Down,
             watch_state: WatchState::Loading,
-            keys: Keys::new(),
+            keys: Keys::default(),
             applied: Revision::ZERO,
             applied_epoch: 0,
             epoch: 0,
