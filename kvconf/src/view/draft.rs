@@ -103,3 +103,164 @@ impl<T: KvConfig> Draft<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::{BTreeMap, HashMap};
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Headers, KvConfig, Operation, Validation};
+
+    thread_local! {
+        static CHECKED: Cell<u32> = const { Cell::new(0) };
+    }
+
+    #[derive(KvConfig, Debug, Clone, PartialEq)]
+    #[kv(prefix = "p", validate = Self::check)]
+    struct Shop {
+        #[kv(default = 10, range(..=99))]
+        low: u8,
+        high: u8,
+        #[kv(default = "none", alias = "old")]
+        name: String,
+        #[kv(env = "SHOP_LEVEL", default = 1)]
+        level: u8,
+        #[kv(deprecated)]
+        gone: Option<u8>,
+        #[kv(entries, length(..=2))]
+        limits: BTreeMap<u8, u8>,
+        #[kv(nested)]
+        retry: Retry,
+        #[kv(default = 0, validate = Self::boom)]
+        boom: u8,
+    }
+
+    #[derive(KvConfig, Debug, Clone, PartialEq)]
+    struct Retry {
+        #[kv(default = 3)]
+        times: u8,
+        #[kv(entries)]
+        waits: HashMap<String, u8>,
+    }
+
+    impl Shop {
+        fn check(&self, problems: &mut Validation<Self>) {
+            if self.low > self.high {
+                problems.problem("low exceeds high").on(Self::fields().low);
+            }
+        }
+
+        fn boom(value: &u8) -> Result<(), String> {
+            CHECKED.set(CHECKED.get() + 1);
+            assert!(*value != 13, "code of the program that cannot cope");
+            Ok(())
+        }
+    }
+
+    const KEYS: [&str; 13] = [
+        "low",
+        "high",
+        "name",
+        "old",
+        "level",
+        "gone",
+        "limits.1",
+        "limits.2",
+        "limits.x",
+        "retry.times",
+        "retry.waits.=2a",
+        "retry.unknown",
+        "boom",
+    ];
+    const VALUES: [&str; 6] = ["7", "13", "60", "100", "300", "x"];
+
+    fn table(level: Option<&'static str>) -> Arc<Table> {
+        Arc::new(Table::new::<Shop>(&|_| level.map(|text| text.as_bytes().to_vec())))
+    }
+
+    fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
+        Arc::new(Entry {
+            key: Key::new(format!("p.{key}")).unwrap(),
+            revision: Revision::new(revision),
+            value: Bytes::from(value.unwrap_or_default().to_owned()),
+            operation: if value.is_some() { Operation::Put } else { Operation::Delete },
+            marker: None,
+            created: SystemTime::UNIX_EPOCH,
+            headers: Headers::new(),
+        })
+    }
+
+    fn draft(table: &Arc<Table>) -> Draft<Shop> {
+        Draft::new(Arc::clone(table), Prefix::new("p").unwrap())
+    }
+
+    type Told = Result<(Shop, Vec<crate::Problem>), Vec<crate::Problem>>;
+
+    fn told(draft: Draft<Shop>) -> Told {
+        let built = draft.finish("test", Revision::new(99), 0);
+        built
+            .map(|view| {
+                let warnings = view.report.as_ref().map(|report| report.problems.clone());
+                (view.snapshot.value().clone(), warnings.unwrap_or_default())
+            })
+            .map_err(|report| report.problems)
+    }
+
+    type Ops = Vec<(&'static str, Option<&'static str>)>;
+
+    fn ops() -> impl Strategy<Value = Ops> {
+        let value = prop_oneof![1 => Just(None), 5 => proptest::sample::select(&VALUES[..]).prop_map(Some)];
+        proptest::collection::vec((proptest::sample::select(&KEYS[..]), value), 0..20)
+    }
+
+    fn agree(ops: &Ops, level: Option<&'static str>) -> Result<(), TestCaseError> {
+        let table = table(level);
+        let mut as_they_came = draft(&table);
+        let mut newest: BTreeMap<&str, Arc<Entry>> = Default::default();
+        let sure = [("high", Some("60"))];
+        for ((key, value), revision) in sure.iter().chain(ops).zip(1..) {
+            let entry = entry(key, revision, *value);
+            as_they_came.take(entry.key(), Some(&entry));
+            newest.insert(key, entry);
+        }
+        let mut at_once = draft(&table);
+        for entry in newest.values() {
+            at_once.take(entry.key(), Some(entry));
+        }
+        // Everything is read from the raw keys then, as if nothing had been prepared.
+        at_once.prepared.fill_with(|| Prepared::Open);
+        at_once.odd = KEYS.iter().map(|key| (*key).to_owned()).collect();
+        prop_assert_eq!(told(as_they_came), told(at_once));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        // P1, P3
+        #[test]
+        fn a_state_that_was_prepared_is_the_one_that_is_read_at_once(
+            ops in ops(),
+            level in prop_oneof![Just(None), Just(Some("5")), Just(Some("x"))],
+        ) {
+            agree(&ops, level)?;
+        }
+    }
+
+    #[test]
+    fn a_value_is_decoded_when_it_arrives_and_not_again() {
+        let mut draft = draft(&table(None));
+        for (key, revision) in [("high", 1), ("boom", 2)] {
+            let entry = entry(key, revision, Some("20"));
+            draft.take(entry.key(), Some(&entry));
+        }
+        let before = CHECKED.get();
+        assert!(matches!(draft.prepared.last(), Some(Prepared::Value(_))));
+        let view = draft.finish("test", Revision::new(2), 0).unwrap();
+        assert_eq!((view.snapshot.value().boom, CHECKED.get()), (20, before));
+    }
+}
