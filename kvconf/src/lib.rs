@@ -72,6 +72,7 @@ mod bucket;
 mod change;
 mod entry;
 pub mod guide;
+mod history;
 mod key;
 mod live;
 #[cfg(feature = "nats")]
@@ -92,6 +93,11 @@ pub use bucket::{
 };
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use history::{
+    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
+    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, RejectedState,
+    Replay,
+};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
 pub use origin::{KeyOrigin, Origin};
@@ -102,8 +108,8 @@ pub use snapshot::Snapshot;
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Caveat, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source,
-    Status, Storage, WriteError,
+    BucketConfig, Caveat, Compression, External, Fault, Placement, Point, ReadError, Reading, Republish,
+    Source, Status, Storage, WriteError,
 };
 pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};
