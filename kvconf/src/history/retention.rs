@@ -14,6 +14,8 @@
 //! | …it states nothing, and none of that | no value |
 //! | no entry at all | no value |
 //!
+//! Before its first write a bucket held nothing, whatever has gone since.
+//!
 //! Where entries leave for their age or for room (`max_age`; `max_bytes` with `discard: old`), and some have left, absence
 //! proves nothing: the second and the last two rows become "lost".
 //!
@@ -67,7 +69,7 @@ impl Retention {
 /// there was none.
 pub(crate) fn predecessor(entry: &Entry) -> Option<Revision> {
     let headers = entry.headers();
-    if headers.get(header::EXPECTED_ON).is_some() {
+    if headers.get(header::EXPECTED_ON).is_some() || headers.get(header::COPIED_FROM).is_some() {
         return None;
     }
     headers.get(header::EXPECTED)?.parse().ok().map(Revision::new)
