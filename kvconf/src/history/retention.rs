@@ -25,7 +25,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::{Kept, header};
+use crate::store::{HISTORY, Kept, header};
 use crate::{Entry, Key, Operation, Revision};
 
 /// The rules by which a bucket lets go of entries.
@@ -63,6 +63,18 @@ impl Retention {
             }
         }
     }
+}
+
+/// Whether the oldest entry of some key may be its first: whether it is worth to ask by which rules the bucket lets go.
+///
+/// Not when all of them are known to have replaced something, or are as many as any key-value bucket keeps.
+pub(crate) fn may_begin(entries: &[Entry]) -> bool {
+    let mut keys: HashMap<&Key, (&Entry, u64)> = HashMap::new();
+    for entry in entries {
+        keys.entry(entry.key()).or_insert((entry, 0)).1 += 1;
+    }
+    let most = Retention { history: Some(u64::from(HISTORY)), evicted: false };
+    keys.into_values().any(|(oldest, retained)| most.is_beginning(oldest, retained))
 }
 
 /// The revision of the key's entry right before this one, where the writer stated it and the server checked it; zero when

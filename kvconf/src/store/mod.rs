@@ -19,6 +19,7 @@ use crate::{Entry, Filter, Headers, Key, Revision};
 
 pub use caveat::Caveat;
 pub(crate) use caveat::SAFE_HISTORY;
+pub(crate) use config::HISTORY;
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
 pub use memory::MemoryFaults;
