@@ -72,6 +72,7 @@ mod bucket;
 mod change;
 mod entry;
 pub mod guide;
+mod history;
 mod key;
 mod live;
 #[cfg(feature = "nats")]

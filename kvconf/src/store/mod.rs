@@ -30,6 +30,12 @@ pub(crate) mod header {
     pub(crate) const MARKER_REASON: &str = "Nats-Marker-Reason";
     /// How long a value lives.
     pub(crate) const TTL: &str = "Nats-TTL";
+    /// The revision that the key's newest entry had to have, zero for none. Servers keep it with the entry.
+    pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The filter that [`EXPECTED`] is about, where it is not the entry's own key.
+    pub(crate) const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    /// Set by the server on what a bucket has copied from another one.
+    pub(crate) const COPIED_FROM: &str = "Nats-Stream-Source";
     /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
     pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
     /// The message's place in its atomic batch, from 1.

@@ -106,13 +106,20 @@ pub(crate) fn membership(entry: &Entry, prefixes: &[Prefix]) -> Membership {
     }
 }
 
-fn parse(header: &str, revision: Revision, prefixes: &[Prefix]) -> Option<Extent> {
-    let mut words = header.split(' ');
-    let (place, count) = words.next()?.split_once('/')?;
+/// An entry's place in its change set, from 1, and how many entries the set has, as kvconf stamped it.
+pub(crate) fn place(entry: &Entry) -> Option<(u64, u64)> {
+    parse_place(entry.headers().get(SET)?)
+}
+
+fn parse_place(header: &str) -> Option<(u64, u64)> {
+    let (place, count) = header.split(' ').next()?.split_once('/')?;
     let (place, count): (u64, u64) = (place.parse().ok()?, count.parse().ok()?);
-    if place == 0 || place > count || count > 1_000 {
-        return None;
-    }
+    (place != 0 && place <= count && count <= 1_000).then_some((place, count))
+}
+
+fn parse(header: &str, revision: Revision, prefixes: &[Prefix]) -> Option<Extent> {
+    let (place, count) = parse_place(header)?;
+    let words = header.split(' ').skip(1);
     let (mut cut, mut entries, mut last, mut unsure) = (None, 0_u32, 0_u64, false);
     let mut rows = 0;
     for word in words {

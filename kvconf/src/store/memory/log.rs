@@ -186,6 +186,15 @@ impl Log {
 
     /// Adds the protocol's headers, settles the time to live and checks the size.
     fn prepare(&self, mut write: Write) -> Result<Write, WriteError> {
+        match &write.expect {
+            Expect::Any => {}
+            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
+            Expect::On(filter, revision) => {
+                write.headers.insert(header::EXPECTED, revision.to_string());
+                let subject = format!("$KV.{}.{filter}", self.settings.name());
+                write.headers.insert(header::EXPECTED_ON, subject);
+            }
+        }
         match write.action {
             Action::Put(_) => {}
             Action::Delete => write.headers.insert(header::OPERATION, "DEL"),
