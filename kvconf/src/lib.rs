@@ -91,8 +91,12 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
-pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
+pub use change::{
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, LostKey, PlainKeys,
+    Plan, PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use history::Loss;
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
 pub use origin::{KeyOrigin, Origin};

@@ -2,3 +2,5 @@
 
 pub(crate) mod retained;
 pub(crate) mod whole;
+
+pub use retained::Loss;

@@ -130,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_batch_of_another_client_is_found_by_what_is_retained_of_it() {
-        let part = |key, revision, place, id| entry(key, revision, &[(BATCH_ID, id), (BATCH_SEQUENCE, place)]);
+        let part =
+            |key, revision, place, id| entry(key, revision, &[(BATCH_ID, id), (BATCH_SEQUENCE, place)]);
         let newest = part("a.x", 11, "2", "q");
         assert_eq!(at(11, &newest, "a"), Position::Unsure);
         let history = [newest.clone(), part("a.y", 12, "3", "q"), part("a.z", 13, "1", "other")];
