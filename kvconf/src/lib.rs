@@ -96,7 +96,6 @@ pub use change::{
     Plan, PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
-pub use history::Loss;
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
 pub use origin::{KeyOrigin, Origin};

@@ -2,5 +2,3 @@
 
 pub(crate) mod retained;
 pub(crate) mod whole;
-
-pub use retained::Loss;

@@ -7,18 +7,17 @@
 //!    first, so nothing newer can be missing.
 //! 2. `r` is zero: the key held nothing, for nothing had been written.
 //! 3. No entry of the key is left at all: it counts as never written.
-//! 4. The oldest entry that is left says which revision it replaced (every conditional write does, and all of kvconf's
+//! 4. The bucket has a `max_age` and has lost its first revision: older entries may have aged out, **lost**.
+//! 5. The oldest entry that is left is a marker of the server's: what was before it was removed, **lost**.
+//! 6. The oldest entry that is left says which revision it replaced (every conditional write does, and all of kvconf's
 //!    are). Zero: it was the first, and the key held nothing. Any other: that entry is gone, and the value **lost**.
-//! 5. The oldest entry that is left is a purge, or a marker of the server's: what was before it was removed, **lost**.
-//! 6. As many entries are left as the bucket keeps of a key: older ones may have been pushed out, **lost**.
-//! 7. The bucket has a `max_age` and has lost its first revision: older ones may have aged out, **lost**.
-//! 8. Otherwise nothing removes entries, and the key held nothing.
+//! 7. The oldest entry that is left is a purge: what was before it was removed, **lost**.
+//! 8. As many entries are left as the bucket keeps of a key: older ones may have been pushed out, **lost**.
+//! 9. Otherwise nothing removes entries, and the key held nothing.
 //!
 //! In doubt a value is lost. What leaves no trace cannot be in doubt, and reads as if it had never been: a value with a time
 //! to live of its own that has expired, an administrator's removal of single entries or of whole keys, and what was dropped
-//! while the bucket kept fewer revisions than now, unless step 4 tells of it.
-
-use std::fmt;
+//! while the bucket kept fewer revisions than now, unless step 6 tells of it.
 
 use crate::store::{Status, header};
 use crate::{Entry, Operation, Revision};
@@ -46,35 +45,6 @@ impl Retention {
     }
 }
 
-/// Why it is not known what a key held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Loss {
-    /// Newer entries of the key have pushed it out, or may have.
-    PushedOut,
-    /// The key was purged since.
-    Purged,
-    /// It expired, or an administrator removed it: the server left a marker that says so.
-    Expired,
-    /// The bucket's `max_age` may have removed it.
-    AgedOut,
-    /// The entry is there and has an operation that is not known here.
-    Unreadable,
-}
-
-/// `pushed out by newer revisions`
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PushedOut => "pushed out by newer revisions",
-            Self::Purged => "purged",
-            Self::Expired => "expired or removed",
-            Self::AgedOut => "older than the bucket keeps anything",
-            Self::Unreadable => "written by an operation that is not known here",
-        })
-    }
-}
-
 /// What a key held at a revision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Held<'a> {
@@ -83,7 +53,7 @@ pub(crate) enum Held<'a> {
     /// Nothing: it had not been written.
     Nothing,
     /// The bucket does not know any more.
-    Lost(Loss),
+    Lost,
 }
 
 /// What a key held right after a revision, going by all its retained entries, oldest first.
@@ -91,30 +61,21 @@ pub(crate) fn held_at<'a>(entries: &[&'a Entry], revision: Revision, retention: 
     match entries.iter().rev().find(|entry| entry.revision() <= revision) {
         Some(entry) => Held::Entry(entry),
         None if revision == Revision::ZERO => Held::Nothing,
-        None => before_oldest(entries, retention).map_or(Held::Nothing, Held::Lost),
+        None if is_beginning(entries, retention) => Held::Nothing,
+        None => Held::Lost,
     }
 }
 
-/// Why something may have stood before the oldest retained entry of a key; `None` when nothing did.
-fn before_oldest(entries: &[&Entry], retention: Retention) -> Option<Loss> {
-    let oldest = entries.first()?;
-    let removed = match (oldest.operation(), oldest.marker_reason()) {
-        (_, Some(_)) => Some(Loss::Expired),
-        (Operation::Purge, None) => Some(Loss::Purged),
-        _ => None,
-    };
+/// Whether nothing can have stood before the oldest retained entry of a key.
+fn is_beginning(entries: &[&Entry], retention: Retention) -> bool {
+    let Some(oldest) = entries.first() else { return true };
+    if retention.ages || oldest.marker_reason().is_some() {
+        return false;
+    }
     match replaced(oldest) {
-        Some(Revision::ZERO) => return None,
-        Some(_) => return removed.or(Some(Loss::PushedOut)),
-        None => {}
+        Some(replaced) => replaced == Revision::ZERO,
+        None => oldest.operation() != Operation::Purge && entries.len() < retention.history,
     }
-    if removed.is_some() {
-        return removed;
-    }
-    if entries.len() >= retention.history {
-        return Some(Loss::PushedOut);
-    }
-    retention.ages.then_some(Loss::AgedOut)
 }
 
 /// The revision of its own key that an entry says it replaced; zero for none.
@@ -161,7 +122,7 @@ mod tests {
         match held_at(&entries, Revision::new(revision), retention) {
             Held::Entry(entry) => format!("@{}", entry.revision()),
             Held::Nothing => "nothing".to_owned(),
-            Held::Lost(loss) => format!("lost: {loss}"),
+            Held::Lost => "lost".to_owned(),
         }
     }
 
@@ -184,7 +145,7 @@ mod tests {
     #[test]
     fn a_key_with_as_many_entries_as_the_bucket_keeps_may_have_lost_some() {
         let full = [put(4), put(5), put(6)];
-        assert_eq!(held(&full, 3, KEEPS_THREE), "lost: pushed out by newer revisions");
+        assert_eq!(held(&full, 3, KEEPS_THREE), "lost");
         assert_eq!(held(&full, 4, KEEPS_THREE), "@4");
         assert_eq!(held(&full, 0, KEEPS_THREE), "nothing", "nothing is older than the first revision");
     }
@@ -192,16 +153,13 @@ mod tests {
     #[test]
     fn the_first_entry_of_a_full_key_can_prove_that_it_is_the_first() {
         assert_eq!(held(&[put_over("0", 4), put(5), put(6)], 3, KEEPS_THREE), "nothing");
-        assert_eq!(
-            held(&[put_over("2", 4), put(5), put(6)], 3, KEEPS_THREE),
-            "lost: pushed out by newer revisions"
-        );
+        assert_eq!(held(&[put_over("2", 4), put(5), put(6)], 3, KEEPS_THREE), "lost");
     }
 
     #[test]
     fn an_entry_that_replaced_one_that_is_gone_tells_of_it() {
         // The bucket keeps more revisions now than it did then.
-        assert_eq!(held(&[put_over("2", 4)], 3, KEEPS_THREE), "lost: pushed out by newer revisions");
+        assert_eq!(held(&[put_over("2", 4)], 3, KEEPS_THREE), "lost");
         assert_eq!(held(&[put_over("nonsense", 4)], 3, KEEPS_THREE), "nothing");
         let on_a_prefix = [(header::EXPECTED, "2"), (header::EXPECTED_ON, "$KV.b.a.>")];
         assert_eq!(held(&[entry(4, Operation::Put, &on_a_prefix)], 3, KEEPS_THREE), "nothing");
@@ -211,11 +169,11 @@ mod tests {
 
     #[test]
     fn what_a_purge_or_the_server_removed_is_lost() {
-        assert_eq!(held(&[entry(4, Operation::Purge, &[])], 3, KEEPS_THREE), "lost: purged");
+        assert_eq!(held(&[entry(4, Operation::Purge, &[])], 3, KEEPS_THREE), "lost");
         let of_server = Entry { marker: Some(MarkerReason::MaxAge), ..entry(4, Operation::Purge, &[]) };
-        assert_eq!(held(&[of_server], 3, KEEPS_THREE), "lost: expired or removed");
+        assert_eq!(held(&[of_server], 3, KEEPS_THREE), "lost");
         let removed = Entry { marker: Some(MarkerReason::Remove), ..entry(4, Operation::Delete, &[]) };
-        assert_eq!(held(&[removed], 3, KEEPS_THREE), "lost: expired or removed");
+        assert_eq!(held(&[removed], 3, KEEPS_THREE), "lost");
         let of_nothing = entry(4, Operation::Purge, &[(header::EXPECTED, "0")]);
         assert_eq!(held(&[of_nothing], 3, KEEPS_THREE), "nothing");
     }
@@ -223,8 +181,8 @@ mod tests {
     #[test]
     fn in_a_bucket_that_ages_an_older_value_may_have_gone() {
         let ages = Retention { ages: true, ..KEEPS_THREE };
-        assert_eq!(held(&[put(4)], 3, ages), "lost: older than the bucket keeps anything");
-        assert_eq!(held(&[put_over("0", 4)], 3, ages), "nothing");
+        assert_eq!(held(&[put(4)], 3, ages), "lost");
+        assert_eq!(held(&[put_over("0", 4)], 3, ages), "lost", "it may have been new once more");
         assert_eq!(held(&[put(4)], 4, ages), "@4");
     }
 }

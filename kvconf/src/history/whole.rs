@@ -12,8 +12,8 @@ use crate::{Entry, Filter, Prefix, Revision};
 pub(crate) enum Position {
     /// Between two sets.
     Between,
-    /// Inside: the whole revisions next to it.
-    Inside { before: Revision, after: Revision },
+    /// Inside: the last revision before the set.
+    Inside { before: Revision },
     /// The entry does not say how far its set reaches; all retained entries tell, through [`position_by`].
     Unsure,
 }
@@ -43,7 +43,7 @@ pub(crate) fn position(newest: Option<&Entry>, revision: Revision, parts: &[Pref
     let Some(newest) = newest else { return Position::Between };
     match membership(newest, parts) {
         Membership::Part { extent: Extent::Known { end, .. }, .. } if end > revision => {
-            Position::Inside { before: before(newest), after: end }
+            Position::Inside { before: before(newest) }
         }
         Membership::Part { extent: Extent::Unknown { closed: false }, .. } => Position::Unsure,
         Membership::Alone | Membership::Part { .. } => Position::Between,
@@ -56,11 +56,8 @@ pub(crate) fn position_by<'a>(
     revision: Revision,
     history: impl IntoIterator<Item = &'a Entry>,
 ) -> Position {
-    let later = history.into_iter().filter(|entry| entry.revision() > revision && same_batch(newest, entry));
-    match later.map(Entry::revision).max() {
-        Some(after) => Position::Inside { before: before(newest), after },
-        None => Position::Between,
-    }
+    let goes_on = history.into_iter().any(|entry| entry.revision() > revision && same_batch(newest, entry));
+    if goes_on { Position::Inside { before: before(newest) } } else { Position::Between }
 }
 
 /// The revision before the first entry of an entry's set.
@@ -111,19 +108,19 @@ mod tests {
         position(Some(newest), Revision::new(revision), &under(prefix))
     }
 
-    fn inside(before: u64, after: u64) -> Position {
-        Position::Inside { before: Revision::new(before), after: Revision::new(after) }
+    fn inside(before: u64) -> Position {
+        Position::Inside { before: Revision::new(before) }
     }
 
     #[test]
     fn a_revision_in_the_middle_of_a_set_is_inside_for_those_who_see_both_halves() {
         // 11 to 14: a.x, a.y, b.x, b.y
         let second = entry("a.y", 12, &[(SET, "2/4 a:2@2 b:2@4")]);
-        assert_eq!(at(12, &second, ""), inside(10, 14));
-        assert_eq!(at(13, &second, ""), inside(10, 14));
+        assert_eq!(at(12, &second, ""), inside(10));
+        assert_eq!(at(13, &second, ""), inside(10));
         assert_eq!(at(12, &second, "a"), Position::Between, "all of a.> has been written");
         let first = entry("a.x", 11, &[(SET, "1/4 a:2@2 b:2@4")]);
-        assert_eq!(at(11, &first, "a"), inside(10, 12));
+        assert_eq!(at(11, &first, "a"), inside(10));
         assert_eq!(at(9, &entry("a.x", 9, &[]), "a"), Position::Between);
         assert_eq!(position(None, Revision::new(9), &under("a")), Position::Between);
     }
@@ -135,7 +132,7 @@ mod tests {
         let newest = part("a.x", 11, "2", "q");
         assert_eq!(at(11, &newest, "a"), Position::Unsure);
         let history = [newest.clone(), part("a.y", 12, "3", "q"), part("a.z", 13, "1", "other")];
-        assert_eq!(position_by(&newest, Revision::new(11), &history), inside(9, 12));
+        assert_eq!(position_by(&newest, Revision::new(11), &history), inside(9));
         assert_eq!(position_by(&newest, Revision::new(12), &history), Position::Between);
         let last = entry("a.x", 11, &[(BATCH_ID, "q"), (BATCH_SEQUENCE, "2"), (BATCH_COMMIT, "1")]);
         assert_eq!(at(11, &last, "a"), Position::Between);

@@ -10,7 +10,6 @@ use super::plan::RollbackPlan;
 use super::read::{now, tails};
 use crate::change::commit::{Applied, CommitError, Job, Terms, terms};
 use crate::change::plan::Planned;
-use crate::store::Store;
 use crate::{Filter, Key, Revision};
 
 /// How often a write is tried again because something changed under the prefix that the rollback is not about.
@@ -87,9 +86,12 @@ impl RollbackCommit {
             Division::InParts => plan.divided(),
             Division::Refused => vec![plan.writes.clone()],
         };
-        let guards = if plan.scope.is_whole() || terms.guards_all() { guards(&plan) } else { Vec::new() };
-        let job = Job { store: &*store, attribution, change: &change, guards };
-        let written = write(job, &plan, &*store, parts).await?;
+        let guarded = plan.scope.is_whole() || terms.guards_all();
+        let guards = if guarded { guards(plan.present.tails.clone()) } else { Vec::new() };
+        let mut job = Job { store: &*store, attribution, change: &change, guards };
+        // Who asked for everything under the prefix to be guarded does not want to be spared.
+        let written =
+            if terms.guards_all() { job.in_parts(parts).await? } else { write(job, &plan, parts).await? };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
         plan.scope.note_written(revision);
         Ok(Applied::new(revision, change, written))
@@ -97,16 +99,15 @@ impl RollbackCommit {
 }
 
 /// A single key is guarded by its own expectation.
-fn guards(plan: &RollbackPlan) -> Vec<(Filter, Revision)> {
-    let is_guard = |(filter, _): &&(Filter, Revision)| filter.as_key().is_none();
-    plan.present.tails.iter().filter(is_guard).cloned().collect()
+fn guards(mut tails: Vec<(Filter, Revision)>) -> Vec<(Filter, Revision)> {
+    tails.retain(|(filter, _)| filter.as_key().is_none());
+    tails
 }
 
 /// Writes; when something changed under the prefix that the rollback is not about, looks again and tries once more.
 async fn write(
     mut job: Job<'_>,
     plan: &RollbackPlan,
-    store: &dyn Store,
     parts: Vec<Vec<Planned>>,
 ) -> Result<Vec<(Key, Revision)>, RollbackError> {
     let mut attempts = 0;
@@ -120,17 +121,15 @@ async fn write(
             return Err(RollbackError::Conflict(conflict));
         }
         let filters = plan.scope.filters()?;
-        let reading = now(store, &filters).await?;
-        let stands: BTreeMap<&Key, Revision> =
-            reading.entries.iter().map(|entry| (entry.key(), entry.revision())).collect();
-        let ours = stands.iter().filter(|(key, _)| plan.scope.has(key));
+        let reading = now(job.store, &filters).await?;
+        let ours = reading.entries.iter().filter(|entry| plan.scope.has(entry.key()));
+        let ours: BTreeMap<&Key, Revision> = ours.map(|entry| (entry.key(), entry.revision())).collect();
         let known = plan.known.iter().filter(|(_, revision)| **revision != Revision::ZERO);
         // One of ours changed too: the conflict that is returned names another key, which is true as well.
-        if !ours.map(|(key, revision)| (*key, *revision)).eq(known.map(|(key, revision)| (key, *revision))) {
+        if !ours.into_iter().eq(known.map(|(key, revision)| (key, *revision))) {
             return Err(RollbackError::Conflict(conflict));
         }
-        job.guards = tails(&filters, &reading.entries);
-        job.guards.retain(|(filter, _)| filter.as_key().is_none());
+        job.guards = guards(tails(&filters, &reading.entries));
     }
 }
 

@@ -6,25 +6,25 @@ use std::time::SystemTime;
 use derive_more::{Display, Error};
 
 use crate::change::{CommitError, Conflict};
-use crate::history::retained::Loss;
 use crate::{Attribution, Key, ReadError, Report, Revision};
 
-/// A key whose earlier value the bucket no longer has.
+/// A key of which the bucket no longer keeps what stood there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LostKey {
-    /// The key.
-    pub key: Key,
-    /// Why the value is not there any more.
-    pub loss: Loss,
-    /// The oldest revision of the key that the bucket still has: a rollback can go there, and to what came after.
-    pub oldest: Revision,
+    /// The key, in full.
+    pub key: String,
+    /// From which revision on it is known again; `None` when nothing is retained.
+    pub known_since: Option<Revision>,
 }
 
-/// `checkout.price: pushed out by newer revisions, the oldest left is revision 70`
+/// `checkout.price (known from revision 70 on)`
 impl fmt::Display for LostKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}, the oldest left is revision {}", self.key, self.loss, self.oldest)
+        match self.known_since {
+            Some(revision) => write!(f, "{} (known from revision {revision} on)", self.key),
+            None => write!(f, "{} (nothing is kept)", self.key),
+        }
     }
 }
 
@@ -65,20 +65,8 @@ pub enum RollbackError {
     /// The bucket could not be read, or does not have the revision.
     #[display("earlier states could not be read")]
     Read(#[error(source)] ReadError),
-    /// The revision is in the middle of a change set: no reader ever saw the bucket like that.
-    #[display(
-        "revision {revision} lies inside a change set; whole are revision {before} and revision {after}"
-    )]
-    InsideChange {
-        /// The revision that was asked for.
-        revision: Revision,
-        /// The last one before the change set.
-        before: Revision,
-        /// The one with all of the change set.
-        after: Revision,
-    },
     /// The bucket no longer has what these keys held.
-    #[display("the bucket no longer has what it would take{}", lines(_0))]
+    #[display("what would return is no longer kept{}", lines(_0))]
     Lost(#[error(not(source))] Vec<LostKey>),
     /// Today's readers would reject the state. The report has every problem.
     #[display("readers would reject the earlier state")]

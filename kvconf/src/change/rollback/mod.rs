@@ -80,6 +80,10 @@ impl<T: KvConfig> Live<T> {
     /// left alone. It is one change set; when anything of the struct changes between the look and the write, it is a
     /// conflict. Before anything is written, today's decoder and checks have to take the result.
     ///
+    /// A revision in the middle of a change set means the state before the set, for nobody ever saw half of it:
+    /// [`RollbackPlan::revision`] tells. So `rollback_to(applied.revision() - 1)` takes back a change of any number of keys,
+    /// with all that came after it.
+    ///
     /// A value that had a time to live returns for good, and [`RollbackPlan::without_ttl`] names it.
     ///
     /// ```
@@ -112,15 +116,13 @@ impl<T: KvConfig> Live<T> {
     /// ```
     ///
     /// # Errors
-    /// [`RollbackError::Lost`] with every key whose value of then the bucket no longer has;
-    /// [`RollbackError::InsideChange`] for a revision in the middle of a change set, with the whole ones next to it; else as
-    /// [`RollbackError`] says. Nothing is written then.
+    /// [`RollbackError::Lost`] with every key whose value of then the bucket no longer has; else as [`RollbackError`] says.
+    /// Nothing is written then.
     pub fn rollback_to(&self, revision: Revision) -> Rollback<T> {
         self.take_back(Wanted::To(Moment::Revision(revision)))
     }
 
-    /// As [`Live::rollback_to`], to what the struct was at a time, by the server's clock. A time in the middle of a change set
-    /// means the state before it. What the plan goes back to is in [`RollbackPlan::revision`].
+    /// As [`Live::rollback_to`], to what the struct was at a time, by the server's clock.
     pub fn rollback_to_time(&self, time: SystemTime) -> Rollback<T> {
         self.take_back(Wanted::To(Moment::Time(time)))
     }

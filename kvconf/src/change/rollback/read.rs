@@ -56,13 +56,12 @@ pub(super) async fn as_of(
     asked: &(dyn Fn(&Key) -> bool + Send + Sync),
 ) -> Result<AsOf, RollbackError> {
     let status = store.status().await?;
-    let (then, revision) = match moment {
-        Moment::Revision(revision) if revision > status.last_revision => {
-            return Err(ReadError::OutOfRange { revision }.into());
-        }
-        Moment::Revision(revision) => (at_revision(store, filters, revision).await?, revision),
-        Moment::Time(time) => at_time(store, filters, time).await?,
-    };
+    if let Moment::Revision(revision) = moment
+        && revision > status.last_revision
+    {
+        return Err(ReadError::OutOfRange { revision }.into());
+    }
+    let (then, revision) = at(store, filters, moment).await?;
     let mut found = Found { then: by_key(then), ..Found::default() };
     let mut attempts = 0;
     let reading = loop {
@@ -136,31 +135,19 @@ pub(super) async fn of_change(
     }
 }
 
-/// The state as of a revision that lies between two change sets.
-async fn at_revision(
+/// The last state between two change sets, up to a moment: nobody ever saw the bucket with half of one.
+async fn at(
     store: &dyn Store,
     filters: &[Filter],
-    revision: Revision,
-) -> Result<Vec<Entry>, RollbackError> {
-    let entries = read_at(store, filters, Point::Revision(revision)).await?.0;
-    match where_is(store, filters, &entries, revision).await? {
-        Position::Inside { before, after } => Err(RollbackError::InsideChange { revision, before, after }),
-        Position::Between | Position::Unsure => Ok(entries),
-    }
-}
-
-/// The last state between two change sets at a time. The entries of a set differ in time by a little: who names a time
-/// means no place among them.
-async fn at_time(
-    store: &dyn Store,
-    filters: &[Filter],
-    time: SystemTime,
+    moment: Moment,
 ) -> Result<(Vec<Entry>, Revision), RollbackError> {
-    let (entries, revision) = read_at(store, filters, Point::Time(time)).await?;
+    let point = match moment {
+        Moment::Revision(revision) => Point::Revision(revision),
+        Moment::Time(time) => Point::Time(time),
+    };
+    let (entries, revision) = read_at(store, filters, point).await?;
     match where_is(store, filters, &entries, revision).await? {
-        Position::Inside { before, .. } => {
-            Ok((read_at(store, filters, Point::Revision(before)).await?.0, before))
-        }
+        Position::Inside { before } => read_at(store, filters, Point::Revision(before)).await,
         Position::Between | Position::Unsure => Ok((entries, revision)),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::error::LostKey;
-use crate::history::retained::{Held, Loss, Retention, held_at};
+use crate::history::retained::{Held, Retention, held_at};
 use crate::store::header;
 use crate::{Entry, Key, Operation, Revision};
 
@@ -48,9 +48,10 @@ impl Target {
         self.wishes.iter().map(|wish| (&wish.key, wish.expected())).chain(unchanged)
     }
 
-    fn add(&mut self, key: Key, now: Option<Entry>, held: Held<'_>, oldest: Revision) {
+    fn add(&mut self, key: Key, now: Option<Entry>, held: Held<'_>, known_since: Option<Revision>) {
+        let lost = || LostKey { key: key.to_string(), known_since };
         let (goal, source) = match held {
-            Held::Lost(loss) => return self.lost.push(LostKey { key, loss, oldest }),
+            Held::Lost => return self.lost.push(lost()),
             Held::Nothing => (None, None),
             // Nobody wrote it since: so it stands, a time to live or an unknown operation included.
             Held::Entry(entry) if now.as_ref().is_some_and(|now| now.revision() == entry.revision()) => {
@@ -60,9 +61,8 @@ impl Target {
             Held::Entry(entry) => match entry.operation() {
                 Operation::Put => (Some(entry.value().clone()), Some(entry)),
                 Operation::Delete | Operation::Purge => (None, None),
-                Operation::Unknown => {
-                    return self.lost.push(LostKey { key, loss: Loss::Unreadable, oldest });
-                }
+                // It is there, and nobody could write it again.
+                Operation::Unknown => return self.lost.push(lost()),
             },
         };
         let drops_ttl = source.is_some_and(has_ttl);
@@ -115,7 +115,7 @@ pub(super) fn rollback(
             Some(entry) => Held::Entry(entry),
             None => held_at(&retained, revision, retention),
         };
-        let oldest = retained.first().copied().or(now).map_or(Revision::ZERO, Entry::revision);
+        let oldest = retained.first().copied().or(now).map(Entry::revision);
         target.add(key.clone(), now.cloned(), held, oldest);
     }
     target
@@ -139,7 +139,7 @@ pub(super) fn revert(
     for (key, revision) in first {
         let entries: Vec<&Entry> = retained.get(key).into_iter().flatten().collect();
         let held = held_at(&entries, revision - 1, retention);
-        let oldest = entries.first().map_or(Revision::ZERO, |entry| entry.revision());
+        let oldest = entries.first().map(|entry| entry.revision());
         target.add(key.clone(), now.get(key).cloned(), held, oldest);
     }
     target
