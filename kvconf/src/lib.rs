@@ -92,10 +92,15 @@ pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
 pub use change::{
-    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, LostKey, PlainKeys,
-    Plan, PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
+    PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use history::{
+    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
+    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, RejectedState,
+    Replay,
+};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
 pub use origin::{KeyOrigin, Origin};
@@ -106,8 +111,8 @@ pub use snapshot::Snapshot;
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Caveat, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source,
-    Status, Storage, WriteError,
+    BucketConfig, Caveat, Compression, External, Fault, Placement, Point, ReadError, Reading, Republish,
+    Source, Status, Storage, WriteError,
 };
 pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};

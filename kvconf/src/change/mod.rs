@@ -17,6 +17,6 @@ pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use plan::{Plan, PlanError};
 pub use rollback::{
-    ChangeRef, ChangedSince, LostKey, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
+    ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
 };
 pub use update::Update;

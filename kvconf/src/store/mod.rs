@@ -8,6 +8,7 @@ pub(crate) mod memory;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -30,14 +31,13 @@ pub(crate) mod header {
     pub(crate) const MARKER_REASON: &str = "Nats-Marker-Reason";
     /// How long a value lives.
     pub(crate) const TTL: &str = "Nats-TTL";
-    /// The revision that the key's newest entry had to have, zero for none. Servers keep it with the entry.
-    pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
-    /// The filter that [`EXPECTED`] is about, where it is not the entry's own key.
-    pub(crate) const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
-    /// Set by the server on what a bucket has copied from another one.
-    pub(crate) const COPIED_FROM: &str = "Nats-Stream-Source";
     /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
     pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
+    /// The newest revision of the key that the writer expected: checked by the server, and kept with the message
+    /// (measured with 2.11 and 2.15, also in batches). So an entry can prove what stood before it.
+    pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The key, or pattern, that the expectation is about, where it is not the message's own.
+    pub(crate) const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
     /// The message's place in its atomic batch, from 1.
     pub(crate) const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
     /// `1` on the last message of an atomic batch.
@@ -77,15 +77,28 @@ pub(crate) struct Write {
     pub(crate) headers: Headers,
 }
 
-/// A moment in the bucket's order.
+/// A moment in a bucket's order. Where one is asked for, a [`Revision`] or a [`SystemTime`] will do as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Point {
+#[non_exhaustive]
+pub enum Point {
     /// Now.
     Latest,
     /// As it was right after this revision.
     Revision(Revision),
-    /// As it was at this time, by the server's clock.
+    /// As it was at this time, by the server's clock. What was written at exactly this time is part of it.
     Time(SystemTime),
+}
+
+impl From<Revision> for Point {
+    fn from(revision: Revision) -> Self {
+        Self::Revision(revision)
+    }
+}
+
+impl From<SystemTime> for Point {
+    fn from(time: SystemTime) -> Self {
+        Self::Time(time)
+    }
 }
 
 /// The last entry of each key that a filter matches, markers included, all as of one moment. Ordered by revision.
@@ -96,6 +109,23 @@ pub struct Reading {
     pub(crate) revision: Revision,
     /// Whether it is of one moment indeed. Without, a change of several keys that came in between may be there in part.
     pub(crate) isolated: bool,
+}
+
+/// What a bucket still keeps of some keys, and by which rules it lets go of entries.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// How many entries of each key, markers included.
+    pub(crate) entries: HashMap<Key, u64>,
+    /// The oldest revision that the bucket keeps, of any key; behind [`Kept::last`] when it keeps none.
+    pub(crate) first: Revision,
+    /// The newest revision that it gave.
+    pub(crate) last: Revision,
+    /// How many revisions of a key it keeps.
+    pub(crate) history: u64,
+    /// Whether the oldest entries leave for their age or for room, whatever key they are of.
+    pub(crate) evicts: bool,
+    /// When it was created.
+    pub(crate) created: SystemTime,
 }
 
 /// Where a subscription begins.
@@ -183,6 +213,17 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Every retained entry that the filters match, oldest first.
     fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
+
+    /// As [`Store::history`], from one revision up to another, both included.
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
+
+    /// How many entries of each key are retained, and what the bucket keeps at all. Cheap: no value travels.
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
 
     /// Opens a subscription. Filters must not overlap.
     fn subscribe<'a>(

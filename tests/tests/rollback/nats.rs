@@ -37,7 +37,7 @@ async fn a_struct_returns_with_its_headers_in_one_batch() {
     bucket.put("shop.other", "x").await.unwrap();
     let time = bucket.entry("shop.limits.gold").await.unwrap().unwrap().created();
 
-    let plan = live.rollback_to_time(time).plan().await.unwrap();
+    let plan = live.rollback_to(time).plan().await.unwrap();
     assert_eq!(plan.revision(), Some(good), "the time lies inside the batch");
     let plan = live.rollback_to(rev(4)).plan().await.unwrap();
     assert_eq!(plan.revision(), Some(good));

@@ -273,13 +273,13 @@ async fn a_time_means_the_state_that_stood_then() {
     let first_of_set = bucket.entry("shop.price").await.unwrap().unwrap().created();
 
     for time in [between, first_of_set] {
-        let plan = live.rollback_to_time(time).plan().await.unwrap();
+        let plan = live.rollback_to(time).plan().await.unwrap();
         assert_eq!(plan.revision(), Some(rev(1)));
     }
-    live.rollback_to_time(between).author("ops").await.unwrap();
+    live.rollback_to(between).author("ops").await.unwrap();
     assert_eq!(state(&bucket).await, ["shop.price=200"]);
     let before_everything = SystemTime::UNIX_EPOCH + Duration::from_secs(1);
-    live.rollback_to_time(before_everything).author("ops").await.unwrap();
+    live.rollback_to(before_everything).author("ops").await.unwrap();
     assert_eq!(state(&bucket).await, Vec::<String>::new());
 }
 

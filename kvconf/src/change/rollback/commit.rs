@@ -1,13 +1,12 @@
 //! Writing a rollback.
 
-use std::collections::BTreeMap;
 use std::future::IntoFuture;
 
 use futures_util::future::BoxFuture;
 
 use super::error::RollbackError;
 use super::plan::RollbackPlan;
-use super::read::{now, tails};
+use super::read::{Present, present};
 use crate::change::commit::{Applied, CommitError, Job, Terms, terms};
 use crate::change::plan::Planned;
 use crate::{Filter, Key, Revision};
@@ -120,17 +119,19 @@ async fn write(
         if attempts == ATTEMPTS || plan.scope.has(&conflict.key) {
             return Err(RollbackError::Conflict(conflict));
         }
-        let filters = plan.scope.filters()?;
-        let reading = now(job.store, &filters).await?;
-        let ours = reading.entries.iter().filter(|entry| plan.scope.has(entry.key()));
-        let ours: BTreeMap<&Key, Revision> = ours.map(|entry| (entry.key(), entry.revision())).collect();
-        let known = plan.known.iter().filter(|(_, revision)| **revision != Revision::ZERO);
+        let found = present(job.store, &plan.scope.filters()?, plan.present.max_batch).await?;
         // One of ours changed too: the conflict that is returned names another key, which is true as well.
-        if !ours.into_iter().eq(known.map(|(key, revision)| (key, *revision))) {
+        if !ours(plan, &found).eq(ours(plan, &plan.present)) {
             return Err(RollbackError::Conflict(conflict));
         }
-        job.guards = guards(tails(&filters, &reading.entries));
+        job.guards = guards(found.tails);
     }
+}
+
+/// The keys that a plan is about, as they stand in the bucket.
+fn ours<'a>(plan: &'a RollbackPlan, present: &'a Present) -> impl Iterator<Item = (&'a Key, Revision)> {
+    let ours = present.entries.iter().filter(|(key, _)| plan.scope.has(key));
+    ours.map(|(key, entry)| (key, entry.revision()))
 }
 
 impl IntoFuture for RollbackCommit {

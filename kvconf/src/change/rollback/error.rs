@@ -6,27 +6,8 @@ use std::time::SystemTime;
 use derive_more::{Display, Error};
 
 use crate::change::{CommitError, Conflict};
+use crate::history::LostKey;
 use crate::{Attribution, Key, ReadError, Report, Revision};
-
-/// A key of which the bucket no longer keeps what stood there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LostKey {
-    /// The key, in full.
-    pub key: String,
-    /// From which revision on it is known again; `None` when nothing is retained.
-    pub known_since: Option<Revision>,
-}
-
-/// `checkout.price (known from revision 70 on)`
-impl fmt::Display for LostKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.known_since {
-            Some(revision) => write!(f, "{} (known from revision {revision} on)", self.key),
-            None => write!(f, "{} (nothing is kept)", self.key),
-        }
-    }
-}
 
 /// A key of a change set that somebody has changed again after it.
 #[derive(Debug, Clone, PartialEq, Eq)]

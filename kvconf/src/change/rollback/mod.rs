@@ -18,23 +18,23 @@ use std::fmt;
 use std::future::IntoFuture;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 
 pub use commit::RollbackCommit;
-pub use error::{ChangedSince, LostKey, RollbackError};
+pub use error::{ChangedSince, RollbackError};
 pub use plan::RollbackPlan;
 pub use set::ChangeRef;
 
 use crate::bucket::disjoint;
 use crate::change::commit::{Applied, Terms, terms};
+use crate::history::LostKey;
 use crate::key::escape_segment;
 use crate::schema::{EntryMap, Field, KvConfig};
-use crate::{Bucket, Entry, IntoFilters, Key, Live, Revision};
+use crate::{Bucket, Entry, IntoFilters, Key, Live, Point};
 use commit::{Division, division};
 use plan::Purpose;
-use read::{AsOf, Moment, OfChange, as_of, of_change};
+use read::{OfChange, as_of, of_change};
 use scope::{Plain, Scope, Struct};
 
 /// Stands for a struct where a rollback is about plain keys: `Rollback<PlainKeys>`.
@@ -45,13 +45,13 @@ pub struct PlainKeys;
 /// What is to be taken back.
 #[derive(Debug, Clone)]
 enum Wanted {
-    To(Moment),
+    To(Point),
     Without(ChangeRef),
 }
 
 /// A rollback or a revert: planned by [`Rollback::plan`], or planned and made at once when it is awaited.
 ///
-/// Of a struct (`Rollback<Checkout>`, from [`Live::rollback_to`], [`Live::rollback_to_time`] and [`Live::revert`]) or of plain
+/// Of a struct (`Rollback<Checkout>`, from [`Live::rollback_to`] and [`Live::revert`]) or of plain
 /// keys ([`Bucket::rollback_to`] and the like).
 #[must_use = "nothing is planned before `plan`, and nothing is written before it is awaited"]
 pub struct Rollback<S> {
@@ -73,7 +73,8 @@ impl<T: KvConfig> Live<T> {
         Rollback::new(Box::new(Struct::new(Arc::clone(&self.shared))), wanted)
     }
 
-    /// Takes the struct back to what it was right after a revision: `live.rollback_to(revision).author("ops").await?`.
+    /// Takes the struct back to what it was right after a revision, or at a time by the server's clock:
+    /// `live.rollback_to(revision).author("ops").await?`.
     ///
     /// Its keys hold again what they held then, byte for byte: keys created since are removed, removed ones return, under
     /// the names under which they stood (old ones of renamed fields included). Keys under the prefix that no field knows are
@@ -118,13 +119,8 @@ impl<T: KvConfig> Live<T> {
     /// # Errors
     /// [`RollbackError::Lost`] with every key whose value of then the bucket no longer has; else as [`RollbackError`] says.
     /// Nothing is written then.
-    pub fn rollback_to(&self, revision: Revision) -> Rollback<T> {
-        self.take_back(Wanted::To(Moment::Revision(revision)))
-    }
-
-    /// As [`Live::rollback_to`], to what the struct was at a time, by the server's clock.
-    pub fn rollback_to_time(&self, time: SystemTime) -> Rollback<T> {
-        self.take_back(Wanted::To(Moment::Time(time)))
+    pub fn rollback_to(&self, point: impl Into<Point>) -> Rollback<T> {
+        self.take_back(Wanted::To(point.into()))
     }
 
     /// Takes one change set back and leaves what came after it: each of its keys holds again what it held right before.
@@ -163,7 +159,7 @@ impl Bucket {
         Rollback::new(Box::new(Plain::new(Arc::clone(&self.store), disjoint(filters))), wanted)
     }
 
-    /// Takes every key that the filters ask for back to what it was right after a revision, whatever it means: for tools that
+    /// Takes every key that the filters ask for back to what it was at a revision or a time, whatever it means: for tools that
     /// know no struct. Keys of kvconf itself (`_kvconf.`) are left alone.
     ///
     /// As [`Live::rollback_to`], but nobody checks what the values are; readers that cannot use them keep their last good
@@ -191,13 +187,8 @@ impl Bucket {
     ///
     /// # Errors
     /// As [`Live::rollback_to`]; [`RollbackError::Read`] for filters that are not valid.
-    pub fn rollback_to(&self, filters: impl IntoFilters, revision: Revision) -> Rollback<PlainKeys> {
-        self.take_back(filters, Wanted::To(Moment::Revision(revision)))
-    }
-
-    /// As [`Bucket::rollback_to`], to what the keys were at a time, as [`Live::rollback_to_time`].
-    pub fn rollback_to_time(&self, filters: impl IntoFilters, time: SystemTime) -> Rollback<PlainKeys> {
-        self.take_back(filters, Wanted::To(Moment::Time(time)))
+    pub fn rollback_to(&self, filters: impl IntoFilters, point: impl Into<Point>) -> Rollback<PlainKeys> {
+        self.take_back(filters, Wanted::To(point.into()))
     }
 
     /// Takes one change set back, as far as the filters ask for its keys, as [`Live::revert`].
@@ -278,16 +269,24 @@ async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, Rol
     let filters = scope.filters()?;
     let asked = |key: &Key| scope.has(key);
     let (purpose, target, changed_since, present) = match wanted {
-        Wanted::To(moment) => {
-            let AsOf { found, revision, present } = as_of(&*store, &filters, moment, &asked).await?;
-            let target = target::rollback(&found, revision, present.retention, asked);
-            (Purpose::To(revision), target, Vec::new(), present)
+        Wanted::To(point) => {
+            // Of a struct as a whole, its readers see what else stands under the prefix; of a few fields, only these.
+            let seen = |key: &Key| scope.is_whole() || scope.has(key);
+            let (found, present) = as_of(&*store, &filters, point, (&asked, &seen)).await?;
+            let mut target = target::rollback(&found, &present.entries, asked);
+            if found.gone_untold {
+                let told = |key: &Key| found.then.contains_key(key) || present.entries.contains_key(key);
+                let untold = scope.untold(&told).into_iter();
+                target.lost.extend(untold.map(|key| LostKey { key, known_since: None }));
+            }
+            (Purpose::To(found.revision), target, Vec::new(), present)
         }
         Wanted::Without(change) => {
-            let OfChange { members, retained, now, present } = of_change(&*store, &filters, &change).await?;
+            let (found, present) = of_change(&*store, &filters, &change).await?;
+            let OfChange { members, history, kept, retention } = &found;
             let members: Vec<&Entry> = members.iter().filter(|member| asked(member.key())).collect();
-            let changed_since = set::changed_since(&members, &retained);
-            let target = target::revert(&members, &retained, &now, present.retention);
+            let changed_since = set::changed_since(&members, history, &present.entries);
+            let target = target::revert(&members, history, kept, *retention, &present.entries);
             (Purpose::Change(change), target, changed_since, present)
         }
     };

@@ -1,11 +1,10 @@
 //! What a rollback or a revert would do.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::commit::RollbackCommit;
-use super::error::{ChangedSince, LostKey, RollbackError};
+use super::error::{ChangedSince, RollbackError};
 use super::parts::{divide, order};
 use super::read::Present;
 use super::scope::Scope;
@@ -13,6 +12,7 @@ use super::set::ChangeRef;
 use super::target::Target;
 use crate::change::diff::FieldChange;
 use crate::change::plan::Planned;
+use crate::history::LostKey;
 use crate::{Key, Report, Revision};
 
 /// What is to be taken back.
@@ -33,8 +33,6 @@ pub struct RollbackPlan {
     pub(super) writes: Vec<Planned>,
     pub(super) report: Option<Report>,
     pub(super) present: Present,
-    /// The newest revision of each key that it is about.
-    pub(super) known: BTreeMap<Key, Revision>,
     unchanged: Vec<Key>,
     lost: Vec<LostKey>,
     changed_since: Vec<ChangedSince>,
@@ -50,8 +48,7 @@ impl RollbackPlan {
         present: Present,
     ) -> Self {
         target.wishes.sort_by(|one, other| order(&one.key, &other.key));
-        let known = target.known().map(|(key, revision)| (key.clone(), revision)).collect();
-        let (writes, report) = scope.judge(&target);
+        let (writes, report) = scope.judge(&target, &present.entries);
         let without_ttl = target.wishes.iter().filter(|wish| wish.drops_ttl).map(|wish| wish.key.clone());
         Self {
             without_ttl: without_ttl.collect(),
@@ -60,7 +57,6 @@ impl RollbackPlan {
             writes,
             report,
             present,
-            known,
             unchanged: target.unchanged.into_keys().collect(),
             lost: target.lost,
             changed_since,

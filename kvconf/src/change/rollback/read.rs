@@ -1,158 +1,126 @@
 //! Reading what a rollback or a revert needs, while others write.
 //!
-//! Three reads, in this order: the state as of the revision, the state now, and the retained entries of keys that only the
-//! latter has. Each is exact by itself. The order makes them fit: what was there at the revision was read before anybody
-//! could push it out, and the retained entries of a key are all that are left of it when the newest of them is the one that
-//! the state now has. Where it is not, somebody wrote in between, and both are read again. Whatever is written after that
-//! makes the commit conflict.
+//! Each read is exact by itself, and their order makes them fit. What was there at the moment is read first, before anybody
+//! can push it out; then what is there now. Of keys that only the latter has, the bucket is asked how many entries it keeps,
+//! and for the oldest: fewer than it would keep means that none has gone, so none had when the first read was made.
+//! Whatever is written after the second read makes the commit conflict.
 
-use std::collections::BTreeMap;
-use std::time::SystemTime;
+use std::collections::{BTreeMap, HashMap};
 
 use super::error::RollbackError;
-use super::set::{ChangeRef, Missing, members, missing, missing_in_all};
-use super::target::Found;
-use crate::change::Conflict;
-use crate::history::retained::Retention;
-use crate::history::whole::{Position, parts_asked_for, position, position_by};
-use crate::store::{Point, Reading, Store};
+use super::set::{ChangeRef, Missing, goes_on, members, missing, missing_in_all, open_set, parts_asked_for};
+use super::target::{Earlier, Found};
+use crate::history::Retention;
+use crate::store::{Kept, Point, Reading, Store};
+use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, ReadError, Revision};
 
-/// How often the present state is read again when somebody wrote in between.
-const ATTEMPTS: u32 = 8;
-
-/// Up to how many keys are asked for by name when their retained entries are read.
-const BY_NAME: usize = 64;
-
-/// What to go back to.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Moment {
-    Revision(Revision),
-    Time(SystemTime),
-}
+/// Up to how many keys are asked for by name. A request for more is larger than what it saves.
+const MOST_BY_NAME: usize = 100;
 
 /// What the bucket is like now.
 #[derive(Debug, Clone)]
 pub(super) struct Present {
     pub(super) revision: Revision,
+    /// The newest entry of each key.
+    pub(super) entries: BTreeMap<Key, Entry>,
     /// The filters, with the newest revision under each.
     pub(super) tails: Vec<(Filter, Revision)>,
-    pub(super) retention: Retention,
     /// How many keys the server takes in one change set; 1 where it takes no batches.
     pub(super) max_batch: usize,
 }
 
-/// A part of the bucket as it was and as it is.
-pub(super) struct AsOf {
-    pub(super) found: Found,
-    pub(super) revision: Revision,
-    pub(super) present: Present,
-}
+/// A test of keys.
+pub(super) type Keys<'a> = &'a (dyn Fn(&Key) -> bool + Send + Sync);
 
+/// Reads a part of the bucket as it was at a point and as it is. `asked` are the keys that matter; of change sets, `seen` are
+/// those that must not be torn apart.
 pub(super) async fn as_of(
     store: &dyn Store,
     filters: &[Filter],
-    moment: Moment,
-    asked: &(dyn Fn(&Key) -> bool + Send + Sync),
-) -> Result<AsOf, RollbackError> {
-    let status = store.status().await?;
-    if let Moment::Revision(revision) = moment
-        && revision > status.last_revision
-    {
-        return Err(ReadError::OutOfRange { revision }.into());
-    }
-    let (then, revision) = at(store, filters, moment).await?;
-    let mut found = Found { then: by_key(then), ..Found::default() };
-    let mut attempts = 0;
-    let reading = loop {
-        let reading = now(store, filters).await?;
-        found.now = by_key(reading.entries.iter().cloned());
-        let unknown = |key: &&Key| !found.then.contains_key(*key) && asked(key);
-        let only_now: Vec<Key> = found.now.keys().filter(unknown).cloned().collect();
-        found.retained = retained(store, filters, &only_now).await?;
-        let Some(conflict) = moved(&only_now, &found.retained, &found.now) else { break reading };
-        attempts += 1;
-        if attempts == ATTEMPTS {
-            return Err(RollbackError::Conflict(conflict));
-        }
-    };
-    let present = Present {
-        revision: reading.revision,
-        tails: tails(filters, &reading.entries),
-        retention: Retention::of(&status),
-        max_batch: status.max_batch,
-    };
-    Ok(AsOf { found, revision, present })
+    point: Point,
+    (asked, seen): (Keys<'_>, Keys<'_>),
+) -> Result<(Found, Present), RollbackError> {
+    let max_batch = known_revision(store, point).await?;
+    let (then, revision) = whole(store, filters, point, seen).await?;
+    let then = by_key(then);
+    let present = present(store, filters, max_batch).await?;
+    let unknown = |key: &&Key| asked(key) && !then.contains_key(*key);
+    let only_now: Vec<Key> = present.entries.keys().filter(unknown).cloned().collect();
+    let kept = store.kept(filters).await?;
+    let oldest = oldest(store, filters, &only_now, revision).await?;
+    let earlier = earlier(oldest, &kept);
+    let retention = Retention::of(&kept);
+    let gone_untold = retention.has_evicted() && revision != Revision::ZERO && revision < kept.last;
+    Ok((Found { then, earlier, revision, retention, gone_untold }, present))
 }
 
-/// What belongs to a change set, and what its keys hold now.
+/// What belongs to a change set, and what the bucket still has of its keys.
 pub(super) struct OfChange {
     pub(super) members: Vec<Entry>,
-    pub(super) retained: BTreeMap<Key, Vec<Entry>>,
-    pub(super) now: BTreeMap<Key, Entry>,
-    pub(super) present: Present,
+    /// Every retained entry, oldest first.
+    pub(super) history: BTreeMap<Key, Vec<Entry>>,
+    pub(super) kept: HashMap<Key, u64>,
+    pub(super) retention: Retention,
 }
 
 pub(super) async fn of_change(
     store: &dyn Store,
     filters: &[Filter],
     which: &ChangeRef,
-) -> Result<OfChange, RollbackError> {
+) -> Result<(OfChange, Present), RollbackError> {
+    let max_batch = store.status().await?.max_batch;
+    let history = store.history(filters).await?;
+    let found = members(&history, which);
+    if found.is_empty() {
+        return Err(RollbackError::UnknownChange { change: which.to_string() });
+    }
+    let gone = match parts_asked_for(filters).map(|parts| missing(&found, &parts)) {
+        None => 0,
+        Some(Missing::Known(gone)) => gone,
+        Some(Missing::Unsure) => missing_in_all(&found, &store.history(&[Filter::all()]).await?),
+    };
+    if gone > 0 {
+        return Err(RollbackError::Incomplete { change: which.to_string(), missing: gone });
+    }
+    let members: Vec<Entry> = found.into_iter().cloned().collect();
+    let present = present(store, filters, max_batch).await?;
+    let kept = store.kept(filters).await?;
+    let retention = Retention::of(&kept);
+    Ok((OfChange { members, history: group(history), kept: kept.entries, retention }, present))
+}
+
+/// Refuses a revision that is still to come; gives how many keys a batch can have.
+async fn known_revision(store: &dyn Store, point: Point) -> Result<usize, RollbackError> {
     let status = store.status().await?;
-    let mut attempts = 0;
-    loop {
-        let history = store.history(filters).await?;
-        let found = members(&history, which);
-        if found.is_empty() {
-            return Err(RollbackError::UnknownChange { change: which.to_string() });
+    match point {
+        Point::Revision(revision) if revision > status.last_revision => {
+            Err(ReadError::OutOfRange { revision }.into())
         }
-        let gone = match parts_asked_for(filters).map(|parts| missing(&found, &parts)) {
-            None => 0,
-            Some(Missing::Known(gone)) => gone,
-            Some(Missing::Unsure) => missing_in_all(&found, &store.history(&[Filter::all()]).await?),
-        };
-        if gone > 0 {
-            return Err(RollbackError::Incomplete { change: which.to_string(), missing: gone });
-        }
-        let reading = now(store, filters).await?;
-        let members: Vec<Entry> = found.into_iter().cloned().collect();
-        let keys: Vec<Key> = members.iter().map(|member| member.key().clone()).collect();
-        let (retained, now) = (group(history), by_key(reading.entries.iter().cloned()));
-        if let Some(conflict) = moved(&keys, &retained, &now) {
-            attempts += 1;
-            if attempts < ATTEMPTS {
-                continue;
-            }
-            return Err(RollbackError::Conflict(conflict));
-        }
-        let present = Present {
-            revision: reading.revision,
-            tails: tails(filters, &reading.entries),
-            retention: Retention::of(&status),
-            max_batch: status.max_batch,
-        };
-        return Ok(OfChange { members, retained, now, present });
+        _ => Ok(status.max_batch),
     }
 }
 
-/// The last state between two change sets, up to a moment: nobody ever saw the bucket with half of one.
-async fn at(
+/// The last state up to a point at which no change set was half there: nobody ever saw half of one.
+async fn whole(
     store: &dyn Store,
     filters: &[Filter],
-    moment: Moment,
+    point: Point,
+    seen: Keys<'_>,
 ) -> Result<(Vec<Entry>, Revision), RollbackError> {
-    let point = match moment {
-        Moment::Revision(revision) => Point::Revision(revision),
-        Moment::Time(time) => Point::Time(time),
-    };
     let (entries, revision) = read_at(store, filters, point).await?;
-    match where_is(store, filters, &entries, revision).await? {
-        Position::Inside { before } => read_at(store, filters, Point::Revision(before)).await,
-        Position::Between | Position::Unsure => Ok((entries, revision)),
+    let Some(open) = open_set(entries.iter().filter(|entry| seen(entry.key())), revision) else {
+        return Ok((entries, revision));
+    };
+    let until = open.end.unwrap_or_else(|| Revision::new(open.start.get().saturating_add(MOST)));
+    let later = store.history_between(filters, revision.next(), until).await?;
+    if !later.iter().any(|entry| seen(entry.key()) && goes_on(&open, entry)) {
+        return Ok((entries, revision));
     }
+    read_at(store, filters, Point::Revision(open.start - 1)).await
 }
 
-/// A point before everything that is retained has no entries: the rule of `retained` says what that means for each key.
+/// A point before everything that is retained has no entries: what that means for each key is another question.
 async fn read_at(
     store: &dyn Store,
     filters: &[Filter],
@@ -168,22 +136,18 @@ async fn read_at(
     }
 }
 
-async fn where_is(
+pub(super) async fn present(
     store: &dyn Store,
     filters: &[Filter],
-    entries: &[Entry],
-    revision: Revision,
-) -> Result<Position, RollbackError> {
-    let Some(parts) = parts_asked_for(filters) else { return Ok(Position::Between) };
-    let newest = entries.iter().max_by_key(|entry| entry.revision());
-    match (position(newest, revision, &parts), newest) {
-        (Position::Unsure, Some(newest)) => Ok(position_by(newest, revision, &store.history(filters).await?)),
-        (position, _) => Ok(position),
-    }
-}
-
-pub(super) async fn now(store: &dyn Store, filters: &[Filter]) -> Result<Reading, RollbackError> {
-    isolated(store.read(filters, Point::Latest).await?)
+    max_batch: usize,
+) -> Result<Present, RollbackError> {
+    let reading = isolated(store.read(filters, Point::Latest).await?)?;
+    let newest = |filter: &Filter| {
+        let under = reading.entries.iter().filter(|entry| filter.matches(entry.key()));
+        under.map(Entry::revision).max().unwrap_or_default()
+    };
+    let tails = filters.iter().map(|filter| (filter.clone(), newest(filter))).collect();
+    Ok(Present { revision: reading.revision, tails, max_batch, entries: by_key(reading.entries) })
 }
 
 fn isolated(reading: Reading) -> Result<Reading, RollbackError> {
@@ -196,44 +160,32 @@ fn isolated(reading: Reading) -> Result<Reading, RollbackError> {
     }))
 }
 
-/// The newest revision under each filter.
-pub(super) fn tails(filters: &[Filter], entries: &[Entry]) -> Vec<(Filter, Revision)> {
-    let newest = |filter: &Filter| {
-        let under = entries.iter().filter(|entry| filter.matches(entry.key()));
-        under.map(Entry::revision).max().unwrap_or_default()
-    };
-    filters.iter().map(|filter| (filter.clone(), newest(filter))).collect()
-}
-
-/// Every retained entry of these keys.
-async fn retained(
+/// The oldest retained entry of each key, all of which are newer than the moment.
+async fn oldest(
     store: &dyn Store,
     filters: &[Filter],
     keys: &[Key],
-) -> Result<BTreeMap<Key, Vec<Entry>>, RollbackError> {
-    if keys.is_empty() {
-        return Ok(BTreeMap::new());
+    moment: Revision,
+) -> Result<HashMap<Key, Entry>, RollbackError> {
+    let mut oldest = HashMap::new();
+    // Before the first write there was nothing, whatever is left.
+    if keys.is_empty() || moment == Revision::ZERO {
+        return Ok(oldest);
     }
-    let by_name: Vec<Filter> = keys.iter().map(Filter::from).collect();
-    let history = store.history(if keys.len() <= BY_NAME { &by_name } else { filters }).await?;
-    Ok(group(history))
+    let named: Vec<Filter> = keys.iter().map(Filter::from).collect();
+    let filters = if keys.len() <= MOST_BY_NAME { &named } else { filters };
+    for entry in store.history_between(filters, moment.next(), Revision::new(u64::MAX)).await? {
+        oldest.entry(entry.key().clone()).or_insert(entry);
+    }
+    Ok(oldest)
 }
 
-/// A key whose newest retained entry is not the one that was read: it was written in between.
-fn moved(
-    keys: &[Key],
-    retained: &BTreeMap<Key, Vec<Entry>>,
-    now: &BTreeMap<Key, Entry>,
-) -> Option<Box<Conflict>> {
-    keys.iter().find_map(|key| {
-        let newest = retained.get(key).and_then(|entries| entries.last());
-        let expected = now.get(key).map_or(Revision::ZERO, Entry::revision);
-        let found = newest.map_or(Revision::ZERO, Entry::revision);
-        (found != expected).then(|| Box::new(Conflict::new(key, expected, newest)))
-    })
+fn earlier(oldest: HashMap<Key, Entry>, kept: &Kept) -> HashMap<Key, Earlier> {
+    let count = |key: &Key| kept.entries.get(key).copied().unwrap_or(1);
+    oldest.into_iter().map(|(key, oldest)| (key.clone(), Earlier { retained: count(&key), oldest })).collect()
 }
 
-fn by_key(entries: impl IntoIterator<Item = Entry>) -> BTreeMap<Key, Entry> {
+fn by_key(entries: Vec<Entry>) -> BTreeMap<Key, Entry> {
     entries.into_iter().map(|entry| (entry.key().clone(), entry)).collect()
 }
 

@@ -1,6 +1,6 @@
 //! What a rollback is about: a struct, some of its fields, or plain keys.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -10,11 +10,11 @@ use super::target::{Target, Wish};
 use crate::change::diff::FieldChange;
 use crate::change::plan::{Planned, provisional, shown_change};
 use crate::live::{Shared, lock};
-use crate::schema::{KvConfig, Path};
+use crate::schema::{Kind, KvConfig, Path, Slot, join};
 use crate::store::{Action, Store};
 use crate::value::show;
-use crate::view::{Overlay, Table, Target as Owner};
-use crate::{Filter, Key, Prefix, ReadError, Report, Revision};
+use crate::view::{Overlay, Table, Target as Owner, full_key};
+use crate::{Entry, Filter, Key, Prefix, ReadError, Report, Revision};
 
 /// A part of a bucket, with somebody who knows what its values mean, or nobody.
 pub(super) trait Scope: Send + Sync {
@@ -33,8 +33,12 @@ pub(super) trait Scope: Send + Sync {
     /// Comes back when whoever judges has seen the bucket up to this revision, or does not in good time.
     fn catch_up(&self, revision: Revision) -> BoxFuture<'_, ()>;
 
-    /// Turns wishes into writes, and says whether readers would take the result.
-    fn judge(&self, target: &Target) -> (Vec<Planned>, Option<Report>);
+    /// The keys, in full, that may have held something without anything being left that tells; a filter where not even the
+    /// names are known. `told` says of which keys something is left.
+    fn untold(&self, told: &dyn Fn(&Key) -> bool) -> Vec<String>;
+
+    /// Turns wishes into writes, and says whether readers would take the result. `now` is what the bucket has.
+    fn judge(&self, target: &Target, now: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>);
 
     /// Is told of the newest revision that was written.
     fn note_written(&self, revision: Revision);
@@ -86,7 +90,12 @@ impl Scope for Plain {
         std::future::ready(()).boxed()
     }
 
-    fn judge(&self, target: &Target) -> (Vec<Planned>, Option<Report>) {
+    fn untold(&self, _: &dyn Fn(&Key) -> bool) -> Vec<String> {
+        let all = self.filters.iter().flatten().filter(|filter| filter.as_key().is_none());
+        all.map(|filter| filter.as_str().to_owned()).collect()
+    }
+
+    fn judge(&self, target: &Target, _: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>) {
         let shown = |bytes: &bytes::Bytes| {
             if self.shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
@@ -119,6 +128,13 @@ struct Only {
 impl Only {
     fn is_everything(&self) -> bool {
         self.fields.is_empty() && self.entries.is_empty()
+    }
+
+    /// Whether a field, or some of its entries, belongs to it.
+    fn has_some_of(&self, slot: &Slot) -> bool {
+        self.is_everything()
+            || self.fields.contains(&slot.path)
+            || self.entries.iter().any(|(path, _)| *path == slot.path)
     }
 
     fn has(&self, table: &Table, owner: Owner<'_>) -> bool {
@@ -176,14 +192,34 @@ impl<T: KvConfig> Scope for Struct<T> {
         self.shared.wait_until_seen(revision).boxed()
     }
 
-    fn judge(&self, target: &Target) -> (Vec<Planned>, Option<Report>) {
+    fn untold(&self, told: &dyn Fn(&Key) -> bool) -> Vec<String> {
+        let told = |below: &str| self.prefix.key(below).is_ok_and(|key| told(&key));
+        let untold = |slot: &Slot| match slot.kind {
+            Kind::Entries if self.only.has_some_of(slot) => Some(join(&slot.key, "*")),
+            Kind::Leaf if self.only.has_some_of(slot) && !slot.names().into_iter().any(told) => {
+                Some(slot.key.clone())
+            }
+            _ => None,
+        };
+        let keys = self.table.slots.iter().filter_map(untold);
+        keys.map(|key| full_key(&self.prefix, &key)).collect()
+    }
+
+    fn judge(&self, target: &Target, now: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>) {
         let view = lock(&self.shared.view);
         let revision = view.seen.next();
         let mut over = Overlay::default();
         let mut writes = Vec::with_capacity(target.wishes.len());
-        // What the handle still has and the bucket no longer.
-        for (key, _) in view.true_state().live_keys().filter(|(key, _)| self.has_below(key)) {
+        // Where the handle is behind, or still has what the bucket has no longer, the bucket is right.
+        for (key, _) in view.true_state().live_keys() {
             over.insert(key.to_owned(), None);
+        }
+        for (key, entry) in now {
+            let Some(below) = key.under(&self.prefix).filter(|_| !key.is_reserved()) else { continue };
+            match view.newest(below) {
+                Some(known) if known.revision() == entry.revision() => over.retain(|kept| kept != below),
+                _ => over.insert(below.to_owned(), Some(Arc::new(entry.clone()))),
+            }
         }
         for (key, now) in &target.unchanged {
             if let Some(below) = key.under(&self.prefix) {

@@ -1,15 +1,13 @@
 //! The entries of one change set among all that is retained, and whether it can be taken back by itself. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use derive_more::{Display, From};
 
 use super::error::ChangedSince;
 use crate::change::Applied;
-use crate::history::whole::same_batch;
-use crate::store::header::{BATCH_COMMIT, BATCH_SEQUENCE};
-use crate::watch::sets::{Extent, Membership, membership, place};
-use crate::{Attribution, Entry, Key, Prefix, Revision};
+use crate::watch::sets::{Extent, Membership, Place, membership, place};
+use crate::{Attribution, Entry, Filter, Key, Prefix, Revision};
 
 /// Names one change set: by its id (`Kvconf-Change`), or by the revision of any of its entries, which works for clients
 /// that give no id.
@@ -36,6 +34,37 @@ impl From<&Applied> for ChangeRef {
     fn from(applied: &Applied) -> Self {
         Self::Id(applied.change().to_owned())
     }
+}
+
+/// The change set that is still open at a revision, as far as the newest of these entries tells, all of which stand up to
+/// there. Whether it goes on, later entries tell.
+pub(super) fn open_set<'a>(
+    entries: impl IntoIterator<Item = &'a Entry>,
+    revision: Revision,
+) -> Option<Place<'a>> {
+    // The entries of a set stand next to each other: of all sets, only the last one can be open.
+    let newest = entries.into_iter().max_by_key(|entry| entry.revision())?;
+    place(newest).filter(|place| place.end.is_none_or(|end| end > revision))
+}
+
+/// Whether an entry belongs to this set.
+pub(super) fn goes_on(set: &Place<'_>, entry: &Entry) -> bool {
+    place(entry).is_some_and(|place| place.start == set.start && place.id == set.id)
+}
+
+fn same_batch(one: &Entry, other: &Entry) -> bool {
+    place(one).is_some_and(|set| goes_on(&set, other))
+}
+
+/// The parts of the bucket that filters are about, for the question how many entries a set has there; `None` for a single
+/// key, which has one.
+pub(super) fn parts_asked_for(filters: &[Filter]) -> Option<Vec<Prefix>> {
+    if let [filter] = filters
+        && filter.as_key().is_some()
+    {
+        return None;
+    }
+    Some(filters.iter().map(|filter| filter.as_prefix().unwrap_or_else(Prefix::root)).collect())
 }
 
 /// The entries that belong to the change set, oldest first.
@@ -84,27 +113,15 @@ pub(super) fn missing(members: &[&Entry], parts: &[Prefix]) -> Missing {
 /// As [`missing`], by all that is retained in the bucket: at least so many.
 pub(super) fn missing_in_all(members: &[&Entry], all: &[Entry]) -> u64 {
     let of_batch = |batch: &Vec<&Entry>| {
-        let Some(first) = batch.first() else { return 0 };
-        let whole: Vec<&Entry> = all.iter().filter(|entry| same_batch(first, entry)).collect();
-        let stamped = place(first).map(|(_, count)| count);
-        let sequence = |entry: &Entry| entry.headers().get(BATCH_SEQUENCE)?.parse::<u64>().ok();
-        let count = stamped.unwrap_or_else(|| {
-            let last = whole.iter().max_by_key(|entry| entry.revision());
-            let open = last.is_some_and(|last| last.headers().get(BATCH_COMMIT).is_none());
-            // Without its last message, at least one more.
-            last.and_then(|last| sequence(last)).unwrap_or(1) + u64::from(open)
-        });
-        count.saturating_sub(whole.len() as u64)
+        let Some(set) = batch.first().and_then(|first| place(first)) else { return 0 };
+        let whole: Vec<&Entry> = all.iter().filter(|entry| goes_on(&set, entry)).collect();
+        let newest = whole.last().copied().and_then(place);
+        // Without its last message, at least one more.
+        let open = Revision::new(whole.last().map_or(0, |last| last.revision().get() + 1));
+        let end = newest.and_then(|newest| newest.end).unwrap_or(open);
+        (end.get() + 1).saturating_sub(set.start.get()).saturating_sub(whole.len() as u64)
     };
-    batches(members)
-        .iter()
-        .filter(|batch| batch.first().is_some_and(|first| is_batched(first)))
-        .map(of_batch)
-        .sum()
-}
-
-fn is_batched(entry: &Entry) -> bool {
-    same_batch(entry, entry)
+    batches(members).iter().map(of_batch).sum()
 }
 
 /// The entries of each batch; one that was written alone is by itself.
@@ -120,25 +137,31 @@ fn batches<'a>(members: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
 }
 
 /// The keys of the set that others have written after it, or between its own writes.
-pub(super) fn changed_since(members: &[&Entry], retained: &BTreeMap<Key, Vec<Entry>>) -> Vec<ChangedSince> {
+///
+/// `history` has every retained entry of the members' keys; `now` was read after it.
+pub(super) fn changed_since(
+    members: &[&Entry],
+    history: &BTreeMap<Key, Vec<Entry>>,
+    now: &BTreeMap<Key, Entry>,
+) -> Vec<ChangedSince> {
     let mut first: BTreeMap<&Key, Revision> = BTreeMap::new();
+    let mut own: HashSet<Revision> = HashSet::new();
     for member in members {
         first.entry(member.key()).or_insert(member.revision());
+        own.insert(member.revision());
     }
-    let is_member = |entry: &Entry| members.iter().any(|member| member.revision() == entry.revision());
     let stranger = |(key, first): (&&Key, &Revision)| {
-        let later = retained.get(*key)?.iter().filter(|entry| entry.revision() > *first && !is_member(entry));
+        let later = history.get(*key).into_iter().flatten().chain(now.get(*key));
+        let later = later.filter(|entry| entry.revision() > *first && !own.contains(&entry.revision()));
         later.max_by_key(|entry| entry.revision())
     };
-    let strangers = first.iter().filter_map(stranger);
-    strangers
-        .map(|entry| ChangedSince {
-            key: entry.key().clone(),
-            revision: entry.revision(),
-            by: Attribution::of(entry),
-            at: entry.created(),
-        })
-        .collect()
+    let name = |entry: &Entry| ChangedSince {
+        key: entry.key().clone(),
+        revision: entry.revision(),
+        by: Attribution::of(entry),
+        at: entry.created(),
+    };
+    first.iter().filter_map(stranger).map(name).collect()
 }
 
 #[cfg(test)]
@@ -147,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::attribution::{AUTHOR, CHANGE, SET};
-    use crate::store::header::BATCH_ID;
+    use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
     use crate::{Headers, Operation};
 
     fn entry(key: &str, revision: u64, headers: &[(&str, &str)]) -> Entry {
@@ -216,6 +239,21 @@ mod tests {
     }
 
     #[test]
+    fn a_set_is_open_until_its_last_entry_and_goes_on_with_its_own() {
+        let history = history();
+        let open = |upto: usize| {
+            let set = open_set(&history[..upto], history[upto - 1].revision())?;
+            Some((set.start.get(), history[upto..].iter().any(|entry| goes_on(&set, entry))))
+        };
+        assert_eq!(open(1), None);
+        assert_eq!(open(2), Some((2, true)));
+        assert_eq!(open(3), None);
+        assert_eq!(open(4), Some((4, true)));
+        assert_eq!(open(5), None);
+        assert_eq!(open(6), None);
+    }
+
+    #[test]
     fn who_wrote_a_key_again_after_the_set_is_named() {
         let mut history = history();
         history.push(entry("a.y", 8, &[(AUTHOR, "eva")]));
@@ -224,7 +262,7 @@ mod tests {
             retained.entry(entry.key().clone()).or_default().push(entry.clone());
         }
         let since = |which: ChangeRef| {
-            let changed = changed_since(&members(&history, &which), &retained);
+            let changed = changed_since(&members(&history, &which), &retained, &BTreeMap::new());
             changed.iter().map(ToString::to_string).collect::<Vec<_>>()
         };
         assert_eq!(

@@ -1,11 +1,10 @@
 //! What has to be written so that keys hold again what they held. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 
-use super::error::LostKey;
-use crate::history::retained::{Held, Retention, held_at};
+use crate::history::{LostKey, Retention, follows};
 use crate::store::header;
 use crate::{Entry, Key, Operation, Revision};
 
@@ -38,38 +37,40 @@ pub(super) struct Target {
     pub(super) lost: Vec<LostKey>,
 }
 
-impl Target {
-    /// The newest revision of each key that it is about.
-    pub(super) fn known(&self) -> impl Iterator<Item = (&Key, Revision)> {
-        let unchanged = self
-            .unchanged
-            .iter()
-            .map(|(key, now)| (key, now.as_ref().map_or(Revision::ZERO, Entry::revision)));
-        self.wishes.iter().map(|wish| (&wish.key, wish.expected())).chain(unchanged)
-    }
+/// What a key held at a moment.
+#[derive(Debug, Clone, Copy)]
+enum Held<'a> {
+    /// This entry, which may be the marker of a removal.
+    Entry(&'a Entry),
+    /// Nothing: it had not been written.
+    Nothing,
+    /// Nobody knows any more; from this revision on it is known.
+    Lost(Option<Revision>),
+}
 
-    fn add(&mut self, key: Key, now: Option<Entry>, held: Held<'_>, known_since: Option<Revision>) {
-        let lost = || LostKey { key: key.to_string(), known_since };
-        let (goal, source) = match held {
-            Held::Lost => return self.lost.push(lost()),
-            Held::Nothing => (None, None),
+impl Target {
+    fn add(&mut self, key: &Key, now: Option<&Entry>, held: Held<'_>) {
+        let lost = |known_since| LostKey { key: key.to_string(), known_since };
+        let source = match held {
+            Held::Lost(since) => return self.lost.push(lost(since)),
+            Held::Nothing => None,
             // Nobody wrote it since: so it stands, a time to live or an unknown operation included.
-            Held::Entry(entry) if now.as_ref().is_some_and(|now| now.revision() == entry.revision()) => {
-                self.unchanged.insert(key, now);
+            Held::Entry(entry) if now.is_some_and(|now| now.revision() == entry.revision()) => {
+                self.unchanged.insert(key.clone(), now.cloned());
                 return;
             }
-            Held::Entry(entry) => match entry.operation() {
-                Operation::Put => (Some(entry.value().clone()), Some(entry)),
-                Operation::Delete | Operation::Purge => (None, None),
-                // It is there, and nobody could write it again.
-                Operation::Unknown => return self.lost.push(lost()),
-            },
+            // It is there, and nobody could write it again.
+            Held::Entry(entry) if entry.operation() == Operation::Unknown => {
+                return self.lost.push(lost(now.map(Entry::revision)));
+            }
+            Held::Entry(entry) => Some(entry),
         };
-        let drops_ttl = source.is_some_and(has_ttl);
-        if holds(now.as_ref(), goal.as_ref()) {
-            self.unchanged.insert(key, now);
+        let goal = source.and_then(Entry::put_value).cloned();
+        if holds(now, goal.as_ref()) {
+            self.unchanged.insert(key.clone(), now.cloned());
         } else {
-            self.wishes.push(Wish { key, now, goal, drops_ttl });
+            let drops_ttl = goal.is_some() && source.is_some_and(has_ttl);
+            self.wishes.push(Wish { key: key.clone(), now: now.cloned(), goal, drops_ttl });
         }
     }
 }
@@ -88,59 +89,70 @@ fn holds(now: Option<&Entry>, goal: Option<&Bytes>) -> bool {
     }
 }
 
-/// What was read of a part of the bucket. All by key.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Found {
-    /// The newest entry of each key as of the revision in question.
-    pub(super) then: BTreeMap<Key, Entry>,
-    /// The newest entry of each key.
-    pub(super) now: BTreeMap<Key, Entry>,
-    /// Every retained entry, oldest first, of the keys that are in `now` only.
-    pub(super) retained: BTreeMap<Key, Vec<Entry>>,
+/// What is left of a key that had no entry, or none any more, at a moment.
+#[derive(Debug, Clone)]
+pub(super) struct Earlier {
+    pub(super) oldest: Entry,
+    /// How many entries are left.
+    pub(super) retained: u64,
 }
 
-/// What takes keys back to a revision. `asked` says which keys it is about.
-pub(super) fn rollback(
-    found: &Found,
-    revision: Revision,
-    retention: Retention,
-    asked: impl Fn(&Key) -> bool,
-) -> Target {
-    let keys: BTreeSet<&Key> = found.then.keys().chain(found.now.keys()).collect();
+/// What was found of a part of the bucket as it was.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The newest entry of each key at the moment.
+    pub(super) then: BTreeMap<Key, Entry>,
+    /// Of keys that have entries now and had none then.
+    pub(super) earlier: HashMap<Key, Earlier>,
+    pub(super) revision: Revision,
+    pub(super) retention: Retention,
+    /// Whether other keys, too, may have held something then: the bucket has let go of entries whatever their key was.
+    pub(super) gone_untold: bool,
+}
+
+/// What takes keys back. `asked` says which keys it is about.
+pub(super) fn rollback(found: &Found, now: &BTreeMap<Key, Entry>, asked: impl Fn(&Key) -> bool) -> Target {
+    let keys: BTreeSet<&Key> = found.then.keys().chain(now.keys()).collect();
     let mut target = Target::default();
     for key in keys.into_iter().filter(|key| asked(key)) {
-        let now = found.now.get(key);
-        let retained: Vec<&Entry> = found.retained.get(key).into_iter().flatten().collect();
-        let held = match found.then.get(key) {
-            Some(entry) => Held::Entry(entry),
-            None => held_at(&retained, revision, retention),
+        let held = match (found.then.get(key), found.earlier.get(key)) {
+            (Some(entry), _) => Held::Entry(entry),
+            (None, _) if found.revision == Revision::ZERO => Held::Nothing,
+            (None, Some(left)) if found.retention.is_beginning(&left.oldest, left.retained) => Held::Nothing,
+            (None, Some(left)) => Held::Lost(Some(left.oldest.revision())),
+            // It went away between two reads.
+            (None, None) => Held::Lost(None),
         };
-        let oldest = retained.first().copied().or(now).map(Entry::revision);
-        target.add(key.clone(), now.cloned(), held, oldest);
+        target.add(key, now.get(key), held);
     }
     target
 }
 
 /// What takes back the entries of one change set: each key gets what it held right before the set.
 ///
-/// `members` are the set's entries, `retained` and `now` cover their keys.
+/// `history` has every retained entry of the members' keys, oldest first, and `kept` their number.
 pub(super) fn revert(
     members: &[&Entry],
-    retained: &BTreeMap<Key, Vec<Entry>>,
-    now: &BTreeMap<Key, Entry>,
+    history: &BTreeMap<Key, Vec<Entry>>,
+    kept: &HashMap<Key, u64>,
     retention: Retention,
+    now: &BTreeMap<Key, Entry>,
 ) -> Target {
-    let mut first: BTreeMap<&Key, Revision> = BTreeMap::new();
+    let mut first: BTreeMap<&Key, &Entry> = BTreeMap::new();
     for member in members {
-        let revision = first.entry(member.key()).or_insert(member.revision());
-        *revision = (*revision).min(member.revision());
+        first.entry(member.key()).or_insert(member);
     }
     let mut target = Target::default();
-    for (key, revision) in first {
-        let entries: Vec<&Entry> = retained.get(key).into_iter().flatten().collect();
-        let held = held_at(&entries, revision - 1, retention);
-        let oldest = entries.first().map(|entry| entry.revision());
-        target.add(key.clone(), now.get(key).cloned(), held, oldest);
+    for (key, member) in first {
+        let retained = history.get(key).map(Vec::as_slice).unwrap_or_default();
+        let before = retained.iter().rev().find(|entry| entry.revision() < member.revision());
+        let count = kept.get(key).copied().unwrap_or(1);
+        let held = match before {
+            Some(entry) if follows(entry, member) => Held::Entry(entry),
+            None if retention.is_beginning(member, count) => Held::Nothing,
+            _ => Held::Lost(Some(member.revision())),
+        };
+        target.add(key, now.get(key), held);
     }
     target
 }

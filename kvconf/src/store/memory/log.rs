@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::settings::Settings;
 use crate::store::check::{self, header_bytes};
 use crate::store::{
-    Action, BucketConfig, Expect, Point, ReadError, Reading, Status, Write, WriteError, header,
+    Action, BucketConfig, Expect, Kept, Point, ReadError, Reading, Status, Write, WriteError, header,
 };
 use crate::{Entry, Filter, Headers, Key, MarkerReason, Operation, Revision};
 
@@ -186,15 +186,6 @@ impl Log {
 
     /// Adds the protocol's headers, settles the time to live and checks the size.
     fn prepare(&self, mut write: Write) -> Result<Write, WriteError> {
-        match &write.expect {
-            Expect::Any => {}
-            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
-            Expect::On(filter, revision) => {
-                write.headers.insert(header::EXPECTED, revision.to_string());
-                let subject = format!("$KV.{}.{filter}", self.settings.name());
-                write.headers.insert(header::EXPECTED_ON, subject);
-            }
-        }
         match write.action {
             Action::Put(_) => {}
             Action::Delete => write.headers.insert(header::OPERATION, "DEL"),
@@ -202,6 +193,9 @@ impl Log {
                 write.headers.insert(header::OPERATION, "PURGE");
                 write.headers.insert(ROLLUP, "sub");
             }
+        }
+        if let Expect::Revision(revision) = &write.expect {
+            write.headers.insert(header::EXPECTED, revision.to_string());
         }
         if let Some(asked) = write.ttl {
             if !self.settings.ttl_allowed() {
@@ -454,8 +448,29 @@ impl Log {
     }
 
     pub(super) fn history(&self, filters: &[Filter]) -> Vec<Entry> {
-        let revisions: BTreeSet<u64> = self.matching(filters).into_iter().flatten().copied().collect();
+        self.history_between(filters, Revision::ZERO, Revision::new(self.last))
+    }
+
+    pub(super) fn history_between(&self, filters: &[Filter], from: Revision, until: Revision) -> Vec<Entry> {
+        let asked = from.get()..=until.get();
+        let all = self.matching(filters).into_iter().flatten().copied();
+        let revisions: BTreeSet<u64> = all.filter(|revision| asked.contains(revision)).collect();
         revisions.into_iter().filter_map(|revision| self.get(revision).cloned()).collect()
+    }
+
+    pub(super) fn kept(&self, filters: &[Filter]) -> Kept {
+        let count = |revisions: &VecDeque<u64>| {
+            let key = self.get(*revisions.front()?)?.key.clone();
+            Some((key, revisions.len() as u64))
+        };
+        Kept {
+            entries: self.matching(filters).into_iter().filter_map(count).collect(),
+            first: Revision::new(self.records.first_key_value().map_or(self.last + 1, |(first, _)| *first)),
+            last: Revision::new(self.last),
+            history: self.settings.history() as u64,
+            evicts: self.settings.config().max_age.is_some_and(|age| !age.is_zero()),
+            created: self.created,
+        }
     }
 
     pub(super) fn entry(&self, key: &Key, at: Option<Revision>) -> Option<Entry> {
