@@ -98,8 +98,8 @@ pub use change::{
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use history::{
     Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
-    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, RejectedState,
-    Replay,
+    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
+    RejectedState, Replay,
 };
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};

@@ -4,7 +4,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::at::keys_at;
+use bytes::Bytes;
+
+use super::at::{KeysAt, keys_at};
 use super::error::{CheckError, LogError, PastError};
 use super::log::{Shown, sets};
 use super::moment::Wanted;
@@ -16,7 +18,7 @@ use crate::live::{Environment, table_of};
 use crate::schema::KvConfig;
 use crate::store::{Point, ReadError};
 use crate::view::View;
-use crate::{Bucket, Filter, Prefix, Report, Revision};
+use crate::{Bucket, Entry, Filter, KeyError, Prefix, Report, Revision};
 
 impl Bucket {
     /// The change sets under a prefix, newest first; the empty prefix is the whole bucket.
@@ -34,10 +36,51 @@ impl Bucket {
     /// assert_eq!(keys, ["8080 → (deleted)", "(none) → 8080"]);
     /// # Ok(()) }
     /// ```
-    pub fn log(&self, prefix: impl AsRef<str>) -> LogRequest {
-        let prefix = Prefix::new(prefix.as_ref()).map_err(LogError::from);
+    pub fn log<P>(&self, prefix: P) -> LogRequest
+    where
+        P: TryInto<Prefix, Error: Into<KeyError>>,
+    {
+        let prefix = prefix.try_into().map_err(|error| LogError::Prefix(error.into()));
         let store = Arc::clone(&self.store);
         LogRequest::new(prefix.map(|prefix| LogSource { store, prefix, shown: Shown::Sizes }))
+    }
+
+    /// The newest entry of each key under a prefix at a moment: a revision, a time, or [`Point::Latest`].
+    ///
+    /// Other than [`Bucket::read_at`] it never passes off as absent what is no longer kept, and never ends in the middle
+    /// of a change set: where the moment lies within one, it is the state before it.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, BucketConfig, PastError};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = BucketConfig::new("prod");
+    /// config.history = Some(2);
+    /// let bucket = Bucket::memory_with(config)?;
+    /// let host = bucket.put("app.host", "localhost").await?;
+    /// for port in ["8080", "8081", "8082"] {
+    ///     bucket.put("app.port", port).await?;
+    /// }
+    /// let error = bucket.at("app", host).await.expect_err("the first port is gone");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "what stood at revision 1 is no longer kept: app.port (known from revision 3 on)"
+    /// );
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Live::at`](crate::Live::at); [`PastError::Prefix`] for a text that is no prefix.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn at<P>(&self, prefix: P, point: impl Into<Point>) -> Result<PastKeys, PastError>
+    where
+        P: TryInto<Prefix, Error: Into<KeyError>>,
+    {
+        let prefix = prefix.try_into().map_err(|error| PastError::Prefix(error.into()))?;
+        let keys = keys_at(&*self.store, &prefix, point.into(), Wanted::Everything).await?;
+        let KeysAt { entries, revision, .. } = keys.complete(self.name())?;
+        Ok(PastKeys { entries, revision })
     }
 
     /// Begins to hold a build against what the bucket holds and held, without starting a handle: for a test before a
@@ -66,6 +109,32 @@ impl Bucket {
     /// ```
     pub fn check<T: KvConfig>(&self) -> Check<T> {
         Check { bucket: self.clone(), prefix: None, environment: Environment::Read, marker: PhantomData }
+    }
+}
+
+/// Plain keys as they were at one moment. From [`Bucket::at`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastKeys {
+    entries: Vec<Arc<Entry>>,
+    revision: Revision,
+}
+
+impl PastKeys {
+    /// The revision whose state this is: the one that was asked for, or the one before the change set that it lies in.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The newest entry of each key, markers of removals included, in the order in which they were written.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|entry| &**entry)
+    }
+
+    /// The value of a key, when it had one. Looks through all entries.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Bytes> {
+        self.entries().find(|entry| entry.key().as_str() == key)?.put_value()
     }
 }
 

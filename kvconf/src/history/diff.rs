@@ -149,7 +149,7 @@ impl<T> Render for Diff<T> {
             .iter()
             .map(|change| Line { key: &change.key, before: text(&change.before), after: text(&change.after) })
             .collect();
-        write_lines(f, style, "\n", &lines)
+        write_lines(f, style, "", &lines)
     }
 }
 

@@ -51,6 +51,9 @@ pub enum PastError {
     /// The handle has no bucket.
     #[display("a fixed handle has no past")]
     Fixed,
+    /// The prefix is not valid.
+    #[display("invalid prefix")]
+    Prefix(KeyError),
     /// The revision is still to come, or lies before everything that the bucket keeps.
     #[display("revision {asked} is outside what the bucket holds: {oldest} to {newest}")]
     #[from(ignore)]

@@ -247,7 +247,8 @@ impl Render for LoggedChange {
                 after: key.after.to_string(),
             })
             .collect();
-        write_lines(f, style, "\n  ", &lines)?;
+        f.write_str("\n")?;
+        write_lines(f, style, "  ", &lines)?;
         if self.missing > 0 {
             let s = if self.missing == 1 { "" } else { "s" };
             f.write_str("\n  ")?;

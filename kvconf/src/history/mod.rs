@@ -20,7 +20,7 @@ mod render;
 mod replay;
 mod retention;
 
-pub use bucket::{Check, Checked};
+pub use bucket::{Check, Checked, PastKeys};
 pub use diff::Diff;
 pub use error::{CheckError, LogError, LostKey, PastError};
 pub use fields::{FieldHistory, FieldRevision, FieldState};

@@ -68,11 +68,11 @@ pub(crate) struct Line<'a> {
     pub(crate) after: String,
 }
 
-/// Writes lines below each other, the keys and the earlier values padded to one width. Each begins with `lead`.
+/// Writes lines below each other, the keys and the earlier values padded to one width.
 pub(crate) fn write_lines(
     f: &mut fmt::Formatter<'_>,
     style: Style,
-    lead: &str,
+    indent: &str,
     lines: &[Line<'_>],
 ) -> fmt::Result {
     /// Wider columns are not padded for: one long value would push all others off the screen.
@@ -82,8 +82,9 @@ pub(crate) fn write_lines(
         |texts: &mut dyn Iterator<Item = usize>| texts.filter(|width| *width <= WIDEST).max().unwrap_or(0);
     let keys = widest(&mut lines.iter().map(|line| width(line.key)));
     let befores = widest(&mut lines.iter().map(|line| width(&line.before)));
-    for line in lines {
-        write!(f, "{lead}{:keys$}  ", line.key)?;
+    for (at, line) in lines.iter().enumerate() {
+        let end_of_last = if at == 0 { "" } else { "\n" };
+        write!(f, "{end_of_last}{indent}{:keys$}  ", line.key)?;
         style.paint(f, Ink::Old, &format!("{:befores$}", line.before))?;
         f.write_str(" → ")?;
         style.paint(f, Ink::New, &line.after)?;

@@ -126,6 +126,8 @@ pub(crate) struct Kept {
     pub(crate) evicts: bool,
     /// When it was created.
     pub(crate) created: SystemTime,
+    /// When it took the newest entry, of any key, by its own clock.
+    pub(crate) written: SystemTime,
 }
 
 /// Where a subscription begins.

@@ -470,6 +470,7 @@ impl Log {
             history: self.settings.history() as u64,
             evicts: self.settings.config().max_age.is_some_and(|age| !age.is_zero()),
             created: self.created,
+            written: self.last_time,
         }
     }
 

@@ -30,6 +30,8 @@ struct PageState {
     first_seq: u64,
     last_seq: u64,
     #[serde(default)]
+    last_ts: String,
+    #[serde(default)]
     subjects: HashMap<String, u64>,
 }
 
@@ -84,5 +86,7 @@ fn frame(page: &Page) -> Result<Kept, Failure> {
         evicts: is_limited("max_age")
             || (discards_old && (is_limited("max_bytes") || is_limited("max_msgs"))),
         created,
+        // A stream that has never had a message says the year one, or nothing.
+        written: time(&page.state.last_ts).map_or(created, |written| written.max(created)),
     })
 }
