@@ -1,6 +1,7 @@
 //! Random histories with rollbacks and reverts against a plain list of all states that there ever were.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kvconf::{Applied, Bucket, BucketConfig, KvConfig, Live, Revision, RollbackError};
@@ -49,9 +50,14 @@ impl Part {
         }
     }
 
-    /// What a reader of this part sees of the bucket.
-    fn sees(self, key: &str) -> bool {
+    /// What of the bucket is read for it.
+    fn reads(self, key: &str) -> bool {
         self == Self::Everything || key.starts_with("s.")
+    }
+
+    /// What of a change set has to be there in full or not at all.
+    fn sees(self, key: &str) -> bool {
+        if self == Self::FieldB { self.has(key) } else { self.reads(key) }
     }
 }
 
@@ -99,7 +105,6 @@ type State = BTreeMap<String, Vec<u8>>;
 #[derive(Debug, Clone)]
 struct Written {
     key: String,
-    value: Option<Vec<u8>>,
     purge: bool,
     /// The entries written together: the first and the last revision.
     set: (usize, usize),
@@ -125,7 +130,7 @@ impl Truth {
                 Some(value) => state.insert(key.clone(), value.clone()),
                 None => state.remove(key),
             };
-            self.list.push(Written { key: key.clone(), value: value.clone(), purge: *purge, set });
+            self.list.push(Written { key: key.clone(), purge: *purge, set });
             self.states.push(state);
         }
     }
@@ -159,10 +164,31 @@ impl Truth {
     }
 }
 
-struct World {
+struct World<'a> {
     bucket: Bucket,
     live: Live<Settings>,
     truth: Truth,
+    tally: &'a Tally,
+}
+
+/// How often what came of a rollback or a revert: random histories that never lose or refuse anything would prove little.
+#[derive(Debug, Default)]
+struct Tally {
+    outcomes: Mutex<BTreeMap<&'static str, usize>>,
+}
+
+impl Tally {
+    fn count(&self, outcome: &'static str) {
+        *self.outcomes.lock().unwrap().entry(outcome).or_default() += 1;
+    }
+
+    fn verify(&self, expected: &[&str], least: usize) {
+        let outcomes = self.outcomes.lock().unwrap();
+        println!("{outcomes:?}");
+        for outcome in expected {
+            assert!(outcomes.get(*outcome).is_some_and(|count| *count >= least), "{outcome}: {outcomes:?}");
+        }
+    }
 }
 
 fn bytes(act: Act) -> Option<Vec<u8>> {
@@ -182,11 +208,11 @@ fn is_valid(state: &State) -> bool {
     read.iter().all(|key| state.get(*key).is_none_or(is_number))
 }
 
-impl World {
-    async fn new(bucket: Bucket, history: u8) -> Self {
+impl<'a> World<'a> {
+    async fn new(bucket: Bucket, history: u8, tally: &'a Tally) -> Self {
         let live = bucket.live().start().await.unwrap();
         let truth = Truth { history: usize::from(history), list: Vec::new(), states: vec![State::new()] };
-        Self { bucket, live, truth }
+        Self { bucket, live, truth, tally }
     }
 
     async fn take(&mut self, step: &Step) {
@@ -284,6 +310,7 @@ impl World {
         target.extend(then.into_iter().filter(|(key, _)| part.has(key)));
         match self.rolled_back(part, Revision::new(revision as u64)).await {
             Ok(applied) => {
+                self.tally.count(if applied.written().is_empty() { "so already" } else { "rollback" });
                 self.acknowledge(&applied).await;
                 assert_eq!(
                     self.truth.now(),
@@ -292,6 +319,7 @@ impl World {
                 );
             }
             Err(RollbackError::Lost(keys)) => {
+                self.tally.count("lost");
                 for lost in keys {
                     assert!(part.has(&lost.key), "{lost}");
                     assert!(
@@ -301,6 +329,7 @@ impl World {
                 }
             }
             Err(RollbackError::Invalid(report)) => {
+                self.tally.count("invalid");
                 assert!(matches!(part, Part::Struct | Part::FieldB) && !is_valid(&target), "{report}");
             }
             Err(error) => panic!("{error:?}"),
@@ -319,28 +348,36 @@ impl World {
         target.extend(then.into_iter().filter(|(key, _)| keys.contains(key)));
         match self.reverted(part, Revision::new(revision as u64)).await {
             Ok(applied) => {
+                self.tally.count("revert");
                 assert!(!keys.iter().any(touched), "P6: later changes of {keys:?} were taken back");
                 self.acknowledge(&applied).await;
                 assert_eq!(self.truth.now(), &target, "P8: without {start} to {end} of {part:?}");
             }
             Err(RollbackError::ChangedSince(since)) => {
+                self.tally.count("changed since");
                 for one in &since {
                     assert!(touched(&one.key.to_string()), "{one}");
                 }
             }
             Err(RollbackError::Lost(lost)) => {
+                self.tally.count("lost");
                 for lost in lost {
                     assert!(self.truth.may_have_lost(&lost.key, start - 1), "{lost}");
                 }
             }
             Err(RollbackError::Invalid(report)) => {
+                self.tally.count("invalid");
                 assert!(matches!(part, Part::Struct | Part::FieldB) && !is_valid(&target), "{report}");
             }
             Err(RollbackError::UnknownChange { .. }) => {
-                let seen = part.sees(&self.truth.list[revision - 1].key);
-                assert!(!seen || !self.truth.is_retained(revision), "revision {revision} is there");
+                self.tally.count("unknown");
+                let read = part.reads(&self.truth.list[revision - 1].key);
+                assert!(!read || !self.truth.is_retained(revision), "revision {revision} is there");
             }
-            Err(RollbackError::Incomplete { .. }) => assert!(!all_there, "{start} to {end} are all there"),
+            Err(RollbackError::Incomplete { .. }) => {
+                self.tally.count("incomplete");
+                assert!(!all_there, "{start} to {end} are all there");
+            }
             Err(error) => panic!("{error:?}"),
         }
     }
@@ -356,12 +393,13 @@ fn config(name: &str, history: u8) -> BucketConfig {
 #[test]
 fn on_a_memory_bucket_every_rollback_leads_to_a_state_that_was() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let tally = Tally::default();
     let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
     let histories = prop_oneof![3 => Just(64_u8), 3 => 2..5_u8, 1 => Just(1)];
     let outcome = runner.run(&(histories, steps(40)), |(history, steps)| {
         runtime.block_on(async {
             let bucket = Bucket::memory_with(config("model", history)).unwrap();
-            let mut world = World::new(bucket, history).await;
+            let mut world = World::new(bucket, history, &tally).await;
             for step in &steps {
                 world.take(step).await;
             }
@@ -369,6 +407,7 @@ fn on_a_memory_bucket_every_rollback_leads_to_a_state_that_was() {
         Ok(())
     });
     outcome.unwrap();
+    tally.verify(&["rollback", "revert", "lost", "invalid", "changed since", "incomplete", "unknown"], 10);
 }
 
 // P6, P7, P8
@@ -380,7 +419,7 @@ fn on_a_server_every_rollback_leads_to_a_state_that_was() {
         let client = server.client().await;
         (server, client)
     });
-    let buckets = AtomicUsize::new(0);
+    let (buckets, tally) = (AtomicUsize::new(0), Tally::default());
     let mut runner = TestRunner::new(Config { cases: 25, failure_persistence: None, ..Config::default() });
     let histories = prop_oneof![Just(64_u8), 2..5_u8];
     let outcome = runner.run(&(histories, steps(30)), |(history, steps)| {
@@ -389,7 +428,7 @@ fn on_a_server_every_rollback_leads_to_a_state_that_was() {
             let mut config = config(&name, history);
             config.storage = Some(kvconf::Storage::Memory);
             let bucket = Bucket::create(&client, config).await.unwrap();
-            let mut world = World::new(bucket, history).await;
+            let mut world = World::new(bucket, history, &tally).await;
             for step in &steps {
                 world.take(step).await;
             }
@@ -398,4 +437,5 @@ fn on_a_server_every_rollback_leads_to_a_state_that_was() {
     });
     outcome.unwrap();
     drop(server);
+    tally.verify(&["rollback", "revert", "lost", "so already"], 3);
 }

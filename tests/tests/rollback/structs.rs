@@ -260,6 +260,10 @@ async fn a_revision_inside_a_change_set_means_the_state_before_it() {
     let plan = live.rollback_to(rev(3)).plan().await.unwrap();
     assert_eq!(plan.revision(), Some(rev(3)), "of the shop's keys all are written");
     assert!(plan.is_empty());
+    // A single field cannot be half there: it can go back to the very revision that wrote it.
+    bucket.put("shop.price", "7").await.unwrap();
+    let plan = live.rollback_to(rev(2)).only(Shop::fields().price).plan().await.unwrap();
+    assert_eq!(plan.to_string(), "back to revision 2:\n  shop.price: 7 → 9");
 }
 
 #[tokio::test(start_paused = true)]

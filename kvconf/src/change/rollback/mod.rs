@@ -200,7 +200,8 @@ impl Bucket {
 impl<T: KvConfig> Rollback<T> {
     /// Takes back this field only, its old names included; for a map, all its entries. May be called repeatedly.
     ///
-    /// What else changes meanwhile is no conflict then, unless [`Rollback::guard_all`] is asked for.
+    /// What else changes meanwhile is no conflict then, unless [`Rollback::guard_all`] is asked for. Of a revision in the
+    /// middle of a change set only these fields matter: one field can go back to the very revision that wrote it.
     pub fn only<V>(mut self, field: Field<T, V>) -> Self {
         self.scope.narrow(field.path(), None);
         self

@@ -211,14 +211,15 @@ impl<T: KvConfig> Scope for Struct<T> {
         let mut over = Overlay::default();
         let mut writes = Vec::with_capacity(target.wishes.len());
         // Where the handle is behind, or still has what the bucket has no longer, the bucket is right.
-        for (key, _) in view.true_state().live_keys() {
-            over.insert(key.to_owned(), None);
+        for (below, _) in view.true_state().live_keys() {
+            if self.prefix.key(below).is_ok_and(|key| !now.contains_key(&key)) {
+                over.insert(below.to_owned(), None);
+            }
         }
-        for (key, entry) in now {
-            let Some(below) = key.under(&self.prefix).filter(|_| !key.is_reserved()) else { continue };
-            match view.newest(below) {
-                Some(known) if known.revision() == entry.revision() => over.retain(|kept| kept != below),
-                _ => over.insert(below.to_owned(), Some(Arc::new(entry.clone()))),
+        for (key, entry) in now.iter().filter(|(key, _)| !key.is_reserved()) {
+            let Some(below) = key.under(&self.prefix) else { continue };
+            if view.newest(below).is_none_or(|known| known.revision() != entry.revision()) {
+                over.insert(below.to_owned(), Some(Arc::new(entry.clone())));
             }
         }
         for (key, now) in &target.unchanged {
