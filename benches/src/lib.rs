@@ -11,6 +11,7 @@ pub mod change;
 pub mod figures;
 pub mod live_server;
 pub mod reads;
+pub mod rollback;
 pub mod settings;
 pub mod start;
 pub mod tree;

@@ -371,8 +371,11 @@ impl<'a> World<'a> {
             }
             Err(RollbackError::UnknownChange { .. }) => {
                 self.tally.count("unknown");
-                let read = part.reads(&self.truth.list[revision - 1].key);
-                assert!(!read || !self.truth.is_retained(revision), "revision {revision} is there");
+                let own = &self.truth.list[revision - 1].key;
+                assert!(
+                    !part.reads(own) || !self.truth.is_retained(revision),
+                    "revision {revision} is there"
+                );
             }
             Err(RollbackError::Incomplete { .. }) => {
                 self.tally.count("incomplete");

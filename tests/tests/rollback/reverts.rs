@@ -51,6 +51,24 @@ async fn a_change_is_named_by_its_id_or_by_any_of_its_revisions() {
     assert_eq!(error.to_string(), "no change at revision 77 is left under the prefix");
 }
 
+#[tokio::test]
+async fn a_change_is_named_by_the_log() {
+    let bucket = Bucket::memory();
+    let live = shop(&bucket).await;
+    bucket
+        .batch()
+        .put("shop.price", "9")
+        .put("shop.discount", "9")
+        .put("mail.host", "x")
+        .commit()
+        .await
+        .unwrap();
+    bucket.put("shop.region", "eu").await.unwrap();
+    let log = live.log().await.unwrap();
+    live.revert(&log.changes()[1]).author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, ["mail.host=x", "shop.region=eu"]);
+}
+
 // P6: the later author is named.
 #[tokio::test]
 async fn a_change_whose_keys_were_changed_again_is_not_reverted() {
@@ -80,10 +98,12 @@ async fn of_a_change_across_two_structs_this_ones_part_is_taken_back() {
     let live = shop(&bucket).await;
     bucket.put("mail.host", "old").await.unwrap();
     let change = bucket.batch().put("mail.host", "new").put("shop.price", "9").commit().await.unwrap();
+    for which in [change, rev(2)] {
+        assert_eq!(live.revert(which).plan().await.unwrap().changes().count(), 1, "{which}");
+    }
     live.revert(change).author("ops").await.unwrap();
     assert_eq!(state(&bucket).await, ["mail.host=new"]);
-    // By a revision of the other part, the struct does not find it.
-    let error = live.revert(rev(2)).plan().await.unwrap_err();
+    let error = live.revert(rev(1)).plan().await.unwrap_err();
     assert!(matches!(error, RollbackError::UnknownChange { .. }), "{error:?}");
 }
 

@@ -6,11 +6,12 @@ use derive_more::{Display, From};
 
 use super::error::ChangedSince;
 use crate::change::Applied;
+use crate::history::{LoggedChange, LoggedKey};
 use crate::watch::sets::{Extent, Membership, Place, membership, place};
 use crate::{Attribution, Entry, Filter, Key, Prefix, Revision};
 
-/// Names one change set: by its id (`Kvconf-Change`), or by the revision of any of its entries, which works for clients
-/// that give no id.
+/// Names one change set: by its id (`Kvconf-Change`), or by any revision that it wrote, which works for clients that give no
+/// id.
 ///
 /// An id may name several sets: a change that was made one by one or in parts. A revision names one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Display, From)]
@@ -27,6 +28,13 @@ pub enum ChangeRef {
 impl From<&str> for ChangeRef {
     fn from(id: &str) -> Self {
         Self::Id(id.to_owned())
+    }
+}
+
+impl From<&LoggedChange> for ChangeRef {
+    fn from(change: &LoggedChange) -> Self {
+        // Of a change that was made one by one, the log has each as a set of its own.
+        Self::Revision(change.keys().last().map_or(change.revision(), LoggedKey::revision))
     }
 }
 
@@ -75,10 +83,13 @@ pub(super) fn members<'a>(history: &'a [Entry], which: &ChangeRef) -> Vec<&'a En
             history.iter().filter(is_member).collect()
         }
         ChangeRef::Revision(revision) => {
-            let Some(named) = history.iter().find(|entry| entry.revision() == *revision) else {
-                return Vec::new();
+            let is_named = |entry: &&Entry| {
+                let reaches = |place: Place<'_>| place.start..=place.end.unwrap_or(entry.revision());
+                entry.revision() == *revision
+                    || place(entry).is_some_and(|place| reaches(place).contains(revision))
             };
-            let is_member = |entry: &&Entry| entry.revision() == *revision || same_batch(named, entry);
+            let Some(named) = history.iter().find(is_named) else { return Vec::new() };
+            let is_member = |entry: &&Entry| entry.revision() == named.revision() || same_batch(named, entry);
             history.iter().filter(is_member).collect()
         }
     }
