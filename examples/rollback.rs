@@ -6,8 +6,7 @@
 //! cargo run --example rollback -- --nats nats://localhost:4222
 //! ```
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -42,7 +41,6 @@ async fn main() -> anyhow::Result<()> {
 async fn story(bucket: Bucket) -> anyhow::Result<()> {
     let live = bucket.live::<Shop>().start().await?;
     let service = Service::start(live.clone());
-
     service.serve().await;
 
     title("1. The shop is open, and prices change while it is");
@@ -124,7 +122,7 @@ impl Service {
                 requests.tick().await;
                 // What a handler does: it borrows the newest snapshot, and never waits for it.
                 let price = live.load().price;
-                let mut record = shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut record = lock(&shared);
                 record.requests += 1;
                 if record.prices.last() != Some(&price) {
                     record.prices.push(price);
@@ -135,7 +133,7 @@ impl Service {
     }
 
     fn record(&self) -> Record {
-        self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        lock(&self.record).clone()
     }
 
     /// Lets some customers come by.
@@ -147,11 +145,15 @@ impl Service {
     }
 
     async fn stop(self) -> anyhow::Result<Record> {
-        let record = self.record;
         let _ = self.stop.send(());
         self.task.await?;
-        Ok(record.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone())
+        let record = lock(&self.record).clone();
+        Ok(record)
     }
+}
+
+fn lock(record: &Mutex<Record>) -> MutexGuard<'_, Record> {
+    record.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs the story in a bucket of its own, and removes it.

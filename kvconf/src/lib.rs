@@ -34,6 +34,7 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |
@@ -51,6 +52,7 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
+//! | P8 | **Reversible.** Any retained state can be read and brought back, by a new change set; what is lost is named. |
 //! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
