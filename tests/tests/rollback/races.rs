@@ -80,6 +80,24 @@ async fn keys_that_the_struct_does_not_know_are_no_conflict() {
 }
 
 #[tokio::test]
+async fn a_revert_minds_the_keys_of_its_change_only() {
+    let bucket = Bucket::memory();
+    let live = shop(&bucket).await;
+    let mistake = bucket.put("shop.price", "9").await.unwrap();
+    let plan = live.revert(mistake).plan().await.unwrap();
+    bucket.put("shop.discount", "1").await.unwrap();
+    plan.commit().author("ops").await.unwrap();
+    let again = bucket.put("shop.price", "9").await.unwrap();
+    let (plan, guarded) =
+        (live.revert(again).plan().await.unwrap(), live.revert(again).plan().await.unwrap());
+    bucket.put("shop.discount", "2").await.unwrap();
+    assert!(guarded.commit().author("ops").guard_all().await.unwrap_err().is_conflict());
+    bucket.put("shop.price", "10").await.unwrap();
+    assert!(plan.commit().author("ops").await.unwrap_err().is_conflict());
+    assert_eq!(state(&bucket).await, ["shop.discount=2", "shop.price=10"]);
+}
+
+#[tokio::test]
 async fn a_lost_answer_is_looked_into() {
     let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("cfg")).unwrap();
     let live = shop(&bucket).await;

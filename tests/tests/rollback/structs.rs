@@ -82,8 +82,10 @@ async fn a_plan_says_what_would_change_and_what_is_so_already_and_writes_nothing
     let plan = live.rollback_to(good).plan().await.unwrap();
     assert_eq!(plan.to_string(), "back to revision 2:\n  3 keys are so already");
     let before = last(&bucket).await;
+    bucket.put("mail.host", "of somebody else").await.unwrap();
     let nothing = plan.commit().author("ops").await.unwrap();
-    assert_eq!((nothing.written().len(), last(&bucket).await), (0, before));
+    assert_eq!((nothing.written().len(), nothing.revision()), (0, before));
+    live.wait_for(nothing.revision()).await.unwrap();
 }
 
 #[tokio::test]

@@ -78,15 +78,17 @@ impl RollbackCommit {
             return Err(error);
         }
         if plan.writes.is_empty() {
-            return Ok(Applied::new(plan.present.revision, change, Vec::new()));
+            return Ok(Applied::new(plan.present.newest(), change, Vec::new()));
         }
         let parts = match division {
             _ if terms.is_one_by_one() => plan.writes.iter().map(|write| vec![write.clone()]).collect(),
             Division::InParts => plan.divided(),
             Division::Refused => vec![plan.writes.clone()],
         };
-        let guarded = plan.scope.is_whole() || terms.guards_all();
-        let guards = if guarded { guards(plan.present.tails.clone()) } else { Vec::new() };
+        // A state is one of all keys; a change set is one of its own.
+        let is_state = plan.scope.is_whole() && plan.revision().is_some();
+        let guards =
+            if is_state || terms.guards_all() { guards(plan.present.tails.clone()) } else { Vec::new() };
         let mut job = Job { store: &*store, attribution, change: &change, guards };
         // Who asked for everything under the prefix to be guarded does not want to be spared.
         let written =

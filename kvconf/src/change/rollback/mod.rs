@@ -292,7 +292,6 @@ async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, Rol
         }
     };
     // Whoever judges has to know the keys that the target does not name, too.
-    let newest = present.tails.iter().map(|(_, tail)| *tail).max().unwrap_or_default();
-    scope.catch_up(newest).await;
+    scope.catch_up(present.newest()).await;
     Ok(RollbackPlan::new(scope, purpose, target, changed_since, present))
 }

@@ -21,13 +21,19 @@ const MOST_BY_NAME: usize = 100;
 /// What the bucket is like now.
 #[derive(Debug, Clone)]
 pub(super) struct Present {
-    pub(super) revision: Revision,
     /// The newest entry of each key.
     pub(super) entries: BTreeMap<Key, Entry>,
     /// The filters, with the newest revision under each.
     pub(super) tails: Vec<(Filter, Revision)>,
     /// How many keys the server takes in one change set; 1 where it takes no batches.
     pub(super) max_batch: usize,
+}
+
+impl Present {
+    /// The newest revision under any of the filters.
+    pub(super) fn newest(&self) -> Revision {
+        self.tails.iter().map(|(_, tail)| *tail).max().unwrap_or_default()
+    }
 }
 
 /// A test of keys.
@@ -147,7 +153,7 @@ pub(super) async fn present(
         under.map(Entry::revision).max().unwrap_or_default()
     };
     let tails = filters.iter().map(|filter| (filter.clone(), newest(filter))).collect();
-    Ok(Present { revision: reading.revision, tails, max_batch, entries: by_key(reading.entries) })
+    Ok(Present { tails, max_batch, entries: by_key(reading.entries) })
 }
 
 fn isolated(reading: Reading) -> Result<Reading, RollbackError> {

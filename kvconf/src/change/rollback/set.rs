@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use derive_more::{Display, From};
 
 use super::error::ChangedSince;
+use crate::attribution::CHANGE;
 use crate::change::Applied;
 use crate::history::{LoggedChange, LoggedKey};
 use crate::watch::sets::{Extent, Membership, Place, membership, place};
@@ -79,8 +80,7 @@ pub(super) fn parts_asked_for(filters: &[Filter]) -> Option<Vec<Prefix>> {
 pub(super) fn members<'a>(history: &'a [Entry], which: &ChangeRef) -> Vec<&'a Entry> {
     match which {
         ChangeRef::Id(id) => {
-            let is_member = |entry: &&Entry| Attribution::of(entry).change.as_deref() == Some(id.as_str());
-            history.iter().filter(is_member).collect()
+            history.iter().filter(|entry| entry.headers().get(CHANGE) == Some(id.as_str())).collect()
         }
         ChangeRef::Revision(revision) => {
             let is_named = |entry: &&Entry| {
@@ -180,7 +180,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::attribution::{AUTHOR, CHANGE, SET};
+    use crate::attribution::{AUTHOR, SET};
     use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
     use crate::{Headers, Operation};
 
