@@ -177,7 +177,7 @@ impl Bucket {
     /// let plan = bucket.rollback_to("app.>", good).show_values().plan().await?;
     /// assert_eq!(
     ///     plan.to_string(),
-    ///     "back to revision 1:\n  app.host: `localhost` → (none)\n  app.port: `80o80` → 8080"
+    ///     "back to revision 1:\n  app.host: `localhost` → (none)\n  app.port: 80o80 → 8080"
     /// );
     /// plan.commit().author("ops").await?;
     /// assert_eq!(bucket.get("app.port").await?.as_deref(), Some(&b"8080"[..]));
