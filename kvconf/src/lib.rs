@@ -34,6 +34,8 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
+//! | try a build before it is deployed | [`Bucket::check`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |

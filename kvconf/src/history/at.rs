@@ -68,7 +68,7 @@ pub(crate) async fn keys_at(
         entries = own(read(store, &filters, Point::Revision(revision)).await?);
     }
     let mut keys = KeysAt { entries, revision, isolated, lost: Vec::new() };
-    if point == Point::Latest || !has_gaps(&keys.entries, prefix, wanted) {
+    if point == Point::Latest || revision == Revision::ZERO || !has_gaps(&keys.entries, prefix, wanted) {
         return Ok(keys);
     }
     let kept = store.kept(&filters).await?;
@@ -96,8 +96,7 @@ async fn read(store: &dyn Store, filters: &[Filter], point: Point) -> Result<Rea
         Ok(reading) => Ok(reading),
         Err(ReadError::OutOfRange { revision }) => {
             let kept = store.kept(filters).await?;
-            let oldest = if kept.first.get() > 1 { kept.first } else { Revision::ZERO };
-            Err(PastError::OutOfRange { asked: revision, oldest, newest: kept.last })
+            Err(PastError::OutOfRange { asked: revision, oldest: kept.first, newest: kept.last })
         }
         Err(error) => Err(error.into()),
     }

@@ -52,10 +52,10 @@ impl<T: KvConfig> Diff<T> {
     pub fn touches<V>(&self, field: Field<T, V>) -> bool {
         let Some((_, slot)) = self.frame.table.slot_at(field.path()) else { return false };
         let own = full_key(&self.frame.prefix, &slot.key);
-        let is_entry = |key: &str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == own);
         self.changes.iter().any(|change| match slot.kind {
             Kind::Leaf => change.key == own,
-            Kind::Entries => is_entry(&change.key),
+            // The last part of the key is the map's.
+            Kind::Entries => change.key.rsplit_once('.').map_or("", |(parent, _)| parent) == own,
         })
     }
 

@@ -199,8 +199,10 @@ impl<V> fmt::Display for FieldHistory<V> {
 pub(crate) fn filters_of(frame: &Frame, slot: &Slot) -> Result<Vec<Filter>, KeyError> {
     match slot.kind {
         Kind::Leaf => slot.names().into_iter().map(|name| frame.prefix.key(name).map(Filter::from)).collect(),
-        Kind::Entries => Filter::new(crate::view::full_key(&frame.prefix, &format!("{}.*", slot.key)))
-            .map(|filter| vec![filter]),
+        Kind::Entries => {
+            Filter::new(crate::view::full_key(&frame.prefix, &crate::schema::join(&slot.key, "*")))
+                .map(|filter| vec![filter])
+        }
     }
 }
 

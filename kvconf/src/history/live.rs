@@ -11,7 +11,7 @@ use super::log::Shown;
 use super::moment::Wanted;
 use super::pages::{LogRequest, LogSource};
 use super::past::{Frame, Past};
-use super::retention::Retention;
+use super::retention::{Retention, may_begin};
 use crate::live::lock;
 use crate::schema::{Field, KvConfig};
 use crate::store::{Point, ReadError, Store};
@@ -73,14 +73,17 @@ impl<T: KvConfig> Live<T> {
             return Ok(FieldHistory::empty());
         };
         let filters = filters_of(&frame, slot)?;
-        // Side by side: what the bucket keeps at all is asked for only to tell a beginning from a loss.
-        let (entries, kept) = tokio::join!(store.history(&filters), store.kept(&filters));
-        let retention = match kept {
-            Ok(kept) => Retention::of(&kept),
-            Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => Retention::UNKNOWN,
-            Err(error) => return Err(error.into()),
+        let entries = store.history(&filters).await?;
+        let retention = if may_begin(&entries) {
+            match store.kept(&filters).await {
+                Ok(kept) => Retention::of(&kept),
+                Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => Retention::UNKNOWN,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            Retention::UNKNOWN
         };
-        Ok(read_field(entries?, (&frame, slot), T::clone(&self.load()), retention))
+        Ok(read_field(entries, (&frame, slot), T::clone(&self.load()), retention))
     }
 
     /// The whole struct as it was right after a revision, read with today's type; the state before the change set where

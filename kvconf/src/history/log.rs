@@ -182,7 +182,7 @@ impl LoggedChange {
         self.last
     }
 
-    /// All revisions of the set, those of keys outside of what was asked for included.
+    /// All revisions of the set, as far as its entries tell: those of keys outside of what was asked for included.
     #[must_use]
     pub const fn revisions(&self) -> RangeInclusive<Revision> {
         self.first..=self.last

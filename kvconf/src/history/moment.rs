@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::error::LostKey;
 use super::retention::Retention;
-use crate::schema::Kind;
+use crate::schema::{Kind, Slot, join};
 use crate::store::Kept;
 use crate::view::{Table, full_key};
 use crate::watch::sets::{Extent, MOST, Membership, membership, place};
@@ -80,7 +80,7 @@ pub(crate) fn has_gaps(entries: &[Arc<Entry>], prefix: &Prefix, wanted: Wanted<'
     let Wanted::Fields(table) = wanted else { return true };
     let found: HashMap<&str, &Arc<Entry>> =
         entries.iter().filter_map(|entry| Some((entry.key().under(prefix)?, entry))).collect();
-    let is_settled = |slot: &crate::schema::Slot| {
+    let is_settled = |slot: &Slot| {
         let own = found.get(slot.key.as_str());
         // A value under the field's own name hides what stands under its old ones.
         slot.kind == Kind::Leaf
@@ -130,7 +130,7 @@ pub(crate) fn lost(
         match wanted {
             Wanted::Everything => lost.push(nothing(Filter::from(prefix).to_string())),
             Wanted::Fields(table) => lost.extend(table.slots.iter().filter_map(|slot| match slot.kind {
-                Kind::Entries => Some(nothing(full_key(prefix, &format!("{}.*", slot.key)))),
+                Kind::Entries => Some(nothing(full_key(prefix, &join(&slot.key, "*")))),
                 Kind::Leaf => {
                     (!slot.names().into_iter().any(traced)).then(|| nothing(full_key(prefix, &slot.key)))
                 }

@@ -14,6 +14,8 @@
 //! | …it states nothing, and none of that | no value |
 //! | no entry at all | no value |
 //!
+//! Before its first write a bucket held nothing, whatever has gone since.
+//!
 //! Where entries leave for their age or for room (`max_age`; `max_bytes` with `discard: old`), and some have left, absence
 //! proves nothing: the second and the last two rows become "lost".
 //!
@@ -23,7 +25,7 @@
 
 use std::collections::HashMap;
 
-use crate::store::{Kept, header};
+use crate::store::{HISTORY, Kept, header};
 use crate::{Entry, Key, Operation, Revision};
 
 /// The rules by which a bucket lets go of entries.
@@ -63,11 +65,23 @@ impl Retention {
     }
 }
 
+/// Whether the oldest entry of some key may be its first: whether it is worth to ask by which rules the bucket lets go.
+///
+/// Not when all of them are known to have replaced something, or are as many as any key-value bucket keeps.
+pub(crate) fn may_begin(entries: &[Entry]) -> bool {
+    let mut keys: HashMap<&Key, (&Entry, u64)> = HashMap::new();
+    for entry in entries {
+        keys.entry(entry.key()).or_insert((entry, 0)).1 += 1;
+    }
+    let most = Retention { history: Some(u64::from(HISTORY)), evicted: false };
+    keys.into_values().any(|(oldest, retained)| most.is_beginning(oldest, retained))
+}
+
 /// The revision of the key's entry right before this one, where the writer stated it and the server checked it; zero when
 /// there was none.
 pub(crate) fn predecessor(entry: &Entry) -> Option<Revision> {
     let headers = entry.headers();
-    if headers.get(header::EXPECTED_ON).is_some() {
+    if headers.get(header::EXPECTED_ON).is_some() || headers.get(header::COPIED_FROM).is_some() {
         return None;
     }
     headers.get(header::EXPECTED)?.parse().ok().map(Revision::new)

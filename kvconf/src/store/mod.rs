@@ -19,6 +19,7 @@ use crate::{Entry, Filter, Headers, Key, Revision};
 
 pub use caveat::Caveat;
 pub(crate) use caveat::SAFE_HISTORY;
+pub(crate) use config::HISTORY;
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
 pub use memory::MemoryFaults;
@@ -38,6 +39,8 @@ pub(crate) mod header {
     pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
     /// The key, or pattern, that the expectation is about, where it is not the message's own.
     pub(crate) const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    /// Set by the server on what a bucket has copied from another one, whose revisions are others.
+    pub(crate) const COPIED_FROM: &str = "Nats-Stream-Source";
     /// The message's place in its atomic batch, from 1.
     pub(crate) const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
     /// `1` on the last message of an atomic batch.

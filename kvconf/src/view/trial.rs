@@ -100,7 +100,9 @@ impl<T: KvConfig> Trial<T> {
                 let Some(slot) = table.slot(at) else { continue };
                 // Of a map everything that was bad is read again: its faults are told together.
                 for fault in bad.remove(&at).into_iter().flatten() {
-                    segments.extend(fault.key.strip_prefix(&format!("{}.", slot.key)).map(str::to_owned));
+                    let below = fault.key.strip_prefix(&slot.key).unwrap_or(&fault.key);
+                    let segment = below.strip_prefix('.').unwrap_or(below);
+                    segments.extend((!segment.is_empty()).then(|| segment.to_owned()));
                 }
                 let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                 let mut faults = Vec::new();

@@ -431,12 +431,12 @@ impl Log {
             }
             Point::Revision(revision) => revision.get(),
             Point::Time(time) if time >= self.last_time => self.last,
+            // As on the server: right before the first retained entry behind it, and nothing tells what has gone since.
             Point::Time(time) => self
                 .records
                 .values()
-                .rev()
-                .find(|record| record.entry.created <= time)
-                .map_or(0, |record| record.entry.revision.get()),
+                .find(|record| record.entry.created > time)
+                .map_or(self.last, |record| record.entry.revision.get() - 1),
         };
         let newest = |revisions: &VecDeque<u64>| {
             let upto = revisions.partition_point(|revision| *revision <= moment);

@@ -135,7 +135,12 @@ pub(crate) async fn a_revision_outside_of_the_bucket_is_an_error(backend: &Backe
         let error = live.at(rev(asked)).await.unwrap_err();
         assert_eq!(error.to_string(), format!("revision {asked} is outside what the bucket holds: 3 to 3"));
     }
-    for asked in [0, 1, 2] {
+    // Before the first write there was nothing.
+    assert_eq!(live.at(Revision::ZERO).await.unwrap().max_items, 50);
+    let entries = bucket.history("shop.max_items").await.unwrap();
+    let early = entries[0].created() - Duration::from_nanos(1);
+    assert!(matches!(live.at_time(early).await, Err(PastError::OutOfRange { .. })));
+    for asked in [1, 2] {
         let error = live.at(rev(asked)).await.unwrap_err();
         assert!(
             matches!(&error, PastError::OutOfRange { asked: found, oldest, newest }
