@@ -27,13 +27,13 @@ pub(super) struct Beginning<T: KvConfig> {
 
 /// Whether environment variables count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Environment {
+pub(crate) enum Environment {
     Read,
     Ignored,
 }
 
 /// The struct's table, with the environment as it is now.
-pub(super) fn table_of<T: KvConfig>(environment: Environment) -> Arc<Table> {
+pub(crate) fn table_of<T: KvConfig>(environment: Environment) -> Arc<Table> {
     let variable = |name: &str| {
         let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
         Some(value.into_encoded_bytes())

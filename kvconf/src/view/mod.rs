@@ -12,19 +12,21 @@ mod spare;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use draft::Draft;
-pub(crate) use evaluate::Candidate;
+pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
-pub(crate) use overlay::{Overlay, RawState};
-pub(crate) use report::{shown_bytes, shown_value};
+pub(crate) use overlay::{Overlay, RawState, raw_of};
+pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
 pub(crate) use table::{Table, Target};
+pub(crate) use trial::{Trial, clear_map};
 
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;

@@ -65,6 +65,11 @@ impl RawState {
         self.0.iter().map(|named| (named.key(), &named.entry))
     }
 
+    /// The newest entry of every key, markers included.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.iter().map(|named| &named.entry)
+    }
+
     /// All keys that have a value.
     pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
         self.iter().filter(|(_, entry)| !entry.operation().is_removal())

@@ -34,6 +34,26 @@ pub(super) fn origin_of(state: &Layered<'_>, at: usize, slot: &Slot) -> Origin {
     entry_of(state, slot).map_or(Origin::Default, |entry| Origin::Key(KeyOrigin::of(entry)))
 }
 
+/// Where the value at a path comes from in a state.
+pub(crate) fn origin_in(table: &Table, state: &RawState, path: Path) -> Origin {
+    let over = Overlay::default();
+    let layered = Layered { table, base: state, over: &over };
+    table.slot_at(path).map_or(Origin::Default, |(at, slot)| origin_of(&layered, at, slot))
+}
+
+/// What is wrong with the value of one entry.
+pub(crate) fn problem_of(key: String, error: &FieldError, entry: Option<&Entry>) -> Problem {
+    Problem {
+        key,
+        kind: kind_of(error),
+        message: error.to_string(),
+        origin: entry.map(|entry| Origin::Key(KeyOrigin::of(entry))),
+        before: None,
+        before_revision: None,
+        fields: Vec::new(),
+    }
+}
+
 fn kind_of(error: &FieldError) -> ProblemKind {
     match error {
         FieldError::Missing => ProblemKind::Missing,
