@@ -188,7 +188,7 @@ fn raw_state(keys: &KeysAt, frame: &Frame) -> RawState {
     let mut raw = RawState::default();
     for entry in &keys.entries {
         if let Some(key) = entry.key().under(&frame.prefix) {
-            raw.set(key.to_owned(), Some(entry));
+            raw.set(key, Some(entry));
         }
     }
     raw

@@ -8,7 +8,8 @@ use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, Table, Target, View};
 use crate::change::same_field;
 use crate::schema::{
-    FieldError, FieldProblem, Kind, KvConfig, Loader, RawKeys, Slot, StructProblem, node_at, validate_struct,
+    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, node_at,
+    validate_struct,
 };
 use crate::{Prefix, Problem, ProblemKind};
 
@@ -64,12 +65,17 @@ pub(super) fn panicked(prefix: &Prefix) -> Problem {
     }
 }
 
-/// Builds the first value.
-pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix) -> Result<T, Vec<Problem>> {
+/// Builds the first value. `prepared` is what is known of each slot already; empty, nothing is.
+pub(super) fn build<T: KvConfig>(
+    table: &Table,
+    raw: &RawState,
+    prefix: &Prefix,
+    prepared: Vec<Prepared>,
+) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
     let layered = Layered { table, base: raw, over: &over };
     let built = contained(|| {
-        let mut loader = Loader::new(&layered);
+        let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
         let value = loader.build::<T>();
         (value, loader.into_problems())
     });

@@ -71,7 +71,7 @@ impl<T: KvConfig> Trial<T> {
                 }
                 None => continue,
             }
-            self.raw.set(key, Some(&entry));
+            self.raw.set(&key, Some(&entry));
         }
         match self.value.take() {
             Some(value) => self.read(value, touched),
@@ -81,7 +81,7 @@ impl<T: KvConfig> Trial<T> {
 
     /// Reads everything: there is nothing yet to read changes into.
     fn build(&mut self) -> Vec<Problem> {
-        match build::<T>(&self.table, &self.raw, &self.prefix) {
+        match build::<T>(&self.table, &self.raw, &self.prefix, Vec::new()) {
             Ok(value) => {
                 (self.value, self.bad) = (Some(value), BTreeMap::new());
                 Vec::new()

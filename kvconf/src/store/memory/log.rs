@@ -147,10 +147,7 @@ impl Log {
         self.expire(now);
         check::batch(&writes)?;
         if !self.settings.takes_batches() {
-            return Err(WriteError::Failed(ReadError::Unsupported {
-                what: "an atomic batch",
-                reason: format!("bucket {} does not allow atomic batches", self.settings.name()),
-            }));
+            return Err(ReadError::without_batches(self.settings.name(), None).into());
         }
         let count = writes.len();
         if count > MAX_BATCH {
@@ -194,8 +191,14 @@ impl Log {
                 write.headers.insert(ROLLUP, "sub");
             }
         }
-        if let Expect::Revision(revision) = &write.expect {
-            write.headers.insert(header::EXPECTED, revision.to_string());
+        match &write.expect {
+            Expect::Any => {}
+            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
+            Expect::On(filter, revision) => {
+                write.headers.insert(header::EXPECTED, revision.to_string());
+                let subject = format!("$KV.{}.{filter}", self.settings.name());
+                write.headers.insert(header::EXPECTED_ON, subject);
+            }
         }
         if let Some(asked) = write.ttl {
             if !self.settings.ttl_allowed() {
