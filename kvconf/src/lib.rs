@@ -80,6 +80,7 @@ mod origin;
 mod problem;
 mod revision;
 mod schema;
+pub mod seal;
 mod snapshot;
 mod store;
 mod value;

@@ -12,6 +12,7 @@ use super::diff::FieldChange;
 use super::edit::Wanted;
 use crate::live::Shared;
 use crate::schema::KvConfig;
+use crate::seal::{SealError, key_id};
 use crate::store::Action;
 use crate::value::{EncodeError, show};
 use crate::view::{Group, Overlay, Target, View, shown_bytes};
@@ -38,6 +39,15 @@ pub enum PlanError {
         /// Why.
         #[error(source)]
         error: KeyError,
+    },
+    /// A secret could not be sealed, or not be opened to be sealed again.
+    #[display("{key} cannot be sealed")]
+    Seal {
+        /// The key.
+        key: String,
+        /// Why.
+        #[error(source)]
+        error: SealError,
     },
 }
 
@@ -143,12 +153,21 @@ fn planned<T: KvConfig>(
     let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
     let now = view.newest(key);
     let before = now.and_then(|entry| entry.put_value());
-    if before == value {
+    if before == value && value.is_none() {
         return Ok(None);
     }
     let slot = match view.table.target(key) {
         Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
         None => None,
+    };
+    let secret = slot.is_some_and(|slot| slot.meta.secret);
+    let value = match value {
+        Some(clear) if secret => match sealed(view, &full, before, clear)? {
+            Some(stored) => Some(stored),
+            None => return Ok(None),
+        },
+        Some(_) if before == value => return Ok(None),
+        value => value.cloned(),
     };
     let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
     // Where the bucket has nothing, the reader has the default: that is what the change replaces.
@@ -156,15 +175,42 @@ fn planned<T: KvConfig>(
     let shown = FieldChange {
         key: full.to_string(),
         before: before.map(shown).or_else(default),
-        after: value.map(shown),
+        after: value.as_ref().map(shown),
     };
-    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
+    let action = value.map_or(Action::Delete, Action::Put);
     Ok(Some(Planned {
         key: full,
         action,
         expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
         shown,
     }))
+}
+
+/// What to store for a secret; `None` when that stands there already.
+///
+/// Every sealing gives another text, so what stands there is compared by what it holds.
+fn sealed<T: KvConfig>(
+    view: &View<T>,
+    key: &Key,
+    before: Option<&Bytes>,
+    clear: &Bytes,
+) -> Result<Option<Bytes>, PlanError> {
+    let seals = &view.table.seals;
+    let held = before.and_then(|stored| match seals.open(key, stored) {
+        Some(opened) => opened.ok(),
+        None => Some(stored.to_vec().into()),
+    });
+    let same = before == Some(clear) || held.is_some_and(|held| held.as_slice() == &**clear);
+    if same && before.is_some_and(|stored| seals.is_as_written(stored)) {
+        return Ok(None);
+    }
+    // What is sealed already stays as it is: an earlier value that is brought back, say.
+    let sealed = if key_id(clear).is_some() { None } else { seals.seal(key, clear) };
+    match sealed {
+        Some(Ok(text)) => Ok(Some(text.into())),
+        Some(Err(error)) => Err(PlanError::Seal { key: key.to_string(), error }),
+        None => Ok(Some(clear.clone())),
+    }
 }
 
 /// The entry that a write would make.

@@ -16,6 +16,7 @@ use super::check::{Check, Constraint, Violation};
 use super::validation::{Complaint, Validation};
 use super::{KvConfig, Path};
 use crate::key::{escape_segment, unescape_segment};
+use crate::seal::SealError;
 use crate::value::{Codec, DecodeError, EncodeError};
 
 /// What the macro knows about a field besides its type.
@@ -113,6 +114,8 @@ pub enum Raw<'a> {
     Bytes(&'a [u8]),
     /// An entry whose operation nobody knows.
     Unknown,
+    /// A sealed value that does not open.
+    Sealed(&'a SealError),
 }
 
 /// Why one field has no value.
@@ -127,6 +130,8 @@ pub enum FieldError {
     Default(#[error(not(source))] DecodeError),
     #[display("written by an operation that is not known here")]
     Operation,
+    #[display("{_0}")]
+    Sealed(#[error(not(source))] SealError),
     #[display("{value} is outside {constraint}")]
     Range { value: String, constraint: Constraint },
     #[display("length {length} is outside {constraint}")]
@@ -303,6 +308,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
         let decode = |bytes| self.codec.decode(bytes).map_err(|e| mask_if_secret(&self.meta, e));
         let value = match (raw, &self.absent) {
             (Raw::Unknown, _) => Err(FieldError::Operation),
+            (Raw::Sealed(error), _) => Err(FieldError::Sealed(error.clone())),
             (Raw::Bytes(bytes), _) => decode(bytes).map_err(FieldError::Decode),
             (Raw::Absent, Absent::Required) => Err(FieldError::Missing),
             (Raw::Absent, Absent::Optional { none, .. }) => Ok(none()),
@@ -569,6 +575,7 @@ impl<S: 'static, M: EntryMap> Entries<S, M> {
                 Ok(())
             }
             Raw::Unknown => Err(one(FieldError::Operation)),
+            Raw::Sealed(error) => Err(one(FieldError::Sealed(error.clone()))),
             Raw::Bytes(bytes) => {
                 let decode = |e| one(FieldError::Decode(mask_if_secret(&self.meta, e)));
                 let value = self.codec.decode(bytes).map_err(decode)?;

@@ -5,6 +5,7 @@
 
 mod evaluate;
 mod explain;
+mod kept;
 mod overlay;
 mod report;
 mod spare;
@@ -254,7 +255,7 @@ impl<T: KvConfig> View<T> {
     /// Looks at changed keys again, and at the other names of their fields.
     fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
         let rejected = merge(self.rejected.iter());
-        let state = Layered { table: &self.table, base: &self.raw, over: &rejected };
+        let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
         for key in changed {
             let names = match self.table.target(key) {

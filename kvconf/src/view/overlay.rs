@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Table;
+use super::kept::Kept;
 use crate::schema::{Path, Raw, RawKeys};
+use crate::seal::{Clear, SealError};
 use crate::{Entry, Operation, Revision};
 
 /// The newest entry of each key.
@@ -89,6 +91,8 @@ pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
     pub(crate) over: &'a Overlay,
+    /// What sealed values held. Wiped with the trial.
+    opened: Kept<Result<Clear, SealError>>,
 }
 
 pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
@@ -103,6 +107,24 @@ pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
 }
 
 impl<'a> Layered<'a> {
+    pub(crate) fn new(table: &'a Table, base: &'a RawState, over: &'a Overlay) -> Self {
+        Self { table, base, over, opened: Kept::default() }
+    }
+
+    /// What an entry says; a sealed secret is opened.
+    fn read(&self, entry: &'a Arc<Entry>, secret: bool) -> Raw<'_> {
+        if secret
+            && let Some(sealed) = entry.put_value()
+            && let Some(opened) = self.table.seals.open(entry.key(), sealed)
+        {
+            return match self.opened.keep(opened) {
+                Ok(clear) => Raw::Bytes(clear),
+                Err(error) => Raw::Sealed(error),
+            };
+        }
+        raw_of(Some(entry))
+    }
+
     pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
         match self.over.get(key) {
             Some(entry) => entry.as_ref(),
@@ -111,35 +133,39 @@ impl<'a> Layered<'a> {
     }
 }
 
-impl RawKeys for Layered<'_> {
+impl<'a> RawKeys for Layered<'a> {
     fn raw(&self, key: &str, path: Path) -> Raw<'_> {
         match self.table.env_at(path) {
             Some(value) => Raw::Bytes(value),
-            None => raw_of(self.entry(key)),
+            None => match self.entry(key) {
+                Some(entry) => self.read(entry, self.table.slot_at(path).is_some_and(|(_, slot)| slot.meta.secret)),
+                None => Raw::Absent,
+            },
         }
     }
 
     fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
-        let segment = |full: &'_ str| -> Option<usize> {
+        let below = |full: &str| -> Option<usize> {
             let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
             (!rest.contains('.')).then(|| full.len() - rest.len())
         };
-        let mut each = |full: &str, entry: Option<&Arc<Entry>>| {
-            let raw = raw_of(entry);
-            if raw != Raw::Absent
-                && let Some(at) = segment(full)
-                && let Some(segment) = full.get(at..)
-            {
-                visit(segment, raw);
+        let mut each = |full: &str, entry: &'a Arc<Entry>| {
+            if let Some(segment) = below(full).and_then(|at| full.get(at..)) {
+                let raw = self.read(entry, self.table.is_secret(full) == Some(true));
+                if raw != Raw::Absent {
+                    visit(segment, raw);
+                }
             }
         };
         for (full, entry) in &self.base.0 {
             if self.over.get(full).is_none() {
-                each(full, Some(entry));
+                each(full, entry);
             }
         }
         for (full, entry) in &self.over.0 {
-            each(full, entry.as_ref());
+            if let Some(entry) = entry {
+                each(full, entry);
+            }
         }
     }
 }

@@ -40,6 +40,7 @@ fn kind_of(error: &FieldError) -> ProblemKind {
         FieldError::Decode(_) => ProblemKind::Decode,
         FieldError::Default(_) => ProblemKind::Default,
         FieldError::Operation => ProblemKind::Operation,
+        FieldError::Sealed(_) => ProblemKind::Sealed,
         FieldError::Range { .. }
         | FieldError::Length { .. }
         | FieldError::Pattern { .. }
@@ -113,7 +114,7 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
 /// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields.
 pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
-    let layered = Layered { table, base: state, over: &over };
+    let layered = Layered::new(table, state, &over);
     let of_key = |(key, entry): (&str, &Arc<Entry>)| {
         Some((key.to_owned(), warning(table, &layered, prefix, key, entry)?))
     };

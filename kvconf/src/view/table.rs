@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
+use crate::seal::Seals;
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
 
 /// What a key below the prefix belongs to.
@@ -26,6 +27,8 @@ pub(crate) struct Table {
     by_path: HashMap<Path, usize>,
     /// Values from the environment, by slot, with the variable's name.
     env: HashMap<usize, (String, Bytes)>,
+    /// The keys of sealed secrets.
+    pub(crate) seals: Seals,
 }
 
 impl Table {
@@ -42,6 +45,7 @@ impl Table {
             maps: HashMap::new(),
             by_path: HashMap::with_capacity(slots.len()),
             env: HashMap::new(),
+            seals: Seals::default(),
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);
@@ -60,6 +64,17 @@ impl Table {
         }
         table.slots = slots;
         table
+    }
+
+    /// The same, with keys for sealed secrets.
+    pub(crate) fn with_seals(self, seals: Seals) -> Self {
+        Self { seals, ..self }
+    }
+
+    /// Whether the value under a key below the prefix is a secret; `None` for a key that no field knows.
+    pub(crate) fn is_secret(&self, key: &str) -> Option<bool> {
+        let (Target::Field(at) | Target::Entry(at, _)) = self.target(key)?;
+        Some(self.slot(at)?.meta.secret)
     }
 
     pub(crate) fn slot(&self, at: usize) -> Option<&Slot> {
