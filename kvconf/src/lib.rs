@@ -69,6 +69,7 @@ extern crate self as kvconf;
 mod attribution;
 mod backoff;
 mod bucket;
+mod cache;
 mod change;
 mod entry;
 pub mod guide;
@@ -91,15 +92,18 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
+pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
-pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
+pub use live::{
+    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, Readiness, StartError, Tried, WaitError,
+};
 pub use origin::{KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
-pub use snapshot::Snapshot;
+pub use snapshot::{Basis, Snapshot};
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{

@@ -263,6 +263,7 @@ pub fn reseal(ring: &Keyring, key: &Key, stored: &[u8]) -> Result<Option<String>
 mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
+    use super::super::{Seals, key_id};
     use super::*;
 
     fn key(text: &str) -> Key {
@@ -280,10 +281,9 @@ mod tests {
         let bound_to = bound_to("2025-06", &name);
         assert_eq!(bound_to, b"kvconf-sealed:v1:2025-06:checkout.api_key");
         let stored = write("2025-06", &sealing.encrypt_with(vec![9; NONCE], b"hunter2", &bound_to).unwrap());
-        assert_eq!(
-            stored,
-            "kvconf-sealed:v1:2025-06:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJPINNED"
-        );
+        // The same comes out of an implementation of the draft that has nothing in common with the one used here.
+        let expected = "kvconf-sealed:v1:2025-06:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ1geM/hnYS70F8RMbQsPrUJ/jlR0ZPPw=";
+        assert_eq!(stored, expected);
         assert_eq!(open(&ring("2025-06", 7), &name, stored.as_bytes()).unwrap().expose(), b"hunter2");
     }
 
@@ -294,12 +294,9 @@ mod tests {
         assert_eq!(opened(&ring("a", 1), "x.other"), Err(SealError::Tampered { id: "a".into() }));
         assert_eq!(opened(&ring("a", 2), "x.secret"), Err(SealError::Tampered { id: "a".into() }));
         assert_eq!(opened(&ring("b", 1), "x.secret"), Err(SealError::UnknownKey { id: "a".into() }));
-        let none = Seals { ring: None, writes_clear: false };
-        let none = super::super::Seals::open(&none, &key("x.secret"), stored.as_bytes()).unwrap();
+        let none = Seals::default().open(&key("x.secret"), stored.as_bytes()).unwrap();
         assert_eq!(none, Err(SealError::NoKeyring { id: "a".into() }));
     }
-
-    use super::super::Seals;
 
     #[test]
     fn a_relabelled_value_does_not_open() {
@@ -347,7 +344,7 @@ mod tests {
         assert_eq!(open(&ring("new", 2), &name, renewed.as_bytes()).unwrap().expose(), b"hunter2");
         assert_eq!(reseal(&both, &name, renewed.as_bytes()), Ok(None));
         let clear = reseal(&both, &name, b"hunter2").unwrap().unwrap();
-        assert_eq!(super::super::key_id(clear.as_bytes()), Some("new"));
+        assert_eq!(key_id(clear.as_bytes()), Some("new"));
     }
 
     proptest! {

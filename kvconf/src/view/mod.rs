@@ -9,6 +9,7 @@ mod kept;
 mod overlay;
 mod report;
 mod spare;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use overlay::Layered;
 pub(crate) use overlay::{Overlay, RawState};
 pub(crate) use report::{shown_bytes, shown_value};
 use spare::Spare;
+pub(crate) use standing::Storing;
 pub(crate) use table::{Table, Target};
 
 use crate::origin::KeyOrigin;
@@ -73,6 +75,8 @@ pub(crate) struct View<T> {
     /// Everything up to here was looked at.
     pub(crate) seen: Revision,
     pub(crate) epoch: u64,
+    /// When the bucket was created, as far as it is known.
+    pub(crate) created: Option<SystemTime>,
     pub(crate) report: Option<Arc<Report>>,
     /// Slots whose new value waits for a restart.
     pub(crate) awaiting_restart: BTreeSet<usize>,
@@ -122,6 +126,7 @@ impl<T: KvConfig> View<T> {
             snapshot,
             seen: update.revision,
             epoch: update.epoch,
+            created: None,
             report: found,
             awaiting_restart: BTreeSet::new(),
             spare: None,
@@ -389,6 +394,7 @@ impl<T: KvConfig> View<T> {
             snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
             seen: Revision::ZERO,
             epoch: 0,
+            created: None,
             report: None,
             awaiting_restart: BTreeSet::new(),
             spare: None,

@@ -18,6 +18,11 @@ impl RawState {
         self.0.get(key)
     }
 
+    /// The newest entry of every key, markers included.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.0.values()
+    }
+
     /// All keys that have a value.
     pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
         let live = self.0.iter().filter(|(_, entry)| !entry.operation().is_removal());

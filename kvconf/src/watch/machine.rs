@@ -87,6 +87,15 @@ impl Tuning {
     }
 }
 
+/// What an earlier process knew of the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// When the bucket was created; `None` where the client could not ask.
+    pub(crate) incarnation: Option<SystemTime>,
+    /// The newest revision under the watched prefix.
+    pub(crate) tail: Revision,
+}
+
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
@@ -156,6 +165,8 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
+    /// The newest revision that an earlier process saw in this incarnation; zero once it was compared.
+    remembered: Revision,
     /// Whether anything was published yet.
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
@@ -207,6 +218,7 @@ impl Machine {
             applied_epoch: 0,
             epoch: 0,
             incarnation: None,
+            remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
             cursor: Revision::ZERO,
@@ -256,6 +268,23 @@ impl Machine {
         // Whoever has nothing yet takes all of it at once: no matter which entries once belonged together.
         let sets = vec![ChangeSet { changes: under.into_iter().map(change).collect() }];
         Some(Update { revision: self.applied, epoch: self.applied_epoch, sets })
+    }
+
+    /// When the bucket was created, as far as it is known.
+    pub(crate) const fn incarnation(&self) -> Option<SystemTime> {
+        self.incarnation
+    }
+
+    /// Goes on where an earlier process left off: a bucket created since, and a replica that lags behind, are then noticed
+    /// as if this watch had seen the former state itself. What was seen already counts more.
+    pub(crate) fn remember(&mut self, remembered: Remembered) {
+        if self.loaded {
+            return;
+        }
+        if self.incarnation.is_none() || self.incarnation == remembered.incarnation {
+            self.remembered = self.remembered.max(remembered.tail);
+        }
+        self.incarnation = self.incarnation.or(remembered.incarnation);
     }
 
     /// When [`Input::Deadline`] is due.
@@ -334,6 +363,7 @@ impl Machine {
         {
             self.begin_epoch();
         }
+        self.newest = self.newest.max(std::mem::take(&mut self.remembered));
         self.incarnation = incarnation.or(self.incarnation);
         self.sequence = 0;
         self.pending = pending;
@@ -350,6 +380,7 @@ impl Machine {
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
+        self.remembered = Revision::ZERO;
     }
 
     fn not_opened(&mut self, error: &ReadError, effects: &mut Vec<Effect>) {

@@ -10,6 +10,7 @@ mod consumer;
 mod denial;
 mod error;
 mod known;
+mod lazy;
 mod message;
 mod read;
 mod snapshot;
@@ -28,6 +29,7 @@ use known::Known;
 
 pub use connection::Connection;
 pub use denial::Denials;
+pub(crate) use lazy::LazyStore;
 
 /// One bucket on a server.
 #[derive(Debug)]
@@ -44,11 +46,6 @@ pub(crate) struct NatsStore {
 }
 
 impl NatsStore {
-    /// The connection that it was opened on.
-    pub(crate) const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// The subject, in the stream, of what a filter matches.
     fn subject(&self, filter: &Filter) -> String {
         format!("{}{filter}", self.read_prefix)
@@ -119,7 +116,7 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
-    fn nats(&self) -> Option<&NatsStore> {
-        Some(self)
+    fn connection(&self) -> Option<&Connection> {
+        Some(&self.connection)
     }
 }
