@@ -45,7 +45,9 @@ fn saved(value: &str, revision: u64) -> Saved {
 fn the_form_of_a_file_is_pinned() {
     let file = String::from_utf8(encode(&saved("60", 7), &Cipher::default()).unwrap()).unwrap();
     insta::assert_snapshot!(file, @r#"
-    kvconf-cache 1 PINNED
+    kvconf-cache 1 610339a972c58c39bc04b440fdb37bb74aa6c8bdece016459214652d1725d76a
+    {"bucket":"prod","prefix":"checkout","struct":"Checkout","created":1700000000000000000,"revision":7,"tail":7,"saved":1750000001000000000,"entries":1,"omitted":["checkout.api_key"],"sealed":null}
+    {"key":"checkout.max_items","revision":7,"created":1750000000123456789,"operation":"put","value":"60","headers":[["Kvconf-Author","ops"]]}
     "#);
 }
 
