@@ -34,7 +34,9 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
-//! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
+//! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
+//! | start without the server | [`Cache`], [`guide::outages`] |
+//! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |
 //!
@@ -51,14 +53,16 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
-//! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
-//! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
+//! | P9 | **Starts without the server** once it has started before, from a checked last-good file on disk, and says so. |
+//! | P10 | **No input panics.** Whatever stands in the bucket, in a cache file or the environment. |
+//! | P11 | **Secrets stay secret.** Never in a log, an error, a diff, `Debug` or a cache file in clear text, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
 //!
 //! # Features
 //!
 //! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
-//! memory bucket is there. Features add and never alter a result.
+//! memory bucket is there. `seal` encrypts secrets in the bucket and cache files, `metrics` reports figures to the facade of
+//! that name. Features add and never alter a result.
 //!
 //! Handles need a tokio runtime, except [`Live::fixed`]. The library prints nothing; it reports through `tracing`.
 

@@ -60,7 +60,8 @@ impl<T> Snapshot<T> {
         self.revision
     }
 
-    /// How often the bucket was found deleted and created again since the handle started. Revisions of two snapshots
+    /// How often the bucket was found deleted and created again since the handle started, or since the state was saved that
+    /// it has in its cache. Revisions of two snapshots
     /// compare only where this is the same.
     #[must_use]
     pub const fn epoch(&self) -> u64 {

@@ -158,7 +158,10 @@ async fn rotation_seals_everything_anew_and_changes_no_value() {
     for name in ["checkout.api_key", "checkout.pin"] {
         assert_eq!(key_id(&stored(&bucket, name).await), Some("new"), "{name}");
     }
-    assert_eq!((live.load().api_key.expose().as_str(), live.load().pin.clone()), ("hunter2", Some(Secret::new(1234))));
+    assert_eq!(
+        (live.load().api_key.expose().as_str(), live.load().pin.clone()),
+        ("hunter2", Some(Secret::new(1234)))
+    );
     assert!(live.edit().reseal().plan().await.unwrap().is_empty());
     // The old key is not needed any more.
     let fresh: Live<Checkout> = bucket.live().keyring(ring("new", 2)).start().await.unwrap();

@@ -107,9 +107,10 @@ pub(crate) fn superseded(generations: &[Generation], keep: usize) -> Vec<Generat
     let mut trusted: Vec<Generation> =
         generations.iter().copied().filter(|generation| generation.trust == Trust::Trusted).collect();
     trusted.sort_by_key(|generation| Reverse(generation.number));
-    let candidates = generations.iter().copied().filter(|generation| {
-        generation.trust == Trust::Candidate && Some(generation.number) != newest
-    });
+    let candidates = generations
+        .iter()
+        .copied()
+        .filter(|generation| generation.trust == Trust::Candidate && Some(generation.number) != newest);
     candidates.chain(trusted.into_iter().skip(keep.max(1))).collect()
 }
 
@@ -131,7 +132,8 @@ mod tests {
             assert_eq!(Generation::of_file_name(&generation.file_name()), Some(generation));
         }
         assert_eq!(candidate(7).file_name(), "0000000007.candidate.kvcache");
-        for name in ["lock", "boots", ".kvcache", "x.kvcache", "-1.kvcache", "7.other.kvcache", "+7.kvcache"] {
+        for name in ["lock", "boots", ".kvcache", "x.kvcache", "-1.kvcache", "7.other.kvcache", "+7.kvcache"]
+        {
             assert_eq!(Generation::of_file_name(name), None, "{name}");
         }
     }

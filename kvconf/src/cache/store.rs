@@ -150,9 +150,7 @@ impl CacheStore {
     fn holds(&self, generation: Generation, content: [u8; 32]) -> bool {
         match self.newest {
             Some((known, held)) if known == generation => held == content,
-            _ => {
-                self.load(generation).is_ok_and(|saved| format::content(&saved, &self.cipher) == content)
-            }
+            _ => self.load(generation).is_ok_and(|saved| format::content(&saved, &self.cipher) == content),
         }
     }
 

@@ -298,7 +298,8 @@ fn files_are_for_their_owner_alone() {
     store.begin_boot(1).unwrap();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(store.path()), 0o700);
-    let files: Vec<PathBuf> = fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<PathBuf> =
+        fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(files.len(), 3, "{files:?}");
     assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 }
@@ -311,7 +312,10 @@ fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
     fs::write(&file, b"").unwrap();
     let (mut store, claimed) = CacheStore::open(&file, owner(), Cipher::default(), 3);
     let error = claimed.unwrap_err();
-    assert!(matches!(&error, CacheError::Io { doing: "claim", folder, .. } if folder.starts_with(&file)), "{error}");
+    assert!(
+        matches!(&error, CacheError::Io { doing: "claim", folder, .. } if folder.starts_with(&file)),
+        "{error}"
+    );
     assert!(store.next().is_none());
     assert!(store.save(&saved("60", 7)).is_err());
 }

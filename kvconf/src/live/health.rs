@@ -156,11 +156,7 @@ impl Health {
         let rejected = (sets > 0)
             .then(|| format!("{sets} change set{} rejected", if sets == 1 { " is" } else { "s are" }));
         let reasons: Vec<String> = [served, stale, rejected].into_iter().flatten().collect();
-        if reasons.is_empty() {
-            Readiness::Ready
-        } else {
-            Readiness::Degraded { reason: reasons.join("; ") }
-        }
+        if reasons.is_empty() { Readiness::Ready } else { Readiness::Degraded { reason: reasons.join("; ") } }
     }
 }
 

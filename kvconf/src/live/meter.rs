@@ -35,6 +35,29 @@ mod recorded {
         if value { 1.0 } else { 0.0 }
     }
 
+    /// What an exporter shows beside the figures.
+    fn describe() {
+        use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+
+        describe_gauge!("kvconf_applied_revision", "The revision that readers get");
+        describe_gauge!(
+            "kvconf_seen_revision",
+            "The newest revision that was looked at, rejected ones included"
+        );
+        describe_gauge!(
+            "kvconf_last_contact_age_seconds",
+            Unit::Seconds,
+            "How long ago the bucket was last heard of; infinite where it never was"
+        );
+        describe_gauge!("kvconf_following", "1 while the watch delivers, else 0");
+        describe_gauge!("kvconf_served_from_bucket", "1, or 0 while the cache or the defaults stand in");
+        describe_gauge!("kvconf_rejected", "Change sets that readers do not see");
+        describe_counter!("kvconf_snapshots_total", Unit::Count, "States that readers were given");
+        describe_counter!("kvconf_rejections_total", Unit::Count, "Change sets that were rejected");
+        describe_counter!("kvconf_resyncs_total", Unit::Count, "How often the bucket was read again");
+        describe_histogram!("kvconf_decode_seconds", Unit::Seconds, "Decoding and checking one update");
+    }
+
     impl Meter {
         pub(crate) fn new<T: KvConfig>(view: &View<T>, state: &WatchState) -> Self {
             let labels = vec![
@@ -42,6 +65,7 @@ mod recorded {
                 Label::new("prefix", view.prefix.to_string()),
                 Label::from_static_parts("struct", view.table.name),
             ];
+            describe();
             let meter = Self {
                 applied: metrics::gauge!("kvconf_applied_revision", labels.clone()),
                 seen: metrics::gauge!("kvconf_seen_revision", labels.clone()),

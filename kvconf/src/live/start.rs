@@ -130,10 +130,9 @@ impl Policy {
             Some(kept) => kept.next().await,
             None => None,
         };
-        let remembered = newest.as_ref().map(|loaded| Remembered {
-            incarnation: loaded.saved.created,
-            tail: loaded.saved.tail,
-        });
+        let remembered = newest
+            .as_ref()
+            .map(|loaded| Remembered { incarnation: loaded.saved.created, tail: loaded.saved.tail });
         let (started, mut outcome) = oneshot::channel();
         let seat = Seat::<T>::new(beginning.clone(), started);
         let observer = Box::new(LiveObserver(Arc::clone(&seat)));

@@ -282,7 +282,8 @@ mod tests {
         assert_eq!(bound_to, b"kvconf-sealed:v1:2025-06:checkout.api_key");
         let stored = write("2025-06", &sealing.encrypt_with(vec![9; NONCE], b"hunter2", &bound_to).unwrap());
         // The same comes out of an implementation of the draft that has nothing in common with the one used here.
-        let expected = "kvconf-sealed:v1:2025-06:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ1geM/hnYS70F8RMbQsPrUJ/jlR0ZPPw=";
+        let expected =
+            "kvconf-sealed:v1:2025-06:CQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJ1geM/hnYS70F8RMbQsPrUJ/jlR0ZPPw=";
         assert_eq!(stored, expected);
         assert_eq!(open(&ring("2025-06", 7), &name, stored.as_bytes()).unwrap().expose(), b"hunter2");
     }
@@ -304,7 +305,10 @@ mod tests {
         let relabelled = stored.replacen(":a:", ":b:", 1);
         // The same bytes under another id.
         let both = ring("b", 1);
-        assert_eq!(open(&both, &key("x"), relabelled.as_bytes()), Err(SealError::Tampered { id: "b".into() }));
+        assert_eq!(
+            open(&both, &key("x"), relabelled.as_bytes()),
+            Err(SealError::Tampered { id: "b".into() })
+        );
     }
 
     #[test]
@@ -313,7 +317,10 @@ mod tests {
             Err(error) => error.to_string(),
             Ok(opened) => panic!("opened: {}", opened.expose().len()),
         };
-        assert_eq!(fault("kvconf-sealed:v2:a:AAAA"), "looks sealed and is not: of a version that is not known here");
+        assert_eq!(
+            fault("kvconf-sealed:v2:a:AAAA"),
+            "looks sealed and is not: of a version that is not known here"
+        );
         assert_eq!(fault("kvconf-sealed:v1:a"), "looks sealed and is not: without a key id");
         assert_eq!(fault("kvconf-sealed:v1:a b:AAAA"), "looks sealed and is not: the key id is none");
         assert_eq!(fault("kvconf-sealed:v1:a:!"), "looks sealed and is not: not base64");

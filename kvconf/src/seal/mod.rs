@@ -64,10 +64,7 @@ impl Seals {
     }
 
     /// The form in which a secret is to be written; `None` for in clear.
-    #[cfg_attr(
-        not(feature = "seal"),
-        expect(clippy::unused_self, reason = "as with the feature `seal`")
-    )]
+    #[cfg_attr(not(feature = "seal"), expect(clippy::unused_self, reason = "as with the feature `seal`"))]
     pub(crate) fn seal(&self, _key: &Key, _clear: &[u8]) -> Option<Result<String, SealError>> {
         #[cfg(feature = "seal")]
         if let Some(ring) = self.ring.as_ref().filter(|_| !self.writes_clear) {
@@ -77,10 +74,7 @@ impl Seals {
     }
 
     /// Whether a stored value is already in the form in which it would be written.
-    #[cfg_attr(
-        not(feature = "seal"),
-        expect(clippy::unused_self, reason = "as with the feature `seal`")
-    )]
+    #[cfg_attr(not(feature = "seal"), expect(clippy::unused_self, reason = "as with the feature `seal`"))]
     pub(crate) fn is_as_written(&self, _stored: &[u8]) -> bool {
         #[cfg(feature = "seal")]
         if let Some(ring) = self.ring.as_ref().filter(|_| !self.writes_clear) {

@@ -24,7 +24,10 @@ impl<V> Default for Kept<V> {
 
 impl<V> Kept<V> {
     /// Takes a value in.
-    #[expect(clippy::indexing_slicing, reason = "the chunk is below the logarithm of a count of values in memory")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "the chunk is below the logarithm of a count of values in memory"
+    )]
     pub(super) fn keep(&self, value: V) -> &V {
         let place = self.len.get() + 1;
         self.len.set(place);

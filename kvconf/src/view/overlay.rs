@@ -143,7 +143,9 @@ impl<'a> RawKeys for Layered<'a> {
         match self.table.env_at(path) {
             Some(value) => Raw::Bytes(value),
             None => match self.entry(key) {
-                Some(entry) => self.read(entry, self.table.slot_at(path).is_some_and(|(_, slot)| slot.meta.secret)),
+                Some(entry) => {
+                    self.read(entry, self.table.slot_at(path).is_some_and(|(_, slot)| slot.meta.secret))
+                }
                 None => Raw::Absent,
             },
         }

@@ -155,4 +155,3 @@ fn omitted(table: &Table, prefix: &Prefix, saved: &Saved) -> Vec<Problem> {
     };
     saved.omitted.iter().filter_map(problem).collect()
 }
-

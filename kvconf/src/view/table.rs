@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 
-use crate::seal::Seals;
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
+use crate::seal::Seals;
 
 /// What a key below the prefix belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

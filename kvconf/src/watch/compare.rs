@@ -48,7 +48,11 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
 }
 
 /// An update from nothing, as the update from these entries that leads to the same state of a prefix.
-pub(crate) fn relative<'a>(old: impl Iterator<Item = &'a Arc<Entry>>, whole: &Update, prefix: &Prefix) -> Update {
+pub(crate) fn relative<'a>(
+    old: impl Iterator<Item = &'a Arc<Entry>>,
+    whole: &Update,
+    prefix: &Prefix,
+) -> Update {
     let old: Keys = old.map(|entry| (entry.key().clone(), Arc::clone(entry))).collect();
     let changes = whole.sets.iter().flat_map(|set| &set.changes);
     let new: Keys = changes.filter_map(|change| Some((change.key.clone(), change.entry.clone()?))).collect();

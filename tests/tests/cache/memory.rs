@@ -137,10 +137,7 @@ async fn a_start_that_finds_nothing_names_what_was_tried_and_why_it_failed() {
     let start = bucket.live::<super::WithSecret>().deadline(Duration::from_millis(1));
     let error = start.cache(folder.cache()).or_defaults().start().await.unwrap_err();
     let StartError::Exhausted { tried } = &error else { panic!("{error}") };
-    assert!(
-        matches!(&tried[..], [Tried::Bucket(_), Tried::Cache { .. }, Tried::Defaults(_)]),
-        "{tried:?}"
-    );
+    assert!(matches!(&tried[..], [Tried::Bucket(_), Tried::Cache { .. }, Tried::Defaults(_)]), "{tried:?}");
     let cache = tried[1].to_string();
     let told = error.to_string().replace(&cache, "<the cache>");
     assert!(cache.starts_with("the cache in ") && cache.ends_with(" holds no usable state"), "{cache}");

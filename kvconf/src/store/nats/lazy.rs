@@ -10,9 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, Connection};
 use crate::store::{Caveat, Point, Reading, Start, Status, Store, Subscription, Write};
-use crate::{
-    BucketConfig, Entry, Filter, Key, KeyError, ReadError, Revision, WriteError, check_bucket_name,
-};
+use crate::{BucketConfig, Entry, Filter, Key, KeyError, ReadError, Revision, WriteError, check_bucket_name};
 
 /// How often the connection is looked at while it is waited for. The client tells of it only by a callback that is the
 /// program's own.
