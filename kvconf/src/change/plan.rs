@@ -196,12 +196,12 @@ fn sealed<T: KvConfig>(
     clear: &Bytes,
 ) -> Result<Option<Bytes>, PlanError> {
     let seals = &view.table.seals;
-    let held = before.and_then(|stored| match seals.open(key, stored) {
-        Some(opened) => opened.ok(),
-        None => Some(stored.to_vec().into()),
-    });
-    let same = before == Some(clear) || held.is_some_and(|held| held.as_slice() == &**clear);
-    if same && before.is_some_and(|stored| seals.is_as_written(stored)) {
+    let holds = |stored: &Bytes| match seals.open(key, stored) {
+        Some(opened) => opened.is_ok_and(|held| held.as_slice() == &**clear),
+        None => false,
+    };
+    let same = |stored: &Bytes| stored == clear || holds(stored);
+    if before.is_some_and(|stored| same(stored) && seals.is_as_written(stored)) {
         return Ok(None);
     }
     // What is sealed already stays as it is: an earlier value that is brought back, say.

@@ -10,7 +10,7 @@
 //! seal any number of values. The value is bound to the full name of its key in the bucket: copied to another one it does
 //! not open. It is not bound to the bucket, so that a bucket can be copied as a whole.
 //!
-//! A field marked `secret` reads sealed values when its handle has a [`Keyring`], see `LiveBuilder::keyring`; the functions
+//! A field marked `secret` reads sealed values when its handle has a `Keyring`, see `LiveBuilder::keyring`; the functions
 //! here are for tools. See [`guide::secrets`](crate::guide::secrets). All of it needs the feature `seal`; without it sealed
 //! values are recognised, and reported, by every handle.
 
