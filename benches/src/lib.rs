@@ -9,6 +9,7 @@ pub mod arrival;
 pub mod burst;
 pub mod change;
 pub mod figures;
+pub mod history;
 pub mod live_server;
 pub mod reads;
 pub mod settings;

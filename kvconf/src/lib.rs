@@ -34,6 +34,8 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
+//! | try a build before it is deployed | [`Bucket::check`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | start without the server | [`Cache`], [`guide::outages`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
@@ -53,6 +55,7 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
+//! | P8 | **Reversible.** Any retained state can be read and brought back as of a revision or a time; what is lost is named. |
 //! | P9 | **Starts without the server** once it has started before, from a checked last-good file on disk, and says so. |
 //! | P10 | **No input panics.** Whatever stands in the bucket, in a cache file or the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff, `Debug` or a cache file in clear text, unless asked for by name. |
@@ -77,6 +80,7 @@ mod cache;
 mod change;
 mod entry;
 pub mod guide;
+mod history;
 mod key;
 mod live;
 #[cfg(feature = "nats")]
@@ -99,6 +103,11 @@ pub use bucket::{
 pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use history::{
+    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
+    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
+    RejectedState, Replay,
+};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{
     Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, Readiness, StartError, Tried, WaitError,
@@ -111,8 +120,8 @@ pub use snapshot::{Basis, Snapshot};
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Caveat, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source,
-    Status, Storage, WriteError,
+    BucketConfig, Caveat, Compression, External, Fault, Placement, Point, ReadError, Reading, Republish,
+    Source, Status, Storage, WriteError,
 };
 pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};

@@ -191,3 +191,33 @@ async fn entries_of_a_map_are_opened_one_by_one() {
     live.wait_for(revision).await.unwrap();
     assert_eq!(live.load().pins["safe"], Secret::new(99));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_past_and_a_check_open_what_was_sealed_then() {
+    let bucket = Bucket::memory();
+    let first = put_sealed(&bucket, &ring("old", 1), "checkout.api_key", "hunter2").await;
+    let both = ring("new", 2).and(key("old", 1)).unwrap();
+    let live = live(&bucket, both.clone()).await;
+    let plan = live.edit().reseal().plan().await.unwrap();
+    let resealed = plan.commit().author("ops").reason("rotation").await.unwrap();
+    live.wait_for(resealed.revision()).await.unwrap();
+    let last = put_sealed(&bucket, &ring("new", 2), "checkout.api_key", "hunter3").await;
+    live.wait_for(last).await.unwrap();
+
+    let field = Checkout::fields().api_key;
+    assert_eq!(live.at(first).await.unwrap().value().api_key.expose(), "hunter2");
+    let history = live.history(field).await.unwrap();
+    let values: Vec<Option<&str>> =
+        history.iter().map(|revision| revision.state.value().map(|key| key.expose().as_str())).collect();
+    assert_eq!(values, [Some("hunter3"), Some("hunter2"), Some("hunter2")]);
+    assert!(!history.to_string().contains("kvconf-sealed"), "{history}");
+    // Another text, the same value.
+    let diff = live.diff(first, resealed.revision()).await.unwrap();
+    assert!(diff.is_empty(), "{:?}", diff.changes());
+    let diff = live.diff(first, last).await.unwrap();
+    assert_eq!(diff.changes()[0].to_string(), "checkout.api_key: *** → ***");
+    assert_eq!(diff.after(field).unwrap().expose(), "hunter3");
+
+    assert!(bucket.check::<Checkout>().keyring(both).now().await.unwrap().would_start());
+    assert!(!bucket.check::<Checkout>().now().await.unwrap().would_start());
+}

@@ -24,6 +24,7 @@ pub use builder::LiveBuilder;
 pub use changes::{Changed, Changes};
 pub use health::{Health, Readiness};
 pub use hooks::Hook;
+pub(crate) use observer::{Environment, table_of};
 pub use reader::Reader;
 pub use start::{StartError, Tried};
 pub use wait::WaitError;

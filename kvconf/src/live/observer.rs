@@ -10,9 +10,9 @@ use super::{Shared, StartError, lock};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::store::Store;
-use crate::view::{Outcome, Table, View};
+use crate::view::{Draft, Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
-use crate::{Prefix, Revision};
+use crate::{Entry, Prefix, Report, Revision};
 
 type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
 
@@ -31,19 +31,23 @@ pub(super) struct Beginning {
 
 /// Whether environment variables count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Environment {
+pub(crate) enum Environment {
     Read,
     Ignored,
 }
 
+/// The struct's table, with the environment as it is now.
+pub(crate) fn table_of<T: KvConfig>(environment: Environment, seals: Seals) -> Arc<Table> {
+    let variable = |name: &str| {
+        let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
+        Some(value.into_encoded_bytes())
+    };
+    Arc::new(Table::new::<T>(&variable).with_seals(seals))
+}
+
 impl Beginning {
-    /// The struct's table, with the environment as it is now.
     pub(super) fn table<T: KvConfig>(&self) -> Arc<Table> {
-        let variable = |name: &str| {
-            let value = (self.environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
-            Some(value.into_encoded_bytes())
-        };
-        let table = || Arc::new(Table::new::<T>(&variable).with_seals(self.seals.clone()));
+        let table = || table_of::<T>(self.environment, self.seals.clone());
         Arc::clone(self.table.get_or_init(table))
     }
 }
@@ -110,7 +114,11 @@ impl<T: KvConfig> Seat<T> {
         let mut inner = lock(&self.inner);
         let created = inner.created;
         match std::mem::replace(&mut inner.stage, Stage::Over) {
-            Stage::Waiting(started) => inner.stage = self.begin(&inner, started, update),
+            Stage::Waiting(started) => {
+                let (table, prefix) = (self.beginning.table::<T>(), self.beginning.prefix.clone());
+                let view = View::start(table, self.beginning.store.name(), prefix, update);
+                inner.stage = self.begin(&inner, started, view, || vec![update.clone()]);
+            }
             Stage::Refused(mut held) => {
                 held.push(update.clone());
                 inner.stage = Stage::Refused(held);
@@ -133,26 +141,48 @@ impl<T: KvConfig> Seat<T> {
         }
     }
 
-    fn begin(&self, inner: &Inner<T>, started: Started<T>, update: &Update) -> Stage<T> {
-        let beginning = &self.beginning;
-        let table = beginning.table::<T>();
-        let (stage, outcome) =
-            match View::<T>::start(table, beginning.store.name(), beginning.prefix.clone(), update) {
-                Ok(mut view) => {
-                    view.created = inner.created;
-                    let store = Arc::clone(&beginning.store);
-                    let shared = Arc::new(Shared::new(view, Some(store), inner.state.clone()));
-                    (Stage::Following(Arc::downgrade(&shared)), Ok(shared))
-                }
-                Err(report) => {
-                    let held = vec![update.clone()];
-                    let stage = if beginning.has_fallback { Stage::Refused(held) } else { Stage::Over };
-                    (stage, Err(StartError::Invalid(Box::new(report))))
-                }
-            };
+    /// The first state of a handle that waits for it. `false` where something else is needed: the state as an update.
+    fn complete(&self, view: Result<View<T>, Report>) -> bool {
+        let mut inner = lock(&self.inner);
+        match std::mem::replace(&mut inner.stage, Stage::Over) {
+            Stage::Waiting(started) if view.is_ok() || !self.beginning.has_fallback => {
+                inner.stage = self.begin(&inner, started, view, Vec::new);
+                true
+            }
+            stage => {
+                inner.stage = stage;
+                false
+            }
+        }
+    }
+
+    /// Begins with the bucket's state. Where that is not valid, `held` is kept for what stands in for it.
+    fn begin(
+        &self,
+        inner: &Inner<T>,
+        started: Started<T>,
+        view: Result<View<T>, Report>,
+        held: impl FnOnce() -> Vec<Update>,
+    ) -> Stage<T> {
+        let (stage, outcome) = match view {
+            Ok(mut view) => {
+                view.created = inner.created;
+                let store = Arc::clone(&self.beginning.store);
+                let shared = Arc::new(Shared::new(view, Some(store), inner.state.clone()));
+                (Stage::Following(Arc::downgrade(&shared)), Ok(shared))
+            }
+            Err(report) => {
+                let stage = if self.beginning.has_fallback { Stage::Refused(held()) } else { Stage::Over };
+                (stage, Err(StartError::Invalid(Box::new(report))))
+            }
+        };
         // Whoever started may have given up.
         let _ = started.send(outcome);
         stage
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(lock(&self.inner).stage, Stage::Waiting(_))
     }
 
     fn enter(&self, state: &WatchState) {
@@ -180,19 +210,71 @@ impl<T: KvConfig> Seat<T> {
 }
 
 /// Feeds one handle. It does not keep the handle alive.
-pub(super) struct LiveObserver<T: KvConfig>(pub(super) Arc<Seat<T>>);
+pub(super) struct LiveObserver<T: KvConfig> {
+    seat: Arc<Seat<T>>,
+    /// The state that is being loaded.
+    draft: Option<Draft<T>>,
+    /// What arrived before the struct's table was there.
+    early: Vec<Arc<Entry>>,
+}
+
+impl<T: KvConfig> LiveObserver<T> {
+    pub(super) fn new(seat: &Arc<Seat<T>>) -> Self {
+        Self { seat: Arc::clone(seat), draft: None, early: Vec::new() }
+    }
+
+    /// Brings the draft up to what has arrived, with this table.
+    fn catch_up(&mut self, table: Arc<Table>) -> &mut Draft<T> {
+        let prefix = &self.seat.beginning.prefix;
+        let draft = self.draft.get_or_insert_with(|| Draft::new(table, prefix.clone()));
+        for entry in std::mem::take(&mut self.early) {
+            draft.take(entry.key(), Some(&entry));
+        }
+        draft
+    }
+}
 
 impl<T: KvConfig> Observer for LiveObserver<T> {
+    fn loading(&mut self) {
+        self.draft = None;
+        self.early.clear();
+    }
+
+    fn arrived(&mut self, entries: &[Arc<Entry>]) {
+        if !self.seat.is_waiting() {
+            return;
+        }
+        // Whoever starts the handle makes the table at this very time: waiting for it would hold up the connection.
+        match self.seat.beginning.table.get().cloned() {
+            None => self.early.extend_from_slice(entries),
+            Some(table) => {
+                let draft = self.catch_up(table);
+                entries.iter().for_each(|entry| draft.take(entry.key(), Some(entry)));
+            }
+        }
+    }
+
+    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
+        if !self.seat.is_waiting() {
+            return false;
+        }
+        self.catch_up(self.seat.beginning.table::<T>());
+        let Some(draft) = self.draft.take() else { return false };
+        let view = draft.finish(self.seat.beginning.store.name(), revision, epoch);
+        self.seat.complete(view)
+    }
+
     fn update(&mut self, update: &Update) {
-        self.0.update(update);
+        self.loading();
+        self.seat.update(update);
     }
 
     fn created(&mut self, at: Option<SystemTime>) {
-        lock(&self.0.inner).created = at;
+        lock(&self.seat.inner).created = at;
     }
 
     fn state(&mut self, state: &WatchState) {
-        self.0.enter(state);
+        self.seat.enter(state);
     }
 }
 

@@ -135,7 +135,7 @@ impl Policy {
             .map(|loaded| Remembered { incarnation: loaded.saved.created, tail: loaded.saved.tail });
         let (started, mut outcome) = oneshot::channel();
         let seat = Seat::<T>::new(beginning.clone(), started);
-        let observer = Box::new(LiveObserver(Arc::clone(&seat)));
+        let observer = Box::new(LiveObserver::new(&seat));
         let attachment = hub.attach_remembering(beginning.prefix.clone(), observer, remembered);
         // While the server is at it: for 10 000 fields this takes a tenth of what the load takes.
         let table = beginning.table::<T>();

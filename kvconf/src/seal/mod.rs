@@ -23,8 +23,8 @@ use crate::value::MASK;
 
 #[cfg(feature = "seal")]
 pub use keyring::{InvalidKey, Keyring, SealKey, open, reseal, seal};
-pub(crate) use text::Sealed;
 pub use text::{SealError, key_id};
+pub(crate) use text::{Sealed, is_sealed};
 
 /// Bytes that are wiped when they are dropped.
 #[cfg(feature = "seal")]

@@ -79,6 +79,11 @@ impl<'a> Sealed<'a> {
     }
 }
 
+/// Whether a value is sealed, or looks so.
+pub(crate) fn is_sealed(stored: &[u8]) -> bool {
+    stored.trim_ascii_start().starts_with(MARK.as_bytes())
+}
+
 /// Whether a text can be a key's id.
 pub(super) fn is_id(id: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, Connection};
-use crate::store::{Caveat, Point, Reading, Start, Status, Store, Subscription, Write};
+use crate::store::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, KeyError, ReadError, Revision, WriteError, check_bucket_name};
 
 /// How often the connection is looked at while it is waited for. The client tells of it only by a callback that is the
@@ -109,6 +109,19 @@ impl Store for LazyStore {
 
     fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         async move { self.now().await?.history(filters).await }.boxed()
+    }
+
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        async move { self.now().await?.history_between(filters, from, until).await }.boxed()
+    }
+
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {
+        async move { self.now().await?.kept(filters).await }.boxed()
     }
 
     fn subscribe<'a>(
