@@ -12,6 +12,7 @@ pub mod figures;
 pub mod history;
 pub mod live_server;
 pub mod reads;
+pub mod rollback;
 pub mod settings;
 pub mod start;
 pub mod tree;

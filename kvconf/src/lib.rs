@@ -36,6 +36,7 @@
 //! | change settings | [`Live::edit`], [`Live::update`] |
 //! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
 //! | try a build before it is deployed | [`Bucket::check`] |
+//! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | start without the server | [`Cache`], [`guide::outages`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
@@ -55,7 +56,7 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
-//! | P8 | **Reversible.** Any retained state can be read and brought back as of a revision or a time; what is lost is named. |
+//! | P8 | **Reversible.** Any retained state can be read and brought back, by a new change set; what is lost is named. |
 //! | P9 | **Starts without the server** once it has started before, from a checked last-good file on disk, and says so. |
 //! | P10 | **No input panics.** Whatever stands in the bucket, in a cache file or the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff, `Debug` or a cache file in clear text, unless asked for by name. |
@@ -101,7 +102,10 @@ pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
 pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
-pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
+pub use change::{
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
+    PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use history::{
     Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,

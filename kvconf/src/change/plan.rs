@@ -153,37 +153,41 @@ fn planned<T: KvConfig>(
     let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
     let now = view.newest(key);
     let before = now.and_then(|entry| entry.put_value());
-    if before == value && value.is_none() {
-        return Ok(None);
-    }
+    let value = match value {
+        Some(clear) if view.table.is_secret(key) == Some(true) => match sealed(view, &full, before, clear)? {
+            Some(stored) => Some(stored),
+            None => return Ok(None),
+        },
+        value if before == value => return Ok(None),
+        value => value.cloned(),
+    };
+    Ok(Some(Planned {
+        shown: shown_change(view, key, before, value.as_ref()),
+        key: full,
+        action: value.map_or(Action::Delete, Action::Put),
+        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
+    }))
+}
+
+/// A change of one key below the prefix, as it may be shown.
+pub(super) fn shown_change<T: KvConfig>(
+    view: &View<T>,
+    key: &str,
+    before: Option<&Bytes>,
+    after: Option<&Bytes>,
+) -> FieldChange {
     let slot = match view.table.target(key) {
         Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
         None => None,
     };
-    let secret = slot.is_some_and(|slot| slot.meta.secret);
-    let value = match value {
-        Some(clear) if secret => match sealed(view, &full, before, clear)? {
-            Some(stored) => Some(stored),
-            None => return Ok(None),
-        },
-        Some(_) if before == value => return Ok(None),
-        value => value.cloned(),
-    };
     let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
     // Where the bucket has nothing, the reader has the default: that is what the change replaces.
     let default = || crate::view::shown_value::<T>(&view.snapshot, slot.filter(|slot| slot.key == key)?);
-    let shown = FieldChange {
-        key: full.to_string(),
+    FieldChange {
+        key: view.full_key(key),
         before: before.map(shown).or_else(default),
-        after: value.as_ref().map(shown),
-    };
-    let action = value.map_or(Action::Delete, Action::Put);
-    Ok(Some(Planned {
-        key: full,
-        action,
-        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
-        shown,
-    }))
+        after: after.map(shown),
+    }
 }
 
 /// What to store for a secret; `None` when that stands there already.
@@ -204,7 +208,7 @@ fn sealed<T: KvConfig>(
     if before.is_some_and(|stored| same(stored) && seals.is_as_written(stored)) {
         return Ok(None);
     }
-    // What is sealed already stays as it is: an earlier value that is brought back, say.
+    // What is sealed already stays as it is.
     let sealed = if key_id(clear).is_some() { None } else { seals.seal(key, clear) };
     match sealed {
         Some(Ok(text)) => Ok(Some(text.into())),
@@ -214,7 +218,7 @@ fn sealed<T: KvConfig>(
 }
 
 /// The entry that a write would make.
-fn provisional(write: &Planned, revision: Revision) -> Entry {
+pub(super) fn provisional(write: &Planned, revision: Revision) -> Entry {
     let (value, operation) = match &write.action {
         Action::Put(bytes) => (bytes.clone(), Operation::Put),
         Action::Delete | Action::Purge => (Bytes::new(), Operation::Delete),
@@ -232,7 +236,7 @@ fn provisional(write: &Planned, revision: Revision) -> Entry {
 
 impl<T: KvConfig> View<T> {
     /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
-    fn preview(&self, changes: Overlay) -> Option<Report> {
+    pub(super) fn preview(&self, changes: Overlay) -> Option<Report> {
         let revision = self.seen.next();
         let alone = changes.clone();
         let mut trial = self.rejected.clone();

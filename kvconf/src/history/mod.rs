@@ -29,3 +29,4 @@ pub use pages::{Log, LogRequest, LogStream};
 pub use past::Past;
 pub use render::Colored;
 pub use replay::{RejectedState, Replay};
+pub(crate) use retention::{Retention, follows};

@@ -191,8 +191,14 @@ impl Log {
                 write.headers.insert(ROLLUP, "sub");
             }
         }
-        if let Expect::Revision(revision) = &write.expect {
-            write.headers.insert(header::EXPECTED, revision.to_string());
+        match &write.expect {
+            Expect::Any => {}
+            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
+            Expect::On(filter, revision) => {
+                write.headers.insert(header::EXPECTED, revision.to_string());
+                let subject = format!("$KV.{}.{filter}", self.settings.name());
+                write.headers.insert(header::EXPECTED_ON, subject);
+            }
         }
         if let Some(asked) = write.ttl {
             if !self.settings.ttl_allowed() {
