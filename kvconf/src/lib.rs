@@ -71,6 +71,7 @@ mod backoff;
 mod bucket;
 mod change;
 mod entry;
+pub mod flag;
 pub mod guide;
 mod key;
 mod live;
