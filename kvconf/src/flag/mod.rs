@@ -6,9 +6,12 @@ mod bucketing;
 mod compiled;
 mod context;
 mod definition;
+mod document;
 mod evaluation;
 mod parse;
 mod problem;
+mod rule;
+mod runner;
 mod set;
 mod targeting;
 mod value;
@@ -20,11 +23,14 @@ pub use context::{
     TARGETING_KEY, TypedContext,
 };
 pub use definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
+pub use document::{DocumentForm, FlagDocument, check_targeting};
 pub use evaluation::{
     ErrorCode, Evaluation, EvaluationError, FlagValue, MAX_SAFE_INTEGER, Reason, Resolution,
 };
 pub use parse::NotJson;
 pub use problem::{FlagError, FlagProblem, FlagProblemKind, SchemaViolation};
+pub use rule::{RuleError, evaluate_rule};
+pub use runner::{CaseError, FlagType, evaluate_case, evaluate_cases};
 pub use set::{BUCKETING_METADATA, SetProperties};
 pub use targeting::failure::Failure;
 pub use targeting::limits;

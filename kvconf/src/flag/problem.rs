@@ -20,6 +20,11 @@ impl FlagError {
     pub fn problems(&self) -> &[FlagProblem] {
         &self.problems
     }
+
+    /// What is wrong, to keep.
+    pub fn into_problems(self) -> Vec<FlagProblem> {
+        self.problems
+    }
 }
 
 impl From<FlagProblem> for FlagError {

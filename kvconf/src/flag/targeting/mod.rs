@@ -15,6 +15,7 @@ mod iterate;
 pub mod limits;
 pub(crate) mod node;
 pub(crate) mod parse;
+pub(crate) mod schema;
 mod semver;
 mod specialise;
 mod test;

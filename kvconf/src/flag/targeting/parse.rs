@@ -22,9 +22,22 @@ pub(crate) struct Rule {
 
 /// Reads a rule; `evaluators` holds the rules that `$ref` names.
 pub(crate) fn parse(rule: &Json, evaluators: &Map<String, Json>) -> Result<Rule, Vec<FlagProblem>> {
+    parse_below(rule, evaluators, 0)
+}
+
+/// Reads a rule whose variables belong to an item, as in the body of an iteration.
+pub(crate) fn parse_for_item(rule: &Json, evaluators: &Map<String, Json>) -> Result<Rule, Vec<FlagProblem>> {
+    parse_below(rule, evaluators, 1)
+}
+
+fn parse_below(
+    rule: &Json,
+    evaluators: &Map<String, Json>,
+    iterations: usize,
+) -> Result<Rule, Vec<FlagProblem>> {
     let mut parser = Parser::new(evaluators);
     let top = Trail::top("targeting");
-    let root = parser.node(rule, At::top(&top));
+    let root = parser.node(rule, At { iterations, ..At::top(&top) });
     if parser.problems.is_empty() && weigh(&root) > u64::from(MAX_STEPS) {
         parser.problem(&top, FlagProblemKind::TooMuchWork);
     }
