@@ -18,9 +18,11 @@ mod value;
 
 pub use bucketing::{Bucketing, MAX_WEIGHT, UnknownBucketing};
 pub use compiled::{CompiledFlag, UnknownAttribute, Variant};
+#[doc(hidden)]
+pub use context::assert_targeting_key;
 pub use context::{
     Attribute, AttributeKind, AttributeName, AttributeSpec, ContextSchema, DynamicContext, EvaluationContext,
-    TARGETING_KEY, TypedContext,
+    TARGETING_KEY, TargetingKey, TypedContext,
 };
 pub use definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
 pub use document::{DocumentForm, FlagDocument, check_targeting};
@@ -35,3 +37,6 @@ pub use set::{BUCKETING_METADATA, SetProperties};
 pub use targeting::failure::Failure;
 pub use targeting::limits;
 pub use value::{Items, Value};
+
+#[cfg(feature = "derive")]
+pub use kvconf_derive::EvaluationContext;

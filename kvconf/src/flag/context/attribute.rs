@@ -9,7 +9,7 @@ use crate::flag::value::{Items, Value};
 
 /// A type whose values can be attributes of a typed context.
 ///
-/// Numbers, `bool`, texts, `char`-free; [`Option`] (absent when `None`), lists, references and boxes of such types have it.
+/// Numbers, `bool`, texts; [`Option`] (absent when `None`), lists, references and boxes of such types have it.
 /// The derive gives it to structs, which become objects, and to enums without fields, which become the text of the variant.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be an attribute of an evaluation context",
@@ -25,6 +25,18 @@ pub trait Attribute {
     where
         Self: Sized;
 }
+
+/// A type that can name whom a flag is evaluated for: a text, and `Option`s, references and boxes of texts.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a targeting key",
+    label = "not a text",
+    note = "shares of a rollout are by the text of the targeting key"
+)]
+pub trait TargetingKey: Attribute {}
+
+/// Fails to compile for what is no [`TargetingKey`]. For the derive.
+#[doc(hidden)]
+pub const fn assert_targeting_key<T: TargetingKey>() {}
 
 macro_rules! numbers {
     ($($number:ty => |$value:ident| $as_value:expr, $kind:ident;)*) => {$(
@@ -73,10 +85,14 @@ macro_rules! texts {
                 AttributeKind::Text
             }
         }
+
+        impl TargetingKey for $text {}
     )*};
 }
 
 texts!(&str, String, Box<str>, Rc<str>, Arc<str>, Cow<'_, str>);
+
+impl<T: TargetingKey> TargetingKey for Option<T> {}
 
 impl<T: Attribute> Attribute for Option<T> {
     fn value(&self) -> Option<Value<'_>> {
@@ -99,6 +115,8 @@ macro_rules! pointers {
                 T::kind()
             }
         }
+
+        impl<T: TargetingKey> TargetingKey for $pointer {}
     )*};
 }
 

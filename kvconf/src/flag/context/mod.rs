@@ -1,6 +1,6 @@
 //! What a rule is evaluated against: who asks, and what is known about it.
 //!
-//! Two kinds. A **typed** context is a struct with [`derive(EvaluationContext)`](macro@crate::EvaluationContext): a rule's
+//! Two kinds. A **typed** context is a struct with [`derive(EvaluationContext)`](macro@crate::flag::EvaluationContext): a rule's
 //! attribute names are turned into field numbers once for each flag and type, and found by number from then on. A
 //! [`DynamicContext`] has its names at run time, as OpenFeature and the command line need it.
 
@@ -8,8 +8,12 @@ mod attribute;
 mod dynamic;
 mod json;
 mod schema;
+#[cfg(test)]
+mod tests;
 
-pub use attribute::Attribute;
+#[doc(hidden)]
+pub use attribute::assert_targeting_key;
+pub use attribute::{Attribute, TargetingKey};
 pub use dynamic::DynamicContext;
 pub(crate) use schema::Way;
 pub use schema::{AttributeKind, AttributeSpec, ContextSchema};
@@ -21,7 +25,7 @@ pub const TARGETING_KEY: &str = "targetingKey";
 
 /// Named values that rules can ask for.
 ///
-/// Derive it for a struct: [`derive(EvaluationContext)`](macro@crate::EvaluationContext). [`DynamicContext`] has it for
+/// Derive it for a struct: [`derive(EvaluationContext)`](macro@crate::flag::EvaluationContext). [`DynamicContext`] has it for
 /// names that are known at run time only. An object inside a context is one, too.
 pub trait EvaluationContext {
     /// What attributes there are, when all values of the type have the same ones; then [`Self::attribute`] finds them by
