@@ -10,13 +10,11 @@ use super::definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
 use super::evaluation::{Evaluation, EvaluationError, FlagValue, Reason, Resolution};
 use super::problem::{FlagError, nearest};
 use super::set::SetProperties;
-use super::targeting::decide::{Answer, Decision, Maker, Target};
-use super::targeting::eval::Evaluator;
-use super::targeting::failure::Failure;
+use super::targeting::decide::{Decision, Maker, Targets};
 use super::targeting::node::Slot;
 use super::targeting::parse::parse;
 use super::targeting::trail::Trail;
-use super::targeting::world::{Flagd, World};
+use super::targeting::world::{Scene, Sight};
 
 /// A flag that is ready to be evaluated.
 ///
@@ -73,9 +71,8 @@ enum Plan {
 #[derive(Debug)]
 struct Targeted {
     decision: Decision,
-    /// What a rule's null gives.
-    default: Option<u32>,
-    slots: Box<[Slot]>,
+    scene: Scene,
+    targets: Targets,
     branches: Box<[Box<str>]>,
     needs_time: bool,
     bindings: OnceLock<Box<Binding>>,
@@ -116,22 +113,23 @@ impl CompiledFlag {
             .collect();
         let metadata = set.merged_metadata(definition.metadata());
         let bucketing = set.bucketing_of(definition.metadata())?;
-        let default = match definition.default_variant() {
-            DefaultVariant::Named(name) => find(&variants, name),
-            DefaultVariant::Absent | DefaultVariant::Null => None,
-        };
+        let names = variants.iter().map(|variant| variant.name.clone()).collect();
+        let mut targets = Targets { names, default: None };
+        if let DefaultVariant::Named(name) = definition.default_variant() {
+            targets.default = targets.find(name);
+        }
         let plan = match (definition.state(), definition.targeting()) {
             (FlagState::Disabled, _) => Plan::Fixed(Resolution::new(Reason::Disabled, None)),
             (FlagState::Enabled, None) => {
-                let reason = if default.is_some() { Reason::Static } else { Reason::Default };
-                Plan::Fixed(Resolution::new(reason, default))
+                let reason = if targets.default.is_some() { Reason::Static } else { Reason::Default };
+                Plan::Fixed(Resolution::new(reason, targets.default))
             }
             (FlagState::Enabled, Some(rule)) => {
                 let rule = parse(rule, set.evaluators()).map_err(FlagError::new)?;
                 let is_subject = |slot: &Slot| slot.texts().eq([TARGETING_KEY]);
                 let mut maker = Maker {
                     flag_key: key,
-                    variants: &|name| find(&variants, name),
+                    targets: &targets,
                     bucketing,
                     subject: rule.slots.iter().position(is_subject),
                     branches: Vec::new(),
@@ -139,9 +137,9 @@ impl CompiledFlag {
                 let decision = maker.make(&rule.root, &Trail::top("targeting"));
                 Plan::Targeted(Box::new(Targeted {
                     decision,
-                    default,
                     branches: maker.branches.into(),
-                    slots: rule.slots.into(),
+                    scene: Scene { flag_key: key.into(), bucketing, slots: rule.slots.into() },
+                    targets,
                     needs_time: rule.needs_time,
                     bindings: OnceLock::new(),
                 }))
@@ -206,7 +204,7 @@ impl CompiledFlag {
     fn slots(&self) -> &[Slot] {
         match &self.plan {
             Plan::Fixed(_) => &[],
-            Plan::Targeted(targeted) => &targeted.slots,
+            Plan::Targeted(targeted) => &targeted.scene.slots,
         }
     }
 
@@ -215,7 +213,7 @@ impl CompiledFlag {
     pub fn resolve(&self, context: &dyn EvaluationContext, now: i64) -> Resolution {
         match &self.plan {
             Plan::Fixed(resolution) => *resolution,
-            Plan::Targeted(targeted) => targeted.resolve(self, context, now),
+            Plan::Targeted(targeted) => targeted.resolve(context, now),
         }
     }
 
@@ -239,8 +237,8 @@ impl CompiledFlag {
         Evaluation {
             value: value.flatten().unwrap_or(default),
             variant: variant.map(|variant| &*variant.name),
-            reason: resolution.reason,
-            error: resolution.error,
+            reason: resolution.reason(),
+            error: resolution.error(),
             rule: self.rule(resolution),
             metadata: &self.metadata,
             revision: None,
@@ -252,44 +250,34 @@ impl CompiledFlag {
         match &self.plan {
             Plan::Fixed(_) => None,
             Plan::Targeted(targeted) => {
-                targeted.branches.get(resolution.branch? as usize).map(|path| &**path)
+                targeted.branches.get(resolution.branch()? as usize).map(|path| &**path)
             }
         }
     }
 }
 
-/// The place of a variant.
-fn find(variants: &[Variant], name: &str) -> Option<u32> {
-    variants.iter().position(|variant| *variant.name == *name).and_then(|place| u32::try_from(place).ok())
-}
-
 impl Targeted {
     #[inline]
-    fn resolve(&self, flag: &CompiledFlag, context: &dyn EvaluationContext, now: i64) -> Resolution {
-        let world = World { context, flagd: Flagd { flag_key: &flag.key, timestamp: now } };
-        let ways = context.schema().and_then(|schema| self.ways(schema));
-        let evaluator = Evaluator::new(&world, &self.slots, ways, flag.bucketing);
-        let answer = self.decision.decide(&evaluator, &|name| find(&flag.variants, name));
-        self.resolution(answer)
-    }
-
-    #[inline]
-    fn resolution(&self, answer: Result<Answer, Failure>) -> Resolution {
-        let Answer { target, branch } = match answer {
-            Ok(answer) => answer,
-            Err(failure) => return Resolution::failed(EvaluationError::Rule(failure)),
-        };
-        let resolution = match target {
-            Target::Variant(variant) => Resolution::new(Reason::TargetingMatch, Some(variant)),
-            Target::Default => Resolution::new(Reason::Default, self.default),
-            Target::Unknown => Resolution::failed(EvaluationError::UnknownVariant),
-        };
-        Resolution { branch: Some(branch), ..resolution }
+    fn resolve(&self, context: &dyn EvaluationContext, now: i64) -> Resolution {
+        let ways = context.schema().and_then(|schema| self.ways(schema)).unwrap_or_default();
+        let sight = Sight::new(&self.scene, context, ways, now);
+        match self.decision.decide(&sight, &self.targets) {
+            Ok(resolution) => resolution,
+            Err(failure) => Resolution::failed(EvaluationError::Rule(failure)),
+        }
     }
 
     /// How the rule's attributes lead into contexts of this schema.
     #[inline]
     fn ways(&self, schema: &'static ContextSchema) -> Option<&[Way]> {
+        match self.bindings.get() {
+            Some(binding) if std::ptr::eq(binding.schema, schema) => Some(&binding.ways),
+            _ => self.ways_of_another(schema),
+        }
+    }
+
+    #[inline(never)]
+    fn ways_of_another(&self, schema: &'static ContextSchema) -> Option<&[Way]> {
         let mut cell = &self.bindings;
         for _ in 0..MAX_BINDINGS {
             let binding = cell.get_or_init(|| self.new_binding(schema));
@@ -301,9 +289,8 @@ impl Targeted {
         None
     }
 
-    #[cold]
     fn new_binding(&self, schema: &'static ContextSchema) -> Box<Binding> {
-        let ways = self.slots.iter().map(|slot| schema.resolve(slot.texts())).collect();
+        let ways = self.scene.slots.iter().map(|slot| schema.resolve(slot.texts())).collect();
         Box::new(Binding { schema, ways, next: OnceLock::new() })
     }
 }

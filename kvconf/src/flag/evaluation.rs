@@ -122,30 +122,45 @@ impl<'f, T> Evaluation<'f, T> {
 }
 
 /// An evaluation in small: which variant, and why. See [`CompiledFlag::resolve`](super::CompiledFlag::resolve).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Resolution {
-    pub(crate) variant: Option<u32>,
-    pub(crate) reason: Reason,
-    pub(crate) error: Option<EvaluationError>,
-    pub(crate) branch: Option<u32>,
+    /// [`NONE`] for none. Two words in all, so that it is returned in registers.
+    variant: u32,
+    branch: u32,
+    reason: Reason,
+    error: Option<EvaluationError>,
 }
+
+/// No variant, no branch: neither has so many.
+const NONE: u32 = u32::MAX;
 
 impl Resolution {
     pub(crate) const fn new(reason: Reason, variant: Option<u32>) -> Self {
-        Self { variant, reason, error: None, branch: None }
+        let variant = match variant {
+            Some(variant) => variant,
+            None => NONE,
+        };
+        Self { variant, branch: NONE, reason, error: None }
     }
 
     pub(crate) const fn failed(error: EvaluationError) -> Self {
-        Self { variant: None, reason: Reason::Error, error: Some(error), branch: None }
+        Self { variant: NONE, branch: NONE, reason: Reason::Error, error: Some(error) }
+    }
+
+    /// The same, by this branch of the rule.
+    pub(crate) const fn by(self, branch: u32) -> Self {
+        Self { branch, ..self }
+    }
+
+    pub(crate) const fn branch(&self) -> Option<u32> {
+        if self.branch == NONE { None } else { Some(self.branch) }
     }
 
     /// The place of the variant among [`CompiledFlag::variants`](super::CompiledFlag::variants), or `None` when the caller's
     /// default is to be served.
+    #[inline]
     pub const fn variant(&self) -> Option<usize> {
-        match self.variant {
-            Some(variant) => Some(variant as usize),
-            None => None,
-        }
+        if self.variant == NONE { None } else { Some(self.variant as usize) }
     }
 
     /// Why.
@@ -161,12 +176,15 @@ impl Resolution {
     /// The same, where the variant's value turned out to be of another type than the one asked for.
     #[must_use]
     pub const fn mismatched(self) -> Self {
-        Self {
-            variant: None,
-            reason: Reason::Error,
-            error: Some(EvaluationError::TypeMismatch),
-            branch: self.branch,
-        }
+        Self::failed(EvaluationError::TypeMismatch).by(self.branch)
+    }
+}
+
+impl std::fmt::Debug for Resolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Resolution");
+        shown.field("variant", &self.variant()).field("reason", &self.reason);
+        shown.field("error", &self.error).field("branch", &self.branch()).finish()
     }
 }
 

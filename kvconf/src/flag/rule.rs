@@ -10,7 +10,7 @@ use super::targeting::any::Any;
 use super::targeting::eval::{Evaluator, Scope};
 use super::targeting::failure::Failure;
 use super::targeting::parse::parse_for_item;
-use super::targeting::world::{Flagd, World};
+use super::targeting::world::{Scene, Sight};
 use super::value::Value;
 
 /// Why a rule by itself gave no value.
@@ -44,8 +44,10 @@ pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<J
     let flagd = data.get("$flagd");
     let flag_key = flagd.and_then(|flagd| flagd.get("flagKey")).and_then(Json::as_str).unwrap_or_default();
     let timestamp = flagd.and_then(|flagd| flagd.get("timestamp")).and_then(Json::as_i64).unwrap_or_default();
-    let world = World { context: &context, flagd: Flagd { flag_key, timestamp } };
-    let evaluator = Evaluator::new(&world, &rule.slots, None, bucketing);
+    let scene = Scene { flag_key: flag_key.into(), bucketing, slots: rule.slots.into() };
+    let sight = Sight::new(&scene, &context, &[], timestamp);
+    let world = sight.world();
+    let evaluator = Evaluator::new(&world, &sight);
     let value =
         evaluator.eval(&rule.root, Scope::Item(&Any::Plain(data.into()))).map_err(RuleError::Failed)?;
     to_json(value.value(), 0).ok_or(RuleError::Failed(Failure::TooLarge))

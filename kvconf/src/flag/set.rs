@@ -4,6 +4,7 @@ use serde_json::{Map, Value as Json};
 
 use super::bucketing::Bucketing;
 use super::definition::read_metadata;
+use super::parse::parse_json;
 use super::problem::{FlagError, FlagProblem, FlagProblemKind};
 
 /// The name under which a set's (or a flag's) metadata pin the version of bucketing: `{"kvconf.bucketing": "v2"}`.
@@ -40,6 +41,26 @@ impl SetProperties {
         } else {
             Err(FlagError::new(problems))
         }
+    }
+
+    /// Reads shared rules: an object of rules by name, or a document whose `$evaluators` they are, with its metadata.
+    ///
+    /// # Errors
+    /// [`FlagError`] when the text is no JSON object, and as [`Self::new`].
+    pub fn parse_evaluators(text: &str) -> Result<Self, FlagError> {
+        let problem = |kind| FlagError::from(FlagProblem::new("", kind));
+        let json = parse_json(text).map_err(|error| problem(FlagProblemKind::NotJson(error)))?;
+        let Json::Object(mut entries) = json else {
+            return Err(problem(FlagProblemKind::Unexpected { expected: "an object of rules" }));
+        };
+        let Some(evaluators) = entries.remove("$evaluators") else { return Self::new(entries, Map::new()) };
+        let object = |name: &str, json| match json {
+            Some(Json::Object(entries)) => Ok(entries),
+            None => Ok(Map::new()),
+            Some(_) => Err(FlagProblem::new(name, FlagProblemKind::Unexpected { expected: "an object" })),
+        };
+        let metadata = object("metadata", entries.remove("metadata"))?;
+        Self::new(object("$evaluators", Some(evaluators))?, metadata)
     }
 
     /// The same with this version of bucketing for flags that pin none.

@@ -4,13 +4,13 @@ use std::fmt;
 
 use serde_json::{Map, Value as Json};
 
-use super::{AttributeName, EvaluationContext, TARGETING_KEY, hash};
+use super::{AttributeName, EvaluationContext, TARGETING_KEY, fingerprint};
 use crate::flag::parse::{NotJson, parse_json};
 use crate::flag::value::Value;
 
 /// A context with names and values of any JSON kind, for OpenFeature, tools and tests.
 ///
-/// A rule finds an attribute by the hash of its name. Few attributes are looked through in a row, which for the usual
+/// A rule finds an attribute by the fingerprint of its name. The attributes are looked through in a row, which for the usual
 /// dozen beats any table.
 ///
 /// ```
@@ -24,7 +24,7 @@ use crate::flag::value::Value;
 #[derive(Clone, Default)]
 pub struct DynamicContext {
     /// Beside the entries at the same places, so that looking for one reads one cache line.
-    hashes: Vec<u64>,
+    fingerprints: Vec<u128>,
     entries: Vec<(Box<str>, Json)>,
 }
 
@@ -64,7 +64,7 @@ impl DynamicContext {
         if let Some((_, old)) = self.entries.iter_mut().find(|(known, _)| **known == *name) {
             *old = value;
         } else {
-            self.hashes.push(hash(name.as_bytes()));
+            self.fingerprints.push(fingerprint(name));
             self.entries.push((name.into(), value));
         }
     }
@@ -79,13 +79,18 @@ impl DynamicContext {
         self.entries.iter().map(|(name, value)| (&**name, value))
     }
 
+    #[inline]
     fn find(&self, name: &AttributeName<'_>) -> Option<&Json> {
-        let place = self.hashes.iter().position(|hash| *hash == name.hash())?;
-        match self.entries.get(place) {
-            Some((known, value)) if **known == *name.text() => Some(value),
-            // Two names of one hash.
-            _ => self.entries.iter().find(|(known, _)| **known == *name.text()).map(|(_, value)| value),
+        let place = self.fingerprints.iter().position(|known| *known == name.fingerprint())?;
+        if !name.is_unique() {
+            return self.find_long(name.text());
         }
+        self.entries.get(place).map(|(_, value)| value)
+    }
+
+    #[cold]
+    fn find_long(&self, name: &str) -> Option<&Json> {
+        self.entries.iter().find(|(known, _)| **known == *name).map(|(_, value)| value)
     }
 }
 

@@ -62,17 +62,17 @@ pub trait TypedContext: EvaluationContext {
     fn described() -> &'static ContextSchema;
 }
 
-/// The name of an attribute with its hash, so that a rule's names are hashed when it is compiled, not when it runs.
+/// The name of an attribute with its fingerprint, so that a rule's names are digested when it is compiled, not when it runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttributeName<'a> {
     text: &'a str,
-    hash: u64,
+    fingerprint: u128,
 }
 
 impl<'a> AttributeName<'a> {
     /// This name.
     pub const fn new(text: &'a str) -> Self {
-        Self { text, hash: hash(text.as_bytes()) }
+        Self { text, fingerprint: fingerprint(text) }
     }
 
     /// The name itself.
@@ -80,17 +80,44 @@ impl<'a> AttributeName<'a> {
         self.text
     }
 
-    /// Its hash: equal names have equal ones, within one run of one build.
-    pub const fn hash(&self) -> u64 {
-        self.hash
+    /// Equal names have equal ones, within one run of one build. Names of up to fifteen bytes have one that no other name
+    /// has; see [`Self::is_unique`].
+    pub const fn fingerprint(&self) -> u128 {
+        self.fingerprint
     }
 
-    pub(crate) const fn hashed(text: &'a str, hash: u64) -> Self {
-        Self { text, hash }
+    /// Whether no other name has this fingerprint.
+    pub const fn is_unique(&self) -> bool {
+        self.fingerprint >> 120 != LONG
+    }
+
+    pub(crate) const fn digested(text: &'a str, fingerprint: u128) -> Self {
+        Self { text, fingerprint }
     }
 }
 
-/// FNV-1a. Contexts are the caller's own, so nobody gains by colliding names; a collision costs one comparison of texts.
+/// Marks the fingerprint of a name that does not fit into it.
+const LONG: u128 = 0xff;
+
+/// The name itself with its length in the upper byte, where it fits, else its hash.
+///
+/// Nearly all names fit. Then a dynamic context compares two words, where comparing texts took half of the time of a rule
+/// with one condition.
+pub(crate) const fn fingerprint(name: &str) -> u128 {
+    let bytes = name.as_bytes();
+    if bytes.len() > 15 {
+        return (LONG << 120) | hash(bytes) as u128;
+    }
+    let mut packed = 0;
+    let mut rest = bytes;
+    while let [byte, behind @ ..] = rest {
+        packed = (packed << 8) | *byte as u128;
+        rest = behind;
+    }
+    ((bytes.len() as u128) << 120) | packed
+}
+
+/// FNV-1a. What is looked up in a set of a rule's own texts, so nobody gains by colliding.
 pub(crate) const fn hash(bytes: &[u8]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325;
     let mut rest = bytes;

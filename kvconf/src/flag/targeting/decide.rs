@@ -10,46 +10,38 @@ use super::node::{Node, Operands, Operator, Place};
 use super::specialise::{attribute, specialise};
 use super::test::Test;
 use super::trail::Trail;
+use super::world::Sight;
 use crate::flag::bucketing::{Bucketing, MAX_WEIGHT, Murmur3, bucket, write_text_head};
+use crate::flag::evaluation::{EvaluationError, Reason, Resolution};
 use crate::flag::value::Value;
-
-/// What a rule comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) target: Target,
-    /// The number of the branch that was taken.
-    pub(crate) branch: u32,
-}
-
-/// What a rule names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    Variant(u32),
-    /// Null: whatever is the default.
-    Default,
-    /// No variant of this flag.
-    Unknown,
-}
 
 /// A rule as it runs.
 #[derive(Debug)]
 pub(crate) enum Decision {
-    Fixed(Answer),
+    Fixed(Resolution),
     If {
         branches: Box<[(Test, Decision)]>,
         otherwise: Box<Decision>,
     },
     /// A condition that is itself the rule, and means the variants `true` and `false`.
-    Truth {
-        test: Test,
-        yes: Answer,
-        no: Answer,
-    },
+    Truth(Box<Truth>),
     Split(Box<Split>),
-    Tree {
-        node: Node,
-        branch: u32,
-    },
+    Tree(Box<Tree>),
+}
+
+/// A condition, and what it means where it holds and where it does not.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    test: Test,
+    yes: Resolution,
+    no: Resolution,
+}
+
+/// What is walked as it is.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    node: Node,
+    branch: u32,
 }
 
 /// A `fractional` with constant shares.
@@ -58,10 +50,10 @@ pub(crate) struct Split {
     identity: Identity,
     total: u32,
     /// The end of each share, and what it gets.
-    shares: Box<[(u32, Answer)]>,
-    none: Answer,
+    shares: Box<[(u32, Resolution)]>,
+    none: Resolution,
     /// For what the shapes do not cover.
-    tree: Node,
+    tree: Tree,
 }
 
 /// What decides about the bucket.
@@ -86,7 +78,7 @@ enum Piece {
 /// What making decisions of a rule needs to know.
 pub(crate) struct Maker<'a> {
     pub(crate) flag_key: &'a str,
-    pub(crate) variants: &'a dyn Fn(&str) -> Option<u32>,
+    pub(crate) targets: &'a Targets,
     pub(crate) bucketing: Bucketing,
     /// The slot of the targeting key.
     pub(crate) subject: Option<usize>,
@@ -98,14 +90,14 @@ impl Maker<'_> {
     pub(crate) fn make(&mut self, node: &Node, trail: &Trail<'_>) -> Decision {
         match node {
             Node::Constant(constant) if !matches!(constant, Json::Array(_) | Json::Object(_)) => {
-                let target = self.target(constant.into());
-                Decision::Fixed(self.answer(target, trail))
+                Decision::Fixed(self.answer(constant.into(), trail))
             }
             Node::If(nodes) => self.conditional(nodes, &trail.name("if")),
             Node::Operation(Operator::Compare(_) | Operator::In | Operator::Not | Operator::Truth, _) => {
-                let (yes, no) = (self.target(Value::Bool(true)), self.target(Value::Bool(false)));
-                let yes = self.answer(yes, trail);
-                Decision::Truth { test: specialise(node), yes, no: Answer { target: no, ..yes } }
+                let branch = self.branch(trail);
+                let answer = |truth| self.targets.resolution(Value::Bool(truth)).by(branch);
+                let (yes, no) = (answer(true), answer(false));
+                Decision::Truth(Box::new(Truth { test: specialise(node), yes, no }))
             }
             Node::Operation(Operator::Fractional, Operands::Listed(nodes)) => {
                 match self.split(node, nodes, trail) {
@@ -118,7 +110,7 @@ impl Maker<'_> {
     }
 
     fn tree(&mut self, node: &Node, trail: &Trail<'_>) -> Decision {
-        Decision::Tree { node: node.clone(), branch: self.branch(trail) }
+        Decision::Tree(Box::new(Tree { node: node.clone(), branch: self.branch(trail) }))
     }
 
     fn conditional(&mut self, nodes: &[Node], trail: &Trail<'_>) -> Decision {
@@ -131,22 +123,18 @@ impl Maker<'_> {
         let last = trail.place(nodes.len());
         let otherwise = match otherwise {
             [node, ..] => self.make(node, &trail.place(nodes.len() - 1)),
-            [] => Decision::Fixed(self.answer(Target::Default, &last)),
+            [] => Decision::Fixed(self.answer(Value::Null, &last)),
         };
         Decision::If { branches: branches.into(), otherwise: Box::new(otherwise) }
     }
 
-    fn answer(&mut self, target: Target, trail: &Trail<'_>) -> Answer {
-        Answer { target, branch: self.branch(trail) }
+    fn answer(&mut self, value: Value<'_>, trail: &Trail<'_>) -> Resolution {
+        self.targets.resolution(value).by(self.branch(trail))
     }
 
     fn branch(&mut self, trail: &Trail<'_>) -> u32 {
         self.branches.push(trail.to_string().into());
         self.branches.len() as u32 - 1
-    }
-
-    fn target(&self, value: Value<'_>) -> Target {
-        target(value, self.variants)
     }
 
     fn split(&mut self, node: &Node, nodes: &[Node], trail: &Trail<'_>) -> Option<Split> {
@@ -167,12 +155,12 @@ impl Maker<'_> {
         let mut end = 0;
         let shares = constants.iter().enumerate().map(|(index, (variant, weight))| {
             end += weight;
-            let target = self.target((*variant).into());
-            (end, self.answer(target, &trail.place(index + skipped)))
+            (end, self.answer((*variant).into(), &trail.place(index + skipped)))
         });
         let shares = shares.collect();
-        let none = self.answer(Target::Default, &trail);
-        Some(Split { identity, total, shares, none, tree: node.clone() })
+        let branch = self.branch(&trail);
+        let none = self.targets.resolution(Value::Null).by(branch);
+        Some(Split { identity, total, shares, none, tree: Tree { node: node.clone(), branch } })
     }
 
     fn identity(&self, node: &Node) -> Option<Identity> {
@@ -203,38 +191,51 @@ fn constant_share(node: &Node) -> Option<(&Json, u32)> {
     (is_scalar && weight <= MAX_WEIGHT).then_some((variant, weight))
 }
 
-/// Which variant a value names.
-fn target(value: Value<'_>, variants: &dyn Fn(&str) -> Option<u32>) -> Target {
-    let named = |name: &str| variants(name).map_or(Target::Unknown, Target::Variant);
-    match value {
-        Value::Null => Target::Default,
-        Value::Text(name) => named(name),
-        Value::Bool(true) => named("true"),
-        Value::Bool(false) => named("false"),
-        Value::Int(_) | Value::Uint(_) | Value::Float(_) => named(&to_text(value)),
-        Value::List(_) | Value::Object(_) => Target::Unknown,
+/// What the values of a rule mean for a flag.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    /// The names of the variants.
+    pub(crate) names: Box<[Box<str>]>,
+    /// What null gives.
+    pub(crate) default: Option<u32>,
+}
+
+impl Targets {
+    /// The place of a variant.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.names.iter().position(|known| **known == *name).and_then(|place| u32::try_from(place).ok())
+    }
+
+    fn resolution(&self, value: Value<'_>) -> Resolution {
+        let named = |name: &str| match self.find(name) {
+            Some(variant) => Resolution::new(Reason::TargetingMatch, Some(variant)),
+            None => Resolution::failed(EvaluationError::UnknownVariant),
+        };
+        match value {
+            Value::Null => Resolution::new(Reason::Default, self.default),
+            Value::Text(name) => named(name),
+            Value::Bool(true) => named("true"),
+            Value::Bool(false) => named("false"),
+            Value::Int(_) | Value::Uint(_) | Value::Float(_) => named(&to_text(value)),
+            Value::List(_) | Value::Object(_) => Resolution::failed(EvaluationError::UnknownVariant),
+        }
     }
 }
 
 impl Decision {
     /// Decides.
     #[inline]
-    pub(crate) fn decide<'e>(
-        &'e self,
-        evaluator: &Evaluator<'e>,
-        variants: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<Answer, Failure> {
+    pub(crate) fn decide<'e>(&'e self, sight: &Sight<'e>, targets: &Targets) -> Result<Resolution, Failure> {
         let mut decision = self;
         loop {
             decision = match decision {
-                Self::Fixed(answer) => return Ok(*answer),
-                Self::If { branches, otherwise } => next(evaluator, branches, otherwise)?,
-                Self::Truth { test, yes, no } => return Ok(if test.holds(evaluator)? { *yes } else { *no }),
-                Self::Split(split) => return split.decide(evaluator, variants),
-                Self::Tree { node, branch } => {
-                    let value = evaluator.eval(node, Scope::Context)?;
-                    return Ok(Answer { target: target(value.value(), variants), branch: *branch });
+                Self::Fixed(resolution) => return Ok(*resolution),
+                Self::If { branches, otherwise } => next(sight, branches, otherwise)?,
+                Self::Truth(truth) => {
+                    return Ok(if truth.test.holds(sight)? { truth.yes } else { truth.no });
                 }
+                Self::Split(split) => return split.decide(sight, targets),
+                Self::Tree(tree) => return tree.decide(sight, targets),
             };
         }
     }
@@ -242,84 +243,80 @@ impl Decision {
 
 #[inline]
 fn next<'e>(
-    evaluator: &Evaluator<'e>,
+    sight: &Sight<'e>,
     branches: &'e [(Test, Decision)],
     otherwise: &'e Decision,
 ) -> Result<&'e Decision, Failure> {
     for (test, then) in branches {
-        if test.holds(evaluator)? {
+        if test.holds(sight)? {
             return Ok(then);
         }
     }
     Ok(otherwise)
 }
 
+impl Tree {
+    #[inline(never)]
+    fn decide<'e>(&'e self, sight: &Sight<'e>, targets: &Targets) -> Result<Resolution, Failure> {
+        let world = sight.world();
+        let value = Evaluator::new(&world, sight).eval(&self.node, Scope::Context)?;
+        Ok(targets.resolution(value.value()).by(self.branch))
+    }
+}
+
 impl Split {
-    fn decide<'e>(
-        &'e self,
-        evaluator: &Evaluator<'e>,
-        variants: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<Answer, Failure> {
+    fn decide<'e>(&'e self, sight: &Sight<'e>, targets: &Targets) -> Result<Resolution, Failure> {
         let hash = match &self.identity {
-            Identity::Subject { prefix, slot } => match evaluator.attribute(*slot) {
+            Identity::Subject { prefix, slot } => match sight.attribute(*slot) {
                 Some(Value::Text(subject)) if !subject.is_empty() => {
                     let mut hash = *prefix;
-                    write_subject(evaluator.bucketing, subject, &mut hash);
+                    write_subject(sight.scene.bucketing, subject, &mut hash);
                     Some(hash.finish())
                 }
                 _ => None,
             },
-            Identity::Attribute(slot) => match evaluator.attribute(*slot).unwrap_or(Value::Null) {
-                Value::List(_) => return self.walk(evaluator, variants),
-                value => hash_of(evaluator, value),
+            Identity::Attribute(slot) => match sight.attribute(*slot).unwrap_or(Value::Null) {
+                Value::List(_) => return self.tree.decide(sight, targets),
+                value => hash_of(sight, value),
             },
-            Identity::Joined(pieces) => match join(evaluator, pieces) {
+            Identity::Joined(pieces) => match join(sight, pieces) {
                 Some(hash) => Some(hash),
-                None => return self.walk(evaluator, variants),
+                None => return self.tree.decide(sight, targets),
             },
         };
         let Some(hash) = hash else { return Ok(self.none) };
         let bucket = bucket(hash, self.total);
         let share = self.shares.iter().find(|(end, _)| bucket < *end);
-        Ok(share.map_or(self.none, |(_, answer)| *answer))
-    }
-
-    fn walk<'e>(
-        &'e self,
-        evaluator: &Evaluator<'e>,
-        variants: &dyn Fn(&str) -> Option<u32>,
-    ) -> Result<Answer, Failure> {
-        let value = evaluator.eval(&self.tree, Scope::Context)?;
-        Ok(Answer { target: target(value.value(), variants), branch: self.none.branch })
+        Ok(share.map_or(self.none, |(_, resolution)| *resolution))
     }
 }
 
 /// The hash of texts put together, or `None` where a piece is neither a text nor absent.
-fn join(evaluator: &Evaluator<'_>, pieces: &[Piece]) -> Option<u32> {
-    let text = |piece: &'_ Piece| match piece {
-        Piece::Text(_) => Some(""),
-        Piece::Attribute(slot) => match evaluator.attribute(*slot) {
-            Some(Value::Text(text)) => Some(text),
-            Some(Value::Null) | None => Some(""),
-            Some(_) => None,
-        },
-    };
+fn join<'p>(sight: &Sight<'p>, pieces: &'p [Piece]) -> Option<u32> {
     let mut hash = Murmur3::new();
-    if evaluator.bucketing == Bucketing::V3 {
+    if sight.scene.bucketing == Bucketing::V3 {
         let mut length = 0;
         for piece in pieces {
-            length += match piece {
-                Piece::Text(constant) => constant.len(),
-                attribute @ Piece::Attribute(_) => text(attribute)?.len(),
-            };
+            length += piece.text(sight)?.len();
         }
         write_text_head(length, &mut hash);
     }
     for piece in pieces {
-        match piece {
-            Piece::Text(constant) => hash.write(constant.as_bytes()),
-            attribute @ Piece::Attribute(_) => hash.write(text(attribute)?.as_bytes()),
-        }
+        hash.write(piece.text(sight)?.as_bytes());
     }
     Some(hash.finish())
+}
+
+impl Piece {
+    #[inline]
+    fn text<'p>(&'p self, sight: &Sight<'p>) -> Option<&'p str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Attribute(slot) => match sight.attribute(*slot) {
+                Some(Value::Text(text)) => Some(text),
+                Some(Value::Null) | None => Some(""),
+                Some(_) => None,
+            },
+        }
+    }
 }

@@ -1,29 +1,23 @@
 //! Walks the tree of a rule.
 
-use std::cell::Cell;
 use std::cmp::Ordering;
 
-use super::any::{Any, member};
+use super::any::Any;
 use super::arithmetic;
 use super::coercion::{loosely_equal, order, strictly_equal, to_text};
 use super::failure::Failure;
 use super::fractional;
-use super::limits::{MAX_BUILT, MAX_STEPS};
-use super::node::{Comparison, Node, Operands, Operator, Place, Slot, Variable};
+use super::limits::MAX_BUILT;
+use super::node::{Comparison, Node, Operands, Operator, Place, Variable};
 use super::text;
-use super::world::World;
-use crate::flag::bucketing::Bucketing;
-use crate::flag::context::{AttributeName, Way};
+use super::world::{Sight, World};
+use crate::flag::context::AttributeName;
 use crate::flag::value::Value;
 
-/// One evaluation of a rule.
+/// A walk through the tree of a rule.
 pub(crate) struct Evaluator<'e> {
     pub(crate) world: &'e World<'e>,
-    pub(crate) slots: &'e [Slot],
-    /// How each slot leads into the context, where its type is known.
-    pub(crate) ways: Option<&'e [Way]>,
-    pub(crate) bucketing: Bucketing,
-    steps: Cell<u32>,
+    pub(crate) sight: &'e Sight<'e>,
 }
 
 /// What a variable belongs to.
@@ -38,20 +32,13 @@ pub(crate) enum Scope<'s, 'e> {
 pub(crate) type Outcome<'e> = Result<Any<'e>, Failure>;
 
 impl<'e> Evaluator<'e> {
-    pub(crate) fn new(
-        world: &'e World<'e>,
-        slots: &'e [Slot],
-        ways: Option<&'e [Way]>,
-        bucketing: Bucketing,
-    ) -> Self {
-        Self { world, slots, ways, bucketing, steps: Cell::new(0) }
+    pub(crate) fn new(world: &'e World<'e>, sight: &'e Sight<'e>) -> Self {
+        Self { world, sight }
     }
 
     /// Counts steps, which end.
     pub(crate) fn spend(&self, steps: usize) -> Result<(), Failure> {
-        let spent = self.steps.get().saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
-        self.steps.set(spent);
-        if spent > MAX_STEPS { Err(Failure::TooManySteps) } else { Ok(()) }
+        self.sight.spend(steps)
     }
 
     /// Counts the making of a text or a list.
@@ -60,40 +47,6 @@ impl<'e> Evaluator<'e> {
             return Err(Failure::TooLarge);
         }
         self.spend(size / per_step)
-    }
-
-    /// An attribute of the context.
-    #[inline]
-    pub(crate) fn attribute(&self, slot: usize) -> Option<Value<'e>> {
-        match self.ways {
-            Some(ways) => match ways.get(slot)? {
-                Way::Attribute(place) => self.world.context.attribute(*place),
-                way => self.follow(way, slot),
-            },
-            None => self.find(self.slots.get(slot)?),
-        }
-    }
-
-    fn follow(&self, way: &Way, slot: usize) -> Option<Value<'e>> {
-        let (places, known) = match way {
-            Way::Nested(places) => (places, None),
-            Way::Mixed(places, known) => (places, Some(*known)),
-            Way::Attribute(_) | Way::Nowhere => return None,
-        };
-        let (first, inner) = places.split_first()?;
-        let mut value = self.world.context.attribute(*first)?;
-        for place in inner {
-            let Value::Object(object) = value else { return None };
-            value = object.attribute(*place)?;
-        }
-        let names = known.and_then(|known| self.slots.get(slot)?.names.get(known..)).unwrap_or_default();
-        names.iter().try_fold(value, |value, name| member(value, &name.as_name()))
-    }
-
-    fn find(&self, slot: &Slot) -> Option<Value<'e>> {
-        let (first, inner) = slot.names.split_first()?;
-        let value = self.world.context.lookup(&first.as_name())?;
-        inner.iter().try_fold(value, |value, name| member(value, &name.as_name()))
     }
 
     /// What stands at this path, which is known only now.
@@ -138,7 +91,7 @@ impl<'e> Evaluator<'e> {
             Place::Whole => self.at_path("", scope),
             Place::FlagKey => Some(Value::Text(self.world.flagd.flag_key).into()),
             Place::Timestamp => Some(Value::Int(self.world.flagd.timestamp).into()),
-            Place::Attribute(slot) => self.attribute(*slot).map(Any::Plain),
+            Place::Attribute(slot) => self.sight.attribute(*slot).map(Any::Plain),
             Place::Item(slot) => match scope {
                 Scope::Context => None,
                 Scope::Item(item) => {

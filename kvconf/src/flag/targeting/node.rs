@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::failure::Failure;
-use crate::flag::context::{AttributeName, hash};
+use crate::flag::context::{AttributeName, fingerprint};
 
 /// One step of a rule.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,16 +58,16 @@ pub(crate) struct Slot {
     pub(crate) names: Box<[Name]>,
 }
 
-/// A name with its hash.
+/// A name with its fingerprint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Name {
     text: Box<str>,
-    hash: u64,
+    fingerprint: u128,
 }
 
 impl Slot {
     pub(crate) fn new(path: &str) -> Self {
-        let name = |text: &str| Name { text: text.into(), hash: hash(text.as_bytes()) };
+        let name = |text: &str| Name { text: text.into(), fingerprint: fingerprint(text) };
         Self { names: path.split('.').map(name).collect() }
     }
 
@@ -83,7 +83,7 @@ impl Slot {
 
 impl Name {
     pub(crate) fn as_name(&self) -> AttributeName<'_> {
-        AttributeName::hashed(&self.text, self.hash)
+        AttributeName::digested(&self.text, self.fingerprint)
     }
 }
 

@@ -4,14 +4,14 @@ use serde_json::Value as Json;
 
 use super::node::{Comparison, Node, Operands, Operator, Place};
 use super::semver::{Version, VersionOperator};
-use super::test::{Test, Texts};
+use super::test::{Leaf, Question, Test, Texts};
 use crate::flag::value::Value;
 
 /// The condition that this node is true.
 pub(super) fn specialise(node: &Node) -> Test {
     let test = match node {
         Node::Constant(constant) => Some(Test::Constant(Value::from(constant).is_truthy())),
-        Node::Variable(_) => attribute(node).map(Test::Attribute),
+        Node::Variable(_) => attribute(node).map(|slot| leaf(slot, Question::Truth)),
         Node::And(nodes) => Some(Test::All(nodes.iter().map(specialise).collect())),
         Node::Or(nodes) => Some(Test::Any(nodes.iter().map(specialise).collect())),
         Node::Operation(operator, Operands::Listed(nodes)) => operation(*operator, nodes),
@@ -47,13 +47,13 @@ fn operation(operator: Operator, nodes: &[Node]) -> Option<Test> {
             Some(among(attribute(variable)?, items))
         }
         (Operator::In, [Node::Constant(Json::String(part)), variable]) => {
-            Some(Test::Contains { slot: attribute(variable)?, part: part.as_str().into() })
+            Some(leaf(attribute(variable)?, Question::Contains(part.as_str().into())))
         }
         (Operator::StartsWith, [variable, Node::Constant(Json::String(part))]) => {
-            Some(Test::StartsWith { slot: attribute(variable)?, part: part.as_str().into() })
+            Some(leaf(attribute(variable)?, Question::StartsWith(part.as_str().into())))
         }
         (Operator::EndsWith, [variable, Node::Constant(Json::String(part))]) => {
-            Some(Test::EndsWith { slot: attribute(variable)?, part: part.as_str().into() })
+            Some(leaf(attribute(variable)?, Question::EndsWith(part.as_str().into())))
         }
         (
             Operator::SemVer,
@@ -61,24 +61,27 @@ fn operation(operator: Operator, nodes: &[Node]) -> Option<Test> {
         ) => {
             let operator = VersionOperator::named(operator)?;
             Version::parse(version)?;
-            Some(Test::Version { slot: attribute(variable)?, operator, version: version.as_str().into() })
+            Some(leaf(attribute(variable)?, Question::Version(operator, version.as_str().into())))
         }
         _ => None,
     }
 }
 
+fn leaf(slot: usize, question: Question) -> Test {
+    Test::Leaf(Leaf { slot, question })
+}
+
 fn compare(slot: usize, comparison: Comparison, constant: &Json) -> Option<Test> {
-    match constant {
-        Json::String(text) => Some(Test::Text { slot, comparison, text: text.as_str().into() }),
-        Json::Number(number) => Some(match number.as_i64() {
-            Some(number) => Test::Whole { slot, comparison, number },
-            None => Test::Scalar { slot, comparison, constant: Box::new(constant.clone()) },
-        }),
-        Json::Null | Json::Bool(_) => {
-            Some(Test::Scalar { slot, comparison, constant: Box::new(constant.clone()) })
-        }
-        Json::Array(_) | Json::Object(_) => None,
-    }
+    let question = match constant {
+        Json::String(text) => Question::Text(comparison, text.as_str().into()),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Question::Whole(comparison, number),
+            None => Question::Scalar(comparison, Box::new(constant.clone())),
+        },
+        Json::Null | Json::Bool(_) => Question::Scalar(comparison, Box::new(constant.clone())),
+        Json::Array(_) | Json::Object(_) => return None,
+    };
+    Some(leaf(slot, question))
 }
 
 /// The comparison with its sides exchanged.
@@ -93,8 +96,9 @@ fn mirrored(comparison: Comparison) -> Comparison {
 }
 
 fn among(slot: usize, items: &[Json]) -> Test {
-    match items.iter().map(Json::as_str).collect::<Option<Vec<_>>>() {
-        Some(texts) => Test::AmongTexts { slot, texts: Texts::new(texts.into_iter()) },
-        None => Test::Among { slot, items: items.into() },
-    }
+    let question = match items.iter().map(Json::as_str).collect::<Option<Vec<_>>>() {
+        Some(texts) => Question::AmongTexts(Texts::new(texts.into_iter())),
+        None => Question::Among(items.into()),
+    };
+    leaf(slot, question)
 }

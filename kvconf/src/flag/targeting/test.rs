@@ -10,66 +10,49 @@ use super::failure::Failure;
 use super::node::{Comparison, Node};
 use super::semver::VersionOperator;
 use super::text::compare_versions;
+use super::world::Sight;
 use crate::flag::context::hash;
 use crate::flag::value::Value;
 
 /// A condition.
 #[derive(Debug, Clone)]
 pub(crate) enum Test {
-    Constant(bool),
+    Leaf(Leaf),
     Not(Box<Test>),
     All(Box<[Test]>),
     Any(Box<[Test]>),
-    /// An attribute that is neither zero nor empty.
-    Attribute(usize),
-    /// An attribute compared with a text, for equality.
-    Text {
-        slot: usize,
-        comparison: Comparison,
-        text: Box<str>,
-    },
-    /// An attribute compared with a whole number.
-    Whole {
-        slot: usize,
-        comparison: Comparison,
-        number: i64,
-    },
-    /// An attribute compared with anything else that is constant.
-    Scalar {
-        slot: usize,
-        comparison: Comparison,
-        constant: Box<Json>,
-    },
-    /// An attribute in a list of texts.
-    AmongTexts {
-        slot: usize,
-        texts: Texts,
-    },
-    /// An attribute in a list of anything else.
-    Among {
-        slot: usize,
-        items: Box<[Json]>,
-    },
-    /// A text in an attribute: a part of its text, or an item of its list.
-    Contains {
-        slot: usize,
-        part: Box<str>,
-    },
-    StartsWith {
-        slot: usize,
-        part: Box<str>,
-    },
-    EndsWith {
-        slot: usize,
-        part: Box<str>,
-    },
-    Version {
-        slot: usize,
-        operator: VersionOperator,
-        version: Box<str>,
-    },
+    Constant(bool),
     /// Anything else.
     Tree(Box<Node>),
+}
+
+/// A condition on one attribute.
+#[derive(Debug, Clone)]
+pub(crate) struct Leaf {
+    pub(crate) slot: usize,
+    pub(crate) question: Question,
+}
+
+/// What is asked of an attribute.
+#[derive(Debug, Clone)]
+pub(crate) enum Question {
+    /// Compared with a text.
+    Text(Comparison, Box<str>),
+    /// Compared with a whole number.
+    Whole(Comparison, i64),
+    /// Among these texts.
+    AmongTexts(Texts),
+    /// Neither zero nor empty.
+    Truth,
+    /// Compared with anything else that is constant.
+    Scalar(Comparison, Box<Json>),
+    /// Among these values.
+    Among(Box<[Json]>),
+    /// Has this text as a part or as an item.
+    Contains(Box<str>),
+    StartsWith(Box<str>),
+    EndsWith(Box<str>),
+    Version(VersionOperator, Box<str>),
 }
 
 /// A set of texts.
@@ -112,76 +95,83 @@ impl Texts {
 impl Test {
     /// Whether it holds.
     #[inline]
-    pub(crate) fn holds<'e>(&'e self, evaluator: &Evaluator<'e>) -> Result<bool, Failure> {
+    pub(crate) fn holds<'e>(&'e self, sight: &Sight<'e>) -> Result<bool, Failure> {
         match self {
-            Self::Text { slot, comparison, text } => {
-                let value = evaluator.attribute(*slot).unwrap_or(Value::Null);
-                match (comparison, value) {
-                    (Comparison::Equal | Comparison::StrictlyEqual, Value::Text(value)) => {
-                        Ok(*value == **text)
-                    }
-                    (Comparison::Unequal | Comparison::StrictlyUnequal, Value::Text(value)) => {
-                        Ok(*value != **text)
-                    }
-                    (comparison, value) => holds_between(*comparison, value, Value::Text(text)),
-                }
-            }
-            Self::Whole { slot, comparison, number } => {
-                let value = evaluator.attribute(*slot).unwrap_or(Value::Null);
-                match value {
-                    Value::Int(value) => Ok(compare_whole(*comparison, value, *number)),
-                    value => holds_between(*comparison, value, Value::Int(*number)),
-                }
-            }
-            Self::AmongTexts { slot, texts } => {
-                Ok(matches!(evaluator.attribute(*slot), Some(Value::Text(value)) if texts.contains(value)))
-            }
-            Self::All(tests) => {
-                for test in tests {
-                    if !test.holds(evaluator)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(!tests.is_empty())
-            }
-            other => other.holds_rarely(evaluator),
+            Self::Leaf(leaf) => leaf.holds(sight),
+            other => other.holds_jointly(sight),
         }
     }
 
-    fn holds_rarely<'e>(&'e self, evaluator: &Evaluator<'e>) -> Result<bool, Failure> {
-        let value = |slot: &usize| evaluator.attribute(*slot).unwrap_or(Value::Null);
-        let text = |slot: &usize| match evaluator.attribute(*slot) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        };
+    /// Leaves are looked at in the loops, not by one more call for each.
+    fn holds_jointly<'e>(&'e self, sight: &Sight<'e>) -> Result<bool, Failure> {
         match self {
-            Self::Constant(holds) => Ok(*holds),
-            Self::Not(test) => Ok(!test.holds(evaluator)?),
+            Self::Leaf(leaf) => leaf.holds(sight),
+            Self::All(tests) => {
+                for test in tests {
+                    if !test.holds(sight)? {
+                        return Ok(false);
+                    }
+                }
+                // Of no operands, `and` gives false.
+                Ok(!tests.is_empty())
+            }
             Self::Any(tests) => {
                 for test in tests {
-                    if test.holds(evaluator)? {
+                    if test.holds(sight)? {
                         return Ok(true);
                     }
                 }
                 Ok(false)
             }
-            Self::Attribute(slot) => Ok(value(slot).is_truthy()),
-            Self::Scalar { slot, comparison, constant } => {
-                holds_between(*comparison, value(slot), (&**constant).into())
+            Self::Not(test) => Ok(!test.holds(sight)?),
+            Self::Constant(holds) => Ok(*holds),
+            Self::Tree(node) => {
+                let world = sight.world();
+                Evaluator::new(&world, sight).holds(node, Scope::Context)
             }
-            Self::Among { slot, items } => {
-                let value = value(slot);
-                Ok(items.iter().any(|item| strictly_equal(value, item.into())))
+        }
+    }
+}
+
+impl Leaf {
+    #[inline]
+    fn holds<'e>(&'e self, sight: &Sight<'e>) -> Result<bool, Failure> {
+        let value = sight.attribute(self.slot);
+        match (&self.question, value) {
+            (
+                Question::Text(Comparison::Equal | Comparison::StrictlyEqual, text),
+                Some(Value::Text(value)),
+            ) => Ok(*value == **text),
+            (Question::Whole(comparison, number), Some(Value::Int(value))) => {
+                Ok(compare_whole(*comparison, value, *number))
             }
-            Self::Contains { slot, part } => Ok(contains(value(slot), part)),
-            Self::StartsWith { slot, part } => Ok(text(slot).is_some_and(|text| text.starts_with(&**part))),
-            Self::EndsWith { slot, part } => Ok(text(slot).is_some_and(|text| text.ends_with(&**part))),
-            Self::Version { slot, operator, version } => {
-                Ok(compare_versions(value(slot), *operator, Value::Text(version)).unwrap_or(false))
-            }
-            Self::Tree(node) => evaluator.holds(node, Scope::Context),
-            Self::Text { .. } | Self::Whole { .. } | Self::AmongTexts { .. } | Self::All(_) => {
-                self.holds(evaluator)
+            (Question::AmongTexts(texts), Some(Value::Text(value))) => Ok(texts.contains(value)),
+            (question, value) => question.holds(&value.unwrap_or(Value::Null)),
+        }
+    }
+}
+
+impl Question {
+    /// The less usual questions, and the less usual kinds of values.
+    #[inline(never)]
+    fn holds(&self, value: &Value<'_>) -> Result<bool, Failure> {
+        let value = *value;
+        let text = match value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        };
+        match self {
+            Self::Text(comparison, text) => holds_between(*comparison, value, Value::Text(text)),
+            Self::Whole(comparison, number) => holds_between(*comparison, value, Value::Int(*number)),
+            Self::Scalar(comparison, constant) => holds_between(*comparison, value, (&**constant).into()),
+            Self::AmongTexts(texts) => Ok(text.is_some_and(|text| texts.contains(text))),
+            Self::Truth => Ok(value.is_truthy()),
+            Self::Among(items) => Ok(items.iter().any(|item| strictly_equal(value, item.into()))),
+            Self::Contains(part) => Ok(contains(value, part)),
+            Self::StartsWith(part) => Ok(text.is_some_and(|text| text.starts_with(&**part))),
+            Self::EndsWith(part) => Ok(text.is_some_and(|text| text.ends_with(&**part))),
+            Self::Version(operator, version) => {
+                Ok(compare_versions(value, *operator, Value::Text(version)).unwrap_or(false))
             }
         }
     }
