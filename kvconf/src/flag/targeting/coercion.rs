@@ -83,12 +83,14 @@ fn is_number(value: Value<'_>) -> bool {
 ///
 /// # Errors
 /// [`Failure::NotANumber`] where a number is compared with what is none (a text such as `"A"`, a list, an object), and for
-/// two lists or objects. JSONLogic's suites demand these. They also have `null == 0`; everything else is JavaScript's.
+/// two lists or objects. JSONLogic's suites demand these. They also have `null == 0`, and every core of flagd takes that for
+/// `null == false`, too, where JavaScript has neither. Everything else is JavaScript's.
 pub(crate) fn loosely_equal(left: Value<'_>, right: Value<'_>) -> Result<bool, Failure> {
     match (left, right) {
         (Value::Text(left), Value::Text(right)) => Ok(left == right),
         (Value::Null, Value::Null) => Ok(true),
-        (Value::Null, other) | (other, Value::Null) if !is_number(other) => Ok(false),
+        (Value::Null, Value::Text(_) | Value::List(_) | Value::Object(_))
+        | (Value::Text(_) | Value::List(_) | Value::Object(_), Value::Null) => Ok(false),
         _ => Ok(order(left, right)? == Some(Ordering::Equal)),
     }
 }

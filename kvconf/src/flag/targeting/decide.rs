@@ -206,7 +206,8 @@ impl Targets {
         self.names.iter().position(|known| **known == *name).and_then(|place| u32::try_from(place).ok())
     }
 
-    fn resolution(&self, value: Value<'_>) -> Resolution {
+    /// What serves a value of the rule.
+    pub(crate) fn resolution(&self, value: Value<'_>) -> Resolution {
         let named = |name: &str| match self.find(name) {
             Some(variant) => Resolution::new(Reason::TargetingMatch, Some(variant)),
             None => Resolution::failed(EvaluationError::UnknownVariant),

@@ -19,6 +19,8 @@ pub(crate) mod schema;
 mod semver;
 mod specialise;
 mod test;
+#[cfg(test)]
+mod tests;
 mod text;
 pub(crate) mod trail;
 mod weigh;

@@ -35,8 +35,8 @@ pub(super) fn attribute(node: &Node) -> Option<usize> {
 
 fn operation(operator: Operator, nodes: &[Node]) -> Option<Test> {
     match (operator, nodes) {
-        (Operator::Not, [node, ..]) => Some(Test::Not(Box::new(specialise(node)))),
-        (Operator::Truth, [node, ..]) => Some(specialise(node)),
+        (Operator::Not, [node]) => Some(Test::Not(Box::new(specialise(node)))),
+        (Operator::Truth, [node]) => Some(specialise(node)),
         (Operator::Compare(comparison), [variable, Node::Constant(constant)]) => {
             compare(attribute(variable)?, comparison, constant)
         }
