@@ -90,7 +90,10 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
-pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
+pub use change::{
+    Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Provisional, ProvisionalCommit,
+    ProvisionalError, Settle, SettleError, Update,
+};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};

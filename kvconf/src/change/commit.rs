@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use derive_more::{Display, Error, From};
 use futures_util::future::BoxFuture;
@@ -18,7 +19,7 @@ use crate::{Attribution, Filter, Headers, Key, Report, Revision, WriteError};
 /// The longest author, in bytes.
 const MAX_AUTHOR_BYTES: usize = 256;
 /// The longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 1_024;
+pub(super) const MAX_REASON_BYTES: usize = 1_024;
 
 /// Why a change was not made.
 #[derive(Debug, Display, Error, From)]
@@ -97,9 +98,9 @@ impl CommitError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
-    revision: Revision,
-    change: Arc<str>,
-    written: Vec<(Key, Revision)>,
+    pub(super) revision: Revision,
+    pub(super) change: Arc<str>,
+    pub(super) written: Vec<(Key, Revision)>,
 }
 
 impl Applied {
@@ -124,7 +125,7 @@ impl Applied {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
+pub(super) enum Manner {
     /// All or nothing.
     Atomic,
     OneByOne,
@@ -134,10 +135,10 @@ enum Manner {
 #[derive(Debug, Clone)]
 pub(super) struct Terms {
     author: Option<String>,
-    reason: Option<String>,
-    force: bool,
-    guard: bool,
-    manner: Manner,
+    pub(super) reason: Option<String>,
+    pub(super) force: bool,
+    pub(super) guard: bool,
+    pub(super) manner: Manner,
 }
 
 impl Default for Terms {
@@ -194,7 +195,7 @@ impl Terms {
         self.manner = Manner::OneByOne;
     }
 
-    fn attribution(&self) -> Result<Attribution, CommitError> {
+    pub(super) fn attribution(&self) -> Result<Attribution, CommitError> {
         let author = self.author.clone().unwrap_or_else(program_name);
         check_header("author", &author, MAX_AUTHOR_BYTES)?;
         check_header("reason", self.reason.as_deref().unwrap_or("-"), MAX_REASON_BYTES)?;
@@ -230,8 +231,8 @@ fn program_name() -> String {
 #[derive(Debug)]
 #[must_use = "nothing is written before it is awaited"]
 pub struct Commit<T: KvConfig> {
-    plan: Plan<T>,
-    terms: Terms,
+    pub(super) plan: Plan<T>,
+    pub(super) terms: Terms,
 }
 
 impl<T: KvConfig> Commit<T> {
@@ -267,7 +268,7 @@ impl<T: KvConfig> Commit<T> {
             return Err(CommitError::Invalid(Box::new(report)));
         }
         let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
-        let job = Job { store: &*store, attribution, change: &change, guard };
+        let job = Job { store: &*store, attribution, change: &change, guard, mark: Mark::None };
         let written = match terms.manner {
             Manner::OneByOne if plan.writes.len() > 1 => job.one_by_one(plan.writes).await?,
             _ => job.atomic(&plan.writes).await?,
@@ -289,11 +290,23 @@ impl<T: KvConfig> IntoFuture for Commit<T> {
     }
 }
 
-struct Job<'a> {
-    store: &'a dyn Store,
-    attribution: Attribution,
-    change: &'a Arc<str>,
-    guard: Option<(Filter, Revision)>,
+/// What the entries of a change say besides who made it.
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    None,
+    /// They live so long; then what stood there before is current again.
+    Provisional(Duration),
+    /// They have this header.
+    Header(&'static str, Arc<str>),
+}
+
+/// One change on its way to the bucket.
+pub(super) struct Job<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) attribution: Attribution,
+    pub(super) change: &'a Arc<str>,
+    pub(super) guard: Option<(Filter, Revision)>,
+    pub(super) mark: Mark,
 }
 
 impl Job<'_> {
@@ -303,16 +316,25 @@ impl Job<'_> {
         if let Some(set) = set {
             headers.insert(attribution::SET, set);
         }
+        let mut ttl = None;
+        match &self.mark {
+            Mark::None => {}
+            Mark::Provisional(lives) => {
+                ttl = Some(*lives);
+                headers.insert(attribution::PROVISIONAL, planned.expected.to_string());
+            }
+            Mark::Header(name, value) => headers.insert(*name, &**value),
+        }
         Write {
             key: planned.key.clone(),
             action: planned.action.clone(),
             expect: Expect::Revision(planned.expected),
-            ttl: None,
+            ttl,
             headers,
         }
     }
 
-    async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
+    pub(super) async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
         let keys: Vec<Key> = planned.iter().map(|write| write.key.clone()).collect();
         let layout = (planned.len() > 1).then(|| Layout::new(&keys));
         let header = |at: usize| layout.as_ref().map(|layout| layout.header(at + 1));
@@ -396,7 +418,7 @@ impl Job<'_> {
 }
 
 impl<T: KvConfig> Shared<T> {
-    fn note_written(&self, revision: Revision) {
+    pub(super) fn note_written(&self, revision: Revision) {
         self.written.fetch_max(revision.get(), std::sync::atomic::Ordering::AcqRel);
     }
 

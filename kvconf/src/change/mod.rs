@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 mod edit;
 mod plan;
+mod provisional;
 mod update;
 
 pub use commit::{Applied, Commit, CommitError};
@@ -15,4 +16,5 @@ pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use plan::{Plan, PlanError};
+pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use update::Update;

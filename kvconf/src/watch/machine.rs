@@ -23,24 +23,15 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::compare::{Keys, apply, difference, emptied, prune};
+use super::lifetime::Lifetimes;
 use super::sets::membership;
 use super::tracker::Tracker;
 use super::{Change, ChangeSet, Update, WatchState};
-use crate::store::header::TTL;
 use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
 use crate::{Entry, Key, Prefix, Revision};
 
 /// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
 const PRUNE_AT: usize = 4_096;
-
-/// How long after its time to live a value is surely gone.
-const EXPIRY_SLACK: Duration = Duration::from_secs(1);
-
-/// How long the server keeps an entry: whole seconds, with or without a unit.
-fn time_to_live(entry: &Entry) -> Option<Duration> {
-    let text = entry.headers().get(TTL)?;
-    text.strip_suffix('s').unwrap_or(text).parse().ok().map(Duration::from_secs)
-}
 
 /// How the machine is tuned.
 #[derive(Debug, Clone, Copy)]
@@ -90,7 +81,12 @@ impl Tuning {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64> },
+    Opened {
+        pending: u64,
+        incarnation: Option<SystemTime>,
+        history: Option<u64>,
+        clock: Option<SystemTime>,
+    },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -190,8 +186,9 @@ pub(crate) struct Machine {
     next_count: Option<Instant>,
     next_reload: Option<Instant>,
     /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
-    /// that one current again and tells nobody (measured with 2.15).
+    /// that one current again and tells nobody (measured with 2.11 to 2.15).
     next_expiry: Option<Instant>,
+    lifetimes: Lifetimes,
 }
 
 impl Machine {
@@ -229,6 +226,7 @@ impl Machine {
             next_count: None,
             next_reload: None,
             next_expiry: None,
+            lifetimes: Lifetimes::default(),
         }
     }
 
@@ -278,8 +276,9 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history } => {
+            Input::Opened { pending, incarnation, history, clock } => {
                 self.history = history.unwrap_or(1);
+                self.lifetimes.opened(now, clock);
                 self.opened(now, pending, incarnation);
             }
             Input::NotOpened(error) => self.not_opened(&error, &mut effects),
@@ -407,8 +406,7 @@ impl Machine {
         if revision <= self.floor {
             return;
         }
-        if let Some(ttl) = time_to_live(&entry) {
-            let gone = now + ttl + EXPIRY_SLACK;
+        if let Some(gone) = self.lifetimes.gone(now, &entry) {
             self.next_expiry = Some(self.next_expiry.map_or(gone, |at| at.min(gone)));
         }
         let step = self.tracker.observe(revision, &membership(&entry, &self.prefixes));
@@ -547,7 +545,7 @@ impl Machine {
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
     fn finish_load(&mut self, now: Instant, fresh: Keys, effects: &mut Vec<Effect>) {
         let tail = fresh.values().map(|entry| entry.revision()).max().unwrap_or_default().max(self.floor);
-        if let Some((what, patience)) = self.oddity(&fresh, tail) {
+        if let Some((what, patience)) = self.oddity(now, &fresh, tail) {
             let suspicion =
                 *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
             if now < suspicion.until {
@@ -560,9 +558,10 @@ impl Machine {
             if tail < self.newest && self.incarnation.is_none() {
                 // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
                 self.begin_epoch();
-                self.newest = tail;
             }
         }
+        // Believed: the next load is not suspect for the same reason.
+        self.newest = self.newest.min(tail);
         self.suspect = None;
         self.failures = 0;
         self.waiting_since = None;
@@ -578,13 +577,17 @@ impl Machine {
     }
 
     /// What is odd about a complete answer, and how long it must last to be believed.
-    fn oddity(&self, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
+    fn oddity(&self, now: Instant, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
         if emptied(&self.keys, fresh, &self.prefixes) {
             return Some(("empty, where values stood before", self.tuning.suspicion));
         }
         let patience =
             if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
-        (tail < self.newest).then_some(("older than what was delivered before", patience))
+        if self.lifetimes.going_back(now, fresh, &self.prefixes) {
+            return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
+        }
+        let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);
+        (tail < newest).then_some(("older than what was delivered before", patience))
     }
 
     fn read(&mut self, now: Instant, result: Result<Reading, ReadError>, effects: &mut Vec<Effect>) {

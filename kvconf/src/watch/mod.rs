@@ -8,6 +8,7 @@
 
 mod compare;
 mod driver;
+mod lifetime;
 mod machine;
 pub(crate) mod sets;
 mod state;
@@ -16,6 +17,7 @@ mod tests;
 mod tracker;
 
 pub(crate) use driver::{Attachment, Hub, Observer};
+pub(crate) use lifetime::time_to_live;
 pub use state::WatchState;
 
 use std::sync::Arc;

@@ -1,0 +1,369 @@
+//! Writing a change with a deadline.
+
+use std::collections::HashMap;
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use derive_more::{Display, Error, From};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use super::{Held, Provisional};
+use crate::attribution::{BEFORE, PROVISIONAL, new_change_id};
+use crate::change::commit::{Commit, CommitError, Job, MAX_REASON_BYTES, Manner, Mark};
+use crate::change::conflict::Conflict;
+use crate::change::plan::Planned;
+use crate::live::lock;
+use crate::schema::KvConfig;
+use crate::store::{Action, ReadError, Store, header};
+use crate::value::duration;
+use crate::{Attribution, Filter, Key, Operation, Revision, WriteError};
+
+/// How many keys are looked at at once.
+const AT_ONCE: usize = 16;
+
+/// Why a change with a deadline was not made. No value was changed.
+#[derive(Debug, Display, Error, From)]
+#[non_exhaustive]
+pub enum ProvisionalError {
+    /// As without a deadline.
+    #[display("the change was not made")]
+    Commit(CommitError),
+    /// The deadline is shorter than the bucket can keep. Servers raise a shorter time to live without a word.
+    #[display("a deadline of {asked:?} is too short: the bucket's least is {least:?}")]
+    #[from(ignore)]
+    TooShort {
+        /// The deadline that was asked for.
+        asked: Duration,
+        /// The bucket's [`limit_markers`](crate::BucketConfig::limit_markers), in whole seconds.
+        least: Duration,
+    },
+    /// The bucket keeps no value for so long.
+    #[display("a deadline of {asked:?} is too long: the bucket keeps no value longer than {most:?}")]
+    #[from(ignore)]
+    TooLong {
+        /// The deadline that was asked for.
+        asked: Duration,
+        /// The bucket's [`max_age`](crate::BucketConfig::max_age).
+        most: Duration,
+    },
+    /// The bucket keeps one revision of a key: there would be nothing to go back to.
+    #[display("the bucket keeps no earlier revision to go back to")]
+    OneRevision,
+    /// The bucket has no [`limit_markers`](crate::BucketConfig::limit_markers).
+    #[display("the bucket has no time to live for single keys")]
+    NoTimeToLive,
+    /// The bucket or the server does not take so many keys as one atomic batch: they could not go back together.
+    #[display("{keys} keys cannot be changed at once, the most is {max}")]
+    #[from(ignore)]
+    TooMany {
+        /// How many.
+        keys: usize,
+        /// The most that the bucket takes.
+        max: usize,
+    },
+    /// [`Commit::one_by_one`] was asked for: a change in parts cannot go back as one.
+    #[display("a change with a deadline cannot be written one by one")]
+    OneByOne,
+    /// Another change waits to be confirmed at this key: settle it first.
+    #[display("{key} waits for change {change} to be confirmed")]
+    #[from(ignore)]
+    Pending {
+        /// The key.
+        key: Key,
+        /// The other change's id.
+        change: Arc<str>,
+    },
+    /// What stands at the key cannot be kept to go back to: it has a time to live itself, or an operation that kvconf does
+    /// not know.
+    #[display("what stands at {key} cannot be brought back")]
+    #[from(ignore)]
+    Irretrievable {
+        /// The key.
+        key: Key,
+    },
+    /// The plan is empty.
+    #[display("there is nothing to change")]
+    Empty,
+    /// The bucket's settings or present values could not be read.
+    #[display("the bucket could not be looked at")]
+    Read(ReadError),
+}
+
+impl ProvisionalError {
+    /// Whether somebody else was faster.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Commit(error) if error.is_conflict())
+    }
+
+    /// Whether the same call can succeed later without anybody changing anything.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::Commit(error) => error.is_retryable(),
+            Self::Read(error) => error.is_retryable(),
+            _ => false,
+        }
+    }
+}
+
+impl<T: KvConfig> Commit<T> {
+    /// Gives the change a deadline: unless it is confirmed by then, it goes back, also when this process or this machine is
+    /// gone. The server's own clock does it.
+    ///
+    /// The time counts in whole seconds, a fraction is rounded up. It must not be below the bucket's
+    /// [`limit_markers`](crate::BucketConfig::limit_markers) (10 s in a bucket made by kvconf). What is relied on, and what
+    /// nobody can do, stands in [`guide::deadline`](crate::guide::deadline).
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use kvconf::{Bucket, KvConfig};
+    ///
+    /// #[derive(KvConfig, Debug, Clone)]
+    /// #[kv(prefix = "checkout")]
+    /// struct Checkout {
+    ///     #[kv(default = 50)]
+    ///     max_items: u32,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// let live = bucket.live::<Checkout>().start().await?;
+    /// let plan = live.edit().set(Checkout::fields().max_items, 80).plan().await?;
+    /// let change = plan.commit().author("ops").confirm_within(Duration::from_secs(600)).await?;
+    /// live.wait_for(change.revision()).await?;
+    /// assert_eq!(live.load().max_items, 80);
+    ///
+    /// // Everything looks well: it shall stay. Without this line it goes back after ten minutes.
+    /// change.confirm().author("ops").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn confirm_within(self, deadline: Duration) -> ProvisionalCommit<T> {
+        ProvisionalCommit { commit: self, within: deadline }
+    }
+}
+
+/// A commit with a deadline, to be awaited. From [`Commit::confirm_within`].
+#[derive(Debug)]
+#[must_use = "nothing is written before it is awaited"]
+pub struct ProvisionalCommit<T: KvConfig> {
+    commit: Commit<T>,
+    within: Duration,
+}
+
+impl<T: KvConfig> ProvisionalCommit<T> {
+    /// As [`Commit::author`].
+    pub fn author(self, author: impl Into<String>) -> Self {
+        Self { commit: self.commit.author(author), ..self }
+    }
+
+    /// As [`Commit::reason`].
+    pub fn reason(self, reason: impl Into<String>) -> Self {
+        Self { commit: self.commit.reason(reason), ..self }
+    }
+
+    /// As [`Commit::guard_all`].
+    pub fn guard_all(self) -> Self {
+        Self { commit: self.commit.guard_all(), ..self }
+    }
+
+    async fn run(self) -> Result<Provisional, ProvisionalError> {
+        let Self { commit: Commit { plan, terms }, within } = self;
+        let shared = Arc::clone(&plan.shared);
+        let store = shared.store.clone().ok_or(CommitError::Fixed)?;
+        let attribution = terms.attribution()?;
+        let change = attribution.change.clone().unwrap_or_default();
+        if plan.writes.is_empty() {
+            return Err(ProvisionalError::Empty);
+        }
+        if let Some(report) = plan.report
+            && !terms.force
+        {
+            return Err(CommitError::Invalid(Box::new(report)).into());
+        }
+        if terms.manner == Manner::OneByOne && plan.writes.len() > 1 {
+            return Err(ProvisionalError::OneByOne);
+        }
+        let lives = whole_seconds(within);
+        check_bucket(&*store, within, lives, plan.writes.len()).await?;
+        let ways_back = ways_back(&*store, &plan.writes).await?;
+
+        let before = before(&attribution, &change, lives);
+        let before_change = before.change.clone().unwrap_or_default();
+        let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
+        let mark = Mark::Header(BEFORE, Arc::clone(&change));
+        let job = Job { store: &*store, attribution: before, change: &before_change, guard: guard.clone(), mark };
+        let kept = job.atomic(&ways_back).await?;
+        shared.note_written(newest(&kept));
+
+        let guard = guard.map(|(filter, _)| (filter, newest(&kept)));
+        let writes = on_top(plan.writes, &kept);
+        let mark = Mark::Provisional(lives);
+        let job = Job { store: &*store, attribution: attribution.clone(), change: &change, guard, mark };
+        let written = job.atomic(&writes).await?;
+        shared.note_written(newest(&written));
+        Ok(provisional(store, attribution, change, &writes, &written, lives).await)
+    }
+}
+
+impl<T: KvConfig> IntoFuture for ProvisionalCommit<T> {
+    type Output = Result<Provisional, ProvisionalError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    /// # Errors
+    /// [`ProvisionalError`]. No value was changed then, unless [`WriteError::Unconfirmed`] says that it is unknown.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the change made or not made, never half made. Made, it goes back like any other.
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
+
+/// Servers count in whole seconds. It never goes back before it was said to.
+fn whole_seconds(within: Duration) -> Duration {
+    Duration::from_secs(within.as_secs().saturating_add(u64::from(within.subsec_nanos() > 0)))
+}
+
+/// Refuses what the bucket could not do, before anything is written.
+async fn check_bucket(
+    store: &dyn Store,
+    asked: Duration,
+    lives: Duration,
+    keys: usize,
+) -> Result<(), ProvisionalError> {
+    let status = store.status().await?;
+    if status.config.history == Some(1) {
+        return Err(ProvisionalError::OneRevision);
+    }
+    let Some(markers) = status.config.limit_markers else { return Err(ProvisionalError::NoTimeToLive) };
+    let least = whole_seconds(markers).max(Duration::from_secs(1));
+    if lives < least {
+        return Err(ProvisionalError::TooShort { asked, least });
+    }
+    if let Some(most) = status.config.max_age
+        && lives > most
+    {
+        return Err(ProvisionalError::TooLong { asked, most });
+    }
+    if keys > status.max_batch {
+        return Err(ProvisionalError::TooMany { keys, max: status.max_batch });
+    }
+    Ok(())
+}
+
+/// For every key a copy of what stands there.
+async fn ways_back(store: &dyn Store, writes: &[Planned]) -> Result<Vec<Planned>, ProvisionalError> {
+    let way = |write: &Planned| way_back(store, write.key.clone(), write.expected).boxed();
+    let ways: Vec<BoxFuture<'_, _>> = writes.iter().map(way).collect();
+    stream::iter(ways).buffered(AT_ONCE).try_collect().await
+}
+
+async fn way_back(store: &dyn Store, key: Key, expected: Revision) -> Result<Planned, ProvisionalError> {
+    let found = store.entry(&key, None).await?;
+    if found.as_ref().map_or(Revision::ZERO, |entry| entry.revision()) != expected {
+        let conflict = Conflict::new(&key, expected, found.as_ref());
+        return Err(CommitError::Conflict(Box::new(conflict)).into());
+    }
+    let action = match &found {
+        None => Action::Delete,
+        Some(entry) => {
+            let headers = entry.headers();
+            if headers.get(PROVISIONAL).is_some() {
+                let change = Attribution::of(entry).change.unwrap_or_default();
+                return Err(ProvisionalError::Pending { key, change });
+            }
+            match entry.operation() {
+                operation if operation.is_removal() => Action::Delete,
+                Operation::Put if headers.get(header::TTL).is_none() => Action::Put(entry.value().clone()),
+                _ => return Err(ProvisionalError::Irretrievable { key }),
+            }
+        }
+    };
+    Ok(Planned::bare(key, action, expected))
+}
+
+/// What the copies say: when they are current again, it was because nobody confirmed the change.
+fn before(of: &Attribution, change: &str, lives: Duration) -> Attribution {
+    let within = duration::format(lives);
+    let mut reason = format!("goes back to this unless change {change} is confirmed within {within}");
+    if let Some(why) = &of.reason {
+        reason.push_str(": ");
+        reason.push_str(why);
+    }
+    Attribution { author: of.author.clone(), reason: Some(cut(&reason).into()), change: Some(new_change_id()) }
+}
+
+/// As much of a reason as a header takes.
+pub(super) fn cut(reason: &str) -> &str {
+    let end = (0..=MAX_REASON_BYTES.min(reason.len())).rev().find(|at| reason.is_char_boundary(*at));
+    reason.get(..end.unwrap_or(0)).unwrap_or(reason).trim_end()
+}
+
+/// The same writes, on top of what was kept.
+fn on_top(writes: Vec<Planned>, kept: &[(Key, Revision)]) -> Vec<Planned> {
+    let kept: HashMap<&Key, Revision> = kept.iter().map(|(key, revision)| (key, *revision)).collect();
+    let on_top = |write: Planned| {
+        // One that is missing was overwritten by somebody before its acknowledgement came: a conflict.
+        let expected = kept.get(&write.key).copied().unwrap_or(write.expected);
+        Planned { expected, ..write }
+    };
+    writes.into_iter().map(on_top).collect()
+}
+
+fn newest(written: &[(Key, Revision)]) -> Revision {
+    written.iter().map(|(_, revision)| *revision).max().unwrap_or_default()
+}
+
+async fn provisional(
+    store: Arc<dyn Store>,
+    by: Attribution,
+    change: Arc<str>,
+    writes: &[Planned],
+    written: &[(Key, Revision)],
+    lives: Duration,
+) -> Provisional {
+    let back: HashMap<&Key, Revision> = writes.iter().map(|write| (&write.key, write.expected)).collect();
+    let held = written.iter().map(|(key, revision)| Held {
+        key: key.clone(),
+        revision: *revision,
+        back: back.get(key).copied().unwrap_or_default(),
+    });
+    let held: Vec<Held> = held.collect();
+    let first = match written.first() {
+        Some((key, revision)) => store.entry(key, Some(*revision)).await.ok().flatten(),
+        None => None,
+    };
+    // The server's clock, where it can be asked; the change is made in any case.
+    let since = first.map_or_else(SystemTime::now, |entry| entry.created());
+    let deadline = since.checked_add(lives).unwrap_or(since);
+    Provisional { store, change, by, since, deadline, held, total: writes.len() }
+}
+
+impl From<WriteError> for ProvisionalError {
+    fn from(error: WriteError) -> Self {
+        Self::Commit(CommitError::Write(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_rounded_up_to_whole_seconds() {
+        let seconds = |millis| whole_seconds(Duration::from_millis(millis)).as_secs();
+        assert_eq!([0, 1, 1_000, 1_001].map(seconds), [0, 1, 1, 2]);
+        assert_eq!(whole_seconds(Duration::MAX), Duration::from_secs(u64::MAX));
+    }
+
+    #[test]
+    fn a_reason_is_cut_between_characters() {
+        assert_eq!(cut("sale"), "sale");
+        let long = format!("{}é", "x".repeat(MAX_REASON_BYTES - 1));
+        assert_eq!(cut(&long).len(), MAX_REASON_BYTES - 1);
+    }
+}
