@@ -91,8 +91,8 @@ pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
 pub use change::{
-    Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Provisional, ProvisionalCommit,
-    ProvisionalError, Settle, SettleError, Update,
+    Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Provisional,
+    ProvisionalCommit, ProvisionalError, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};

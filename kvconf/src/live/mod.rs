@@ -50,7 +50,7 @@ pub(crate) struct Shared<T> {
     /// `None` for a fixed handle.
     pub(crate) store: Option<Arc<dyn Store>>,
     /// The newest revision that was written through this handle.
-    pub(crate) written: AtomicU64,
+    pub(crate) written: Arc<AtomicU64>,
     hooks: hooks::Hooks<T>,
     attachment: Mutex<Option<Attachment>>,
     /// Ends the tasks of this handle.
@@ -132,7 +132,7 @@ impl<T: KvConfig> Shared<T> {
             progress: watch::Sender::new(progress),
             view: Mutex::new(view),
             store,
-            written: AtomicU64::new(0),
+            written: Arc::default(),
             hooks: hooks::Hooks::default(),
             attachment: Mutex::new(None),
             ended: CancellationToken::new(),

@@ -147,12 +147,16 @@ mod tests {
     fn a_change_that_stands_there_in_part_goes_back() {
         let now = Instant::now();
         let part = |key, revision, set| {
-            entry(key, revision, &[
-                ("Nats-TTL", "10s"),
-                ("Kvconf-Change", "c"),
-                ("Kvconf-Set", set),
-                ("Kvconf-Provisional", "1"),
-            ])
+            entry(
+                key,
+                revision,
+                &[
+                    ("Nats-TTL", "10s"),
+                    ("Kvconf-Change", "c"),
+                    ("Kvconf-Set", set),
+                    ("Kvconf-Provisional", "1"),
+                ],
+            )
         };
         let (a, b) = (part("p.a", 3, "1/2 p:2@2"), part("p.b", 4, "2/2 p:2@2"));
         let prefixes = [Prefix::new("p").unwrap()];

@@ -81,12 +81,7 @@ impl Tuning {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened {
-        pending: u64,
-        incarnation: Option<SystemTime>,
-        history: Option<u64>,
-        clock: Option<SystemTime>,
-    },
+    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64>, clock: Option<SystemTime> },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.

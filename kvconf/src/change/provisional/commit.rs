@@ -195,7 +195,8 @@ impl<T: KvConfig> ProvisionalCommit<T> {
         let before_change = before.change.clone().unwrap_or_default();
         let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
         let mark = Mark::Header(BEFORE, Arc::clone(&change));
-        let job = Job { store: &*store, attribution: before, change: &before_change, guard: guard.clone(), mark };
+        let job =
+            Job { store: &*store, attribution: before, change: &before_change, guard: guard.clone(), mark };
         let kept = job.atomic(&ways_back).await?;
         shared.note_written(newest(&kept));
 
@@ -205,7 +206,11 @@ impl<T: KvConfig> ProvisionalCommit<T> {
         let job = Job { store: &*store, attribution: attribution.clone(), change: &change, guard, mark };
         let written = job.atomic(&writes).await?;
         shared.note_written(newest(&written));
-        Ok(provisional(store, attribution, change, &writes, &written, lives).await)
+        let held = held(&writes, &written);
+        let since = made(&*store, &held).await;
+        let deadline = since.checked_add(lives).unwrap_or(since);
+        let (total, newest) = (writes.len(), Some(Arc::clone(&shared.written)));
+        Ok(Provisional { store, written: newest, change, by: attribution, since, deadline, held, total })
     }
 }
 
@@ -294,7 +299,11 @@ fn before(of: &Attribution, change: &str, lives: Duration) -> Attribution {
         reason.push_str(": ");
         reason.push_str(why);
     }
-    Attribution { author: of.author.clone(), reason: Some(cut(&reason).into()), change: Some(new_change_id()) }
+    Attribution {
+        author: of.author.clone(),
+        reason: Some(cut(&reason).into()),
+        change: Some(new_change_id()),
+    }
 }
 
 /// As much of a reason as a header takes.
@@ -318,29 +327,23 @@ fn newest(written: &[(Key, Revision)]) -> Revision {
     written.iter().map(|(_, revision)| *revision).max().unwrap_or_default()
 }
 
-async fn provisional(
-    store: Arc<dyn Store>,
-    by: Attribution,
-    change: Arc<str>,
-    writes: &[Planned],
-    written: &[(Key, Revision)],
-    lives: Duration,
-) -> Provisional {
+/// The keys of a change that was written on top of what it goes back to.
+fn held(writes: &[Planned], written: &[(Key, Revision)]) -> Vec<Held> {
     let back: HashMap<&Key, Revision> = writes.iter().map(|write| (&write.key, write.expected)).collect();
-    let held = written.iter().map(|(key, revision)| Held {
-        key: key.clone(),
-        revision: *revision,
-        back: back.get(key).copied().unwrap_or_default(),
-    });
-    let held: Vec<Held> = held.collect();
-    let first = match written.first() {
-        Some((key, revision)) => store.entry(key, Some(*revision)).await.ok().flatten(),
+    let held = |(key, revision): &(Key, Revision)| {
+        let back = back.get(key).copied().unwrap_or_default();
+        Held { key: key.clone(), revision: *revision, back }
+    };
+    written.iter().map(held).collect()
+}
+
+/// When a change was made by the server's clock, or by this one where the server does not answer: it is made in any case.
+async fn made(store: &dyn Store, held: &[Held]) -> SystemTime {
+    let entry = match held.first() {
+        Some(first) => store.entry(&first.key, Some(first.revision)).await.ok().flatten(),
         None => None,
     };
-    // The server's clock, where it can be asked; the change is made in any case.
-    let since = first.map_or_else(SystemTime::now, |entry| entry.created());
-    let deadline = since.checked_add(lives).unwrap_or(since);
-    Provisional { store, change, by, since, deadline, held, total: writes.len() }
+    entry.map_or_else(SystemTime::now, |entry| entry.created())
 }
 
 impl From<WriteError> for ProvisionalError {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::{Held, Provisional};
 use crate::attribution::{PROVISIONAL, SET};
@@ -42,7 +43,7 @@ impl Bucket {
     /// # Cancel safety
     /// Cancel safe: it only reads.
     pub async fn pending(&self, filters: impl IntoFilters) -> Result<Vec<Provisional>, ReadError> {
-        find(&self.store, &disjoint(filters)?).await
+        find(&self.store, None, &disjoint(filters)?).await
     }
 }
 
@@ -56,13 +57,17 @@ impl<T: KvConfig> Live<T> {
     /// Cancel safe: it only reads.
     pub async fn pending(&self) -> Result<Vec<Provisional>, ReadError> {
         match &self.shared.store {
-            Some(store) => find(store, &[Filter::from(&self.prefix())]).await,
+            Some(store) => find(store, Some(&self.shared.written), &[Filter::from(&self.prefix())]).await,
             None => Ok(Vec::new()),
         }
     }
 }
 
-async fn find(store: &Arc<dyn Store>, filters: &[Filter]) -> Result<Vec<Provisional>, ReadError> {
+async fn find(
+    store: &Arc<dyn Store>,
+    written: Option<&Arc<AtomicU64>>,
+    filters: &[Filter],
+) -> Result<Vec<Provisional>, ReadError> {
     let reading = store.read(filters, Point::Latest).await?;
     let mut found: HashMap<Arc<str>, Provisional> = HashMap::new();
     for entry in &reading.entries {
@@ -83,6 +88,7 @@ async fn find(store: &Arc<dyn Store>, filters: &[Filter]) -> Result<Vec<Provisio
     let mut found: Vec<Provisional> = found.into_values().collect();
     for change in &mut found {
         change.held.sort_unstable_by_key(|held| held.revision);
+        change.written = written.cloned();
     }
     found.sort_by(|left, right| (left.deadline, &left.change).cmp(&(right.deadline, &right.change)));
     Ok(found)
@@ -129,6 +135,7 @@ fn part(store: &Arc<dyn Store>, entry: &Entry) -> Option<Provisional> {
     let held = Held { key: entry.key().clone(), revision: entry.revision(), back };
     Some(Provisional {
         store: Arc::clone(store),
+        written: None,
         change: by.change.clone()?,
         by,
         since: entry.created(),

@@ -11,6 +11,7 @@ mod settle;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
 use crate::origin::When;
@@ -38,6 +39,8 @@ struct Held {
 #[must_use = "a change that nobody confirms goes back"]
 pub struct Provisional {
     store: Arc<dyn Store>,
+    /// Where the handle that it was made with, or found with, keeps the newest revision that it wrote.
+    written: Option<Arc<AtomicU64>>,
     change: Arc<str>,
     by: Attribution,
     since: SystemTime,

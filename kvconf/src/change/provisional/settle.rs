@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use derive_more::{Display, Error};
 use futures_util::future::BoxFuture;
@@ -185,6 +186,9 @@ impl<'a> Settle<'a> {
             match job.atomic(&writes).await {
                 Ok(written) => {
                     let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
+                    if let Some(newest) = &self.change.written {
+                        newest.fetch_max(revision.get(), Ordering::AcqRel);
+                    }
                     return Ok(Applied { revision, change: id, written });
                 }
                 // The deadline, or somebody else: looking again tells which.
@@ -208,9 +212,7 @@ impl<'a> Settle<'a> {
             CommitError::Conflict(conflict) => SettleError::Conflict(conflict),
             CommitError::Attribution { what, problem } => SettleError::Attribution { what, problem },
             CommitError::Write(error) => SettleError::Write(error),
-            other => {
-                SettleError::Write(WriteError::Invalid { reason: other.to_string() })
-            }
+            other => SettleError::Write(WriteError::Invalid { reason: other.to_string() }),
         }
     }
 

@@ -1,0 +1,108 @@
+//! What only a real server can show: it goes back when everybody is gone.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use kvconf::{Bucket, KvConfig, Live, Plan, ProvisionalError};
+use kvconf_tests::server::{Server, installed};
+use kvconf_tests::wait_until;
+
+use crate::backend::{BOUND, LATER, SECOND, Shop, both, quick, start, trial, until, value};
+
+async fn with(server: &Server) -> Bucket {
+    Bucket::create(server.client().await, quick()).await.unwrap()
+}
+
+async fn another(server: &Server) -> Bucket {
+    Bucket::open(server.client().await, "cfg").await.unwrap()
+}
+
+// P2
+#[tokio::test]
+async fn it_goes_back_when_its_author_is_gone_and_the_server_was_killed_before_the_deadline() {
+    let mut server = Server::start().await;
+    let bucket = with(&server).await;
+    bucket.put("shop.max", "20").await.unwrap();
+    let reader = start(&another(&server).await).await;
+    let author = tokio::spawn(async move {
+        let live = start(&bucket).await;
+        let _change = trial(&live, 4 * SECOND).await;
+        std::future::pending::<()>().await;
+    });
+    until(&reader, "5-50 -").await;
+    author.abort();
+    assert!(author.await.is_err_and(|error| error.is_cancelled()));
+    server.restart().await;
+    until(&reader, "1-20 -").await;
+    let bucket = another(&server).await;
+    assert_eq!(
+        (value(&bucket, "shop.min").await, value(&bucket, "shop.max").await),
+        ("-".into(), "20".into())
+    );
+}
+
+#[tokio::test]
+async fn it_goes_back_when_the_server_is_down_at_the_deadline() {
+    let mut server = Server::start().await;
+    let bucket = with(&server).await;
+    let live = start(&bucket).await;
+    let change = trial(&live, 2 * SECOND).await;
+    server.kill();
+    wait_until("the deadline passes", BOUND, async || change.deadline().elapsed().is_ok()).await;
+    assert_eq!(live.load().short(), "5-50 -");
+    server.restart().await;
+    until(&live, "1-10 -").await;
+    assert!(another(&server).await.pending(">").await.unwrap().is_empty());
+}
+
+/// A server of version 2.11 has no atomic batches; one key needs none.
+#[tokio::test]
+async fn one_key_goes_back_on_the_oldest_server() {
+    let server = Server::builder().binary(installed("2.11.11")).start().await;
+    let bucket = with(&server).await;
+    bucket.put("shop.max", "20").await.unwrap();
+    let live = start(&bucket).await;
+    let refused = both(&live, 5, 50).await.commit().confirm_within(LATER).await.unwrap_err();
+    assert!(matches!(refused, ProvisionalError::TooMany { keys: 2, max: 1 }), "{refused:?}");
+    let plan = live.edit().set(Shop::fields().max, 50).plan().await.unwrap();
+    let change = plan.commit().confirm_within(2 * SECOND).await.unwrap();
+    live.wait_for(change.revision()).await.unwrap();
+    assert_eq!(live.load().max, 50);
+    until(&live, "1-20 -").await;
+}
+
+/// A server of version 2.12 takes up to a quarter of a second to remove all keys of one change. Whoever starts in between
+/// waits.
+// P2
+#[tokio::test]
+async fn who_starts_at_the_deadline_sees_all_of_the_change_or_nothing() {
+    let server = Server::builder().binary(installed("2.12.4")).start().await;
+    let bucket = with(&server).await;
+    let live = start(&bucket).await;
+    for round in 0..4 {
+        let applied = limits(&live, round).await.commit().await.unwrap();
+        live.wait_for(applied.revision()).await.unwrap();
+        let change = limits(&live, 1_000 + round).await.commit().confirm_within(SECOND).await.unwrap();
+        live.wait_for(change.revision()).await.unwrap();
+        // What the server has removed is told by what it still holds, in one isolated reading.
+        wait_until("the first key goes back", BOUND, async || held(&bucket).await.contains(&round)).await;
+        let starts = (0..8).map(async |_| start(&another(&server).await).await.snapshot());
+        for snapshot in join_all(starts).await {
+            let distinct: BTreeSet<u32> = snapshot.limits.values().copied().collect();
+            assert_eq!(distinct.len(), 1, "{:?}", snapshot.limits);
+        }
+        wait_until("the last key goes back", BOUND, async || held(&bucket).await.len() == 1).await;
+        let seen = async || live.load().limits.values().all(|limit| *limit == round);
+        wait_until("the reader sees it", BOUND, seen).await;
+    }
+}
+
+async fn limits(live: &Live<Shop>, value: u32) -> Plan<Shop> {
+    let limits = (0..60).map(|n| (format!("k{n}"), value)).collect();
+    live.edit().set(Shop::fields().limits, limits).plan().await.unwrap()
+}
+
+async fn held(bucket: &Bucket) -> BTreeSet<u32> {
+    let reading = bucket.read("shop.limits.>").await.unwrap();
+    reading.live().map(|entry| std::str::from_utf8(entry.value()).unwrap().parse().unwrap()).collect()
+}
