@@ -64,13 +64,20 @@ impl Lifetimes {
         time_to_live(entry).is_some_and(|ttl| self.left(now, entry, ttl).map_or(true, |left| left <= SLACK))
     }
 
-    /// Whether a change that goes back unless it is confirmed stands there in part, at the end of its time: the server
-    /// removes its keys one after the other.
+    /// Whether a change that goes back unless it is confirmed is just about to: it stands there in part at the end of its
+    /// time, for the server removes its keys one after the other, or after it, for a server that was killed may bring
+    /// back for a moment what it had removed.
     pub(super) fn going_back(&self, now: Instant, fresh: &Keys, prefixes: &[Prefix]) -> bool {
         let mut found: HashMap<Arc<str>, (u32, Option<u32>)> = HashMap::new();
         for entry in fresh.values() {
-            if entry.headers().get(PROVISIONAL).is_none() || !self.may_be_gone(now, entry) {
+            if entry.headers().get(PROVISIONAL).is_none() {
                 continue;
+            }
+            let Some(ttl) = time_to_live(entry) else { continue };
+            match self.left(now, entry, ttl) {
+                Err(_) => return true,
+                Ok(left) if left > SLACK => continue,
+                Ok(_) => {}
             }
             if let Membership::Part { id, extent } = membership(entry, prefixes) {
                 let whole = match extent {
@@ -144,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_stands_there_in_part_goes_back() {
+    fn a_change_that_stands_there_in_part_or_after_its_time_goes_back() {
         let now = Instant::now();
         let part = |key, revision, set| {
             entry(
@@ -162,9 +169,10 @@ mod tests {
         let prefixes = [Prefix::new("p").unwrap()];
         let half = keys(std::slice::from_ref(&b));
         let whole = keys(&[a, b]);
-        let late = after(now, TEN);
-        assert!(late.going_back(now, &half, &prefixes));
-        assert!(!late.going_back(now, &whole, &prefixes));
+        let at_the_end = after(now, TEN);
+        assert!(at_the_end.going_back(now, &half, &prefixes));
+        assert!(!at_the_end.going_back(now, &whole, &prefixes));
+        assert!(after(now, TEN + Duration::from_millis(1)).going_back(now, &whole, &prefixes));
         // Long before its end, what is missing was written over.
         assert!(!after(now, Duration::from_secs(5)).going_back(now, &half, &prefixes));
     }

@@ -29,7 +29,7 @@ pub(crate) async fn readers_see_the_old_the_new_and_the_old_again(backend: &Back
     assert!(reader.health().is_current(), "{:?}", reader.health());
 }
 
-// P7, P8
+// P7
 pub(crate) async fn what_is_there_afterwards_says_why(backend: &Backend) {
     let bucket = backend.quick().await;
     bucket.put("shop.max", "20").await.unwrap();
