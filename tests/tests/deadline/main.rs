@@ -43,6 +43,7 @@ cases! {
         a_change_is_taken_back_at_once,
         settling_twice_is_no_error,
         a_change_that_went_back_cannot_be_confirmed,
+        a_change_that_went_back_can_be_told_of,
         a_conflict_names_the_other_author_and_writes_nothing,
         the_remaining_keys_can_be_settled,
         a_removal_is_confirmed_as_a_removal,

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use async_nats::jetstream;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use kvconf::{Bucket, KvConfig, Live, Plan, Storage};
-use kvconf_tests::server::{Server, installed};
-use kvconf_tests::wait_until;
+use kvconf_tests::server::{Cluster, Server, installed};
+use kvconf_tests::{wait_for, wait_until};
 
-use crate::backend::{BOUND, LATER, SECOND, Shop, quick, start, trial, until, until_over, value};
+use crate::backend::{BOUND, LATER, SECOND, Shop, header, quick, start, trial, until, until_over, value};
 
 /// The oldest server that goes back.
 const OLDEST: &str = "2.12.5";
@@ -135,4 +136,59 @@ async fn limits(live: &Live<Shop>, value: u32) -> Plan<Shop> {
 async fn held(bucket: &Bucket) -> BTreeSet<u32> {
     let reading = bucket.read("shop.limits.>").await.unwrap();
     reading.live().map(|entry| std::str::from_utf8(entry.value()).unwrap().parse().unwrap()).collect()
+}
+
+/// What the server does by itself no watch of another client hears of; taking it back once more tells them.
+// P7
+#[tokio::test]
+async fn other_clients_hear_of_it_when_it_is_taken_back() {
+    let server = Server::start().await;
+    let bucket = with(&server).await;
+    bucket.put("shop.max", "20").await.unwrap();
+    let live = start(&bucket).await;
+    let kv = jetstream::new(server.client().await).get_key_value("cfg").await.unwrap();
+    let mut watch = kv.watch("shop.max").await.unwrap();
+    let change = trial(&live, SECOND).await;
+    until(&live, "1-20 -").await;
+    until_over(&bucket, &change).await;
+    change.take_back().author("ops").reason("nobody confirmed it").await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 3 {
+        let entry = tokio::time::timeout(BOUND, watch.next()).await.expect("in time").unwrap().unwrap();
+        heard.push((entry.revision, String::from_utf8_lossy(&entry.value).into_owned()));
+    }
+    // The copy to go back to, the change, and what the author wrote in the end.
+    assert_eq!(heard, [(2, "20".into()), (4, "50".into()), (6, "20".into())]);
+    let last = bucket.entry("shop.max").await.unwrap().unwrap();
+    assert_eq!(header(&last, "Kvconf-Takes-Back"), change.change());
+}
+
+#[tokio::test]
+async fn it_goes_back_when_the_leader_of_a_cluster_is_killed() {
+    let mut cluster = Cluster::start(3).await;
+    let mut config = quick();
+    config.num_replicas = Some(3);
+    let client = cluster.client().await;
+    // A cluster that has just met may not know yet where to place three copies.
+    let bucket = wait_for("a cluster that makes a bucket of three copies", BOUND, async || {
+        Bucket::create(&client, config.clone()).await.ok()
+    })
+    .await;
+    cluster.stream_leader("KV_cfg").await;
+    wait_for("a leader that takes a write", BOUND, async || bucket.put("shop.max", "20").await.ok()).await;
+    let live = start(&bucket).await;
+    until(&live, "1-20 -").await;
+    drop(trial(&live, 2 * SECOND).await);
+    let leader = cluster.stream_leader("KV_cfg").await;
+    cluster.servers_mut()[leader].kill();
+    until(&live, "1-20 -").await;
+    until_value(&bucket, "shop.min", None).await;
+    until_value(&bucket, "shop.max", Some("20")).await;
+}
+
+async fn until_value(bucket: &Bucket, key: &str, wanted: Option<&str>) {
+    wait_until("the value after the election", BOUND, async || {
+        bucket.get(key).await.is_ok_and(|value| value.as_deref() == wanted.map(str::as_bytes))
+    })
+    .await;
 }

@@ -102,7 +102,8 @@ impl Provisional {
 
     /// Takes the change back now: `provisional.take_back().author("ops").reason("errors are up").await?`.
     ///
-    /// What stood there before is written again, in one change set, on condition that nobody has changed it.
+    /// What stood there before is written again, in one change set, on condition that nobody has changed it. After the
+    /// deadline too: the server does not tell clients without kvconf that a change went back, and this does.
     pub fn take_back(&self) -> Settle<'_> {
         Settle::take_back(self)
     }

@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 4;
 #[derive(Debug, Display, Error)]
 #[non_exhaustive]
 pub enum SettleError {
-    /// The deadline has passed: the change has gone back.
+    /// The deadline has passed: the change has gone back, and cannot be confirmed.
     #[display("change {change} has gone back")]
     WentBack {
         /// The change's id.
@@ -225,6 +225,11 @@ impl<'a> Settle<'a> {
         for held in &self.change.held {
             match self.standing(held).await? {
                 Standing::Held(entry) => writes.push(self.write(held, &entry).await?),
+                Standing::Back(_) if self.verb == Verb::Confirm => {
+                    over = Some(SettleError::WentBack { change: Arc::clone(&self.change.change) });
+                }
+                // Once more, for clients that heard of the change and not of its end.
+                Standing::Back(kept) => writes.push(again(held, &kept, held.back)),
                 Standing::Done(entry) => done.push((held.key.clone(), entry)),
                 Standing::Over(error) => over = Some(error),
                 Standing::Changed(other) => conflict = conflict.or(Some(other)),
@@ -265,7 +270,7 @@ impl<'a> Settle<'a> {
             let by = Attribution::of(&entry);
             Standing::Over(SettleError::TakenBack { change: Arc::clone(change), by })
         } else if entry.revision() == held.back {
-            Standing::Over(SettleError::WentBack { change: Arc::clone(change) })
+            Standing::Back(entry)
         } else {
             changed(Some(&entry))
         })
@@ -281,16 +286,22 @@ impl<'a> Settle<'a> {
                 Some(kept.ok_or_else(lost)?)
             }
         };
-        let wanted = kept.as_ref().unwrap_or(entry).put_value();
-        let action = wanted.map_or(Action::Delete, |value| Action::Put(value.clone()));
-        Ok(Planned::bare(held.key.clone(), action, held.revision))
+        Ok(again(held, kept.as_ref().unwrap_or(entry), held.revision))
     }
+}
+
+/// Writes once more what an entry did.
+fn again(held: &Held, entry: &Entry, expected: Revision) -> Planned {
+    let action = entry.put_value().map_or(Action::Delete, |value| Action::Put(value.clone()));
+    Planned::bare(held.key.clone(), action, expected)
 }
 
 /// How one key stands.
 enum Standing {
     /// As the change has left it.
     Held(Entry),
+    /// The server has brought back what was there before.
+    Back(Entry),
     /// This very call was made before.
     Done(Entry),
     /// The change is over in another way.
