@@ -2,6 +2,7 @@
 
 mod backend;
 mod goes_back;
+mod model;
 mod pending;
 mod refused;
 mod servers;

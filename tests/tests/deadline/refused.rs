@@ -42,7 +42,10 @@ pub(crate) async fn a_deadline_that_the_bucket_cannot_keep(backend: &Backend) {
     assert_eq!(short.to_string(), "a deadline of 4s is too short: the bucket's least is 5s");
     let long = refusal(&bucket, &live, 61 * SECOND).await;
     assert_eq!(long.to_string(), "a deadline of 61s is too long: the bucket keeps no value longer than 60s");
-    assert!(matches!(refusal(&bucket, &live, SECOND * 0).await, ProvisionalError::TooShort { .. }));
+    assert!(matches!(
+        refusal(&bucket, &live, std::time::Duration::ZERO).await,
+        ProvisionalError::TooShort { .. }
+    ));
 }
 
 // P2
