@@ -67,10 +67,23 @@ impl Lifetimes {
     /// Whether a change that goes back unless it is confirmed is just about to: it stands there in part at the end of its
     /// time, for the server removes its keys one after the other, or after it, for a server that was killed may bring
     /// back for a moment what it had removed.
-    pub(super) fn going_back(&self, now: Instant, fresh: &Keys, prefixes: &[Prefix]) -> bool {
+    ///
+    /// A key of such a change never vanishes at its end: an entry to go back to is always there. Where it is missing, the
+    /// provisional one was removed while the answer was on its way.
+    pub(super) fn going_back(
+        &self,
+        now: Instant,
+        published: &Keys,
+        fresh: &Keys,
+        prefixes: &[Prefix],
+    ) -> bool {
+        let provisional = |entry: &Entry| entry.headers().get(PROVISIONAL).is_some();
+        if published.iter().any(|(key, entry)| provisional(entry) && !fresh.contains_key(key)) {
+            return true;
+        }
         let mut found: HashMap<Arc<str>, (u32, Option<u32>)> = HashMap::new();
         for entry in fresh.values() {
-            if entry.headers().get(PROVISIONAL).is_none() {
+            if !provisional(entry) {
                 continue;
             }
             let Some(ttl) = time_to_live(entry) else { continue };
@@ -167,14 +180,16 @@ mod tests {
         };
         let (a, b) = (part("p.a", 3, "1/2 p:2@2"), part("p.b", 4, "2/2 p:2@2"));
         let prefixes = [Prefix::new("p").unwrap()];
-        let half = keys(std::slice::from_ref(&b));
+        let (none, half) = (Keys::new(), keys(std::slice::from_ref(&b)));
         let whole = keys(&[a, b]);
         let at_the_end = after(now, TEN);
-        assert!(at_the_end.going_back(now, &half, &prefixes));
-        assert!(!at_the_end.going_back(now, &whole, &prefixes));
-        assert!(after(now, TEN + Duration::from_millis(1)).going_back(now, &whole, &prefixes));
+        assert!(at_the_end.going_back(now, &none, &half, &prefixes));
+        assert!(!at_the_end.going_back(now, &none, &whole, &prefixes));
+        assert!(after(now, TEN + Duration::from_millis(1)).going_back(now, &none, &whole, &prefixes));
         // Long before its end, what is missing was written over.
-        assert!(!after(now, Duration::from_secs(5)).going_back(now, &half, &prefixes));
+        assert!(!after(now, Duration::from_secs(5)).going_back(now, &none, &half, &prefixes));
+        // Neither the change nor what it goes back to: the answer missed both.
+        assert!(at_the_end.going_back(now, &whole, &none, &prefixes));
     }
 
     #[test]

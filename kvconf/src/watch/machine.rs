@@ -33,6 +33,9 @@ use crate::{Entry, Key, Prefix, Revision};
 /// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
 const PRUNE_AT: usize = 4_096;
 
+/// How often in a row a load that is too short is begun again, before what came of it is taken.
+const SHORT_LOADS: u32 = 3;
+
 /// How the machine is tuned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
@@ -451,6 +454,10 @@ impl Machine {
                 self.idle_while_loading = Some(sequence);
                 return;
             }
+            if self.failures < SHORT_LOADS {
+                self.load_again(effects);
+                return;
+            }
             *remaining = 0;
         }
         self.pending = 0;
@@ -490,12 +497,21 @@ impl Machine {
             Phase::Down => {}
             Phase::Loading { remaining, .. }
                 if *remaining > 0 && (self.pending > 0 || self.sequence == 0) => {}
+            Phase::Loading { remaining, .. } if *remaining > 0 && self.failures < SHORT_LOADS => {
+                self.load_again(effects);
+            }
             Phase::Loading { fresh, .. } => {
                 let fresh = std::mem::take(fresh);
                 self.finish_load(now, fresh, effects);
             }
             Phase::Live => self.publish_ready(effects),
         }
+    }
+
+    /// Fewer entries came than stood there when the load began: some were removed before they were delivered, and the earlier
+    /// ones that are current again were not on the list.
+    fn load_again(&mut self, effects: &mut Vec<Effect>) {
+        self.resync("entries were removed while they were loaded", effects);
     }
 
     /// A batch of another client may have more messages for us or not. Nothing is pending, so nothing will tell soon.
@@ -542,9 +558,10 @@ impl Machine {
         let tail = fresh.values().map(|entry| entry.revision()).max().unwrap_or_default().max(self.floor);
         if let Some((what, patience)) = self.oddity(now, &fresh, tail) {
             let suspicion =
-                *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
-            if now < suspicion.until {
-                // Kept as it is: more deliveries, or the next load, may clear it up.
+                self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
+            if !suspicion.confirming {
+                // Kept as it is: more deliveries may clear it up, and when its time is over it is asked for again. Time alone
+                // makes no answer true: this one may show a moment that is long over.
                 self.phase = Phase::Loading { fresh, remaining: 0 };
                 self.waiting_since = None;
                 self.set_state(WatchState::Suspect { what }, effects);
@@ -578,7 +595,7 @@ impl Machine {
         }
         let patience =
             if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
-        if self.lifetimes.going_back(now, fresh, &self.prefixes) {
+        if self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
             return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
         }
         let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);

@@ -13,7 +13,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(60);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 
 /// A deadline that a case waits for.
-pub(crate) const SOON: Duration = Duration::from_secs(2);
+pub(crate) const SOON: Duration = Duration::from_secs(4);
 
 /// A deadline that no case reaches.
 pub(crate) const LATER: Duration = Duration::from_secs(3_600);
