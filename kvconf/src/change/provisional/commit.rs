@@ -18,7 +18,7 @@ use crate::live::lock;
 use crate::schema::KvConfig;
 use crate::store::{Action, ReadError, Store, header};
 use crate::value::duration;
-use crate::{Attribution, Filter, Key, Operation, Revision, WriteError};
+use crate::{Attribution, Filter, Key, Operation, Revision};
 
 /// The oldest server whose keys go back. Measured: with two or more older revisions, gets and expectations of 2.11.11 and
 /// 2.12.4 took keys for absent (with memory storage 119 of 120); 2.12.5, 2.12.6, 2.12.8, 2.14.0, 2.14.6 and 2.15.1 none.
@@ -233,7 +233,8 @@ impl<T: KvConfig> IntoFuture for ProvisionalCommit<T> {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     /// # Errors
-    /// [`ProvisionalError`]. No value was changed then, unless [`WriteError::Unconfirmed`] says that it is unknown.
+    /// [`ProvisionalError`]. No value was changed then, unless
+    /// [`WriteError::Unconfirmed`](crate::WriteError::Unconfirmed) says that it is unknown.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made. Made, it goes back like any other.
@@ -371,12 +372,6 @@ async fn made(store: &dyn Store, held: &[Held]) -> SystemTime {
         None => None,
     };
     entry.map_or_else(SystemTime::now, |entry| entry.created())
-}
-
-impl From<WriteError> for ProvisionalError {
-    fn from(error: WriteError) -> Self {
-        Self::Commit(CommitError::Write(error))
-    }
 }
 
 #[cfg(test)]
