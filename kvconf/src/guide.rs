@@ -14,6 +14,12 @@ pub mod changes {}
 #[doc = include_str!("../docs/deadline.md")]
 pub mod deadline {}
 
+#[doc = include_str!("../docs/history.md")]
+pub mod history {}
+
+#[doc = include_str!("../docs/take-back.md")]
+pub mod take_back {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 

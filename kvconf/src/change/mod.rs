@@ -8,6 +8,7 @@ mod diff;
 mod edit;
 mod plan;
 mod provisional;
+mod rollback;
 mod update;
 
 pub use commit::{Applied, Commit, CommitError};
@@ -17,4 +18,7 @@ pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use plan::{Plan, PlanError};
 pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
+pub use rollback::{
+    ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
+};
 pub use update::Update;

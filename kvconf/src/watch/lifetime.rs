@@ -180,7 +180,7 @@ mod tests {
         };
         let (a, b) = (part("p.a", 3, "1/2 p:2@2"), part("p.b", 4, "2/2 p:2@2"));
         let prefixes = [Prefix::new("p").unwrap()];
-        let (none, half) = (Keys::new(), keys(std::slice::from_ref(&b)));
+        let (none, half) = (Keys::default(), keys(std::slice::from_ref(&b)));
         let whole = keys(&[a, b]);
         let at_the_end = after(now, TEN);
         assert!(at_the_end.going_back(now, &none, &half, &prefixes));

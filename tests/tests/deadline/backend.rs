@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use kvconf::{Bucket, BucketConfig, Entry, KvConfig, Live, Plan, Provisional};
+use kvconf::{Bucket, BucketConfig, Entry, KvConfig, Live, Plan, Provisional, Revision};
 use kvconf_tests::server::Server;
 use kvconf_tests::wait_for;
 
@@ -92,7 +92,11 @@ pub(crate) async fn trial(live: &Live<Shop>, within: Duration) -> Provisional {
 }
 
 pub(crate) async fn reach(live: &Live<Shop>, change: &Provisional) {
-    tokio::time::timeout(BOUND, live.wait_for(change.revision())).await.expect("in time").unwrap();
+    reach_revision(live, change.revision()).await;
+}
+
+pub(crate) async fn reach_revision(live: &Live<Shop>, revision: Revision) {
+    tokio::time::timeout(BOUND, live.wait_for(revision)).await.expect("in time").unwrap();
 }
 
 /// Waits until readers of a handle see this.

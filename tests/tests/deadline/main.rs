@@ -48,6 +48,7 @@ cases! {
         a_conflict_names_the_other_author_and_writes_nothing,
         the_remaining_keys_can_be_settled,
         a_removal_is_confirmed_as_a_removal,
+        a_confirmed_change_can_be_reverted,
     }
     pending {
         any_process_finds_and_confirms_it,

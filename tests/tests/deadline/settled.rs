@@ -1,9 +1,9 @@
 //! Somebody confirms it, or takes it back.
 
-use kvconf::{KvConfig, Operation, SettleError};
+use kvconf::{KvConfig, Operation, Revision, SettleError};
 
 use crate::backend::{
-    Backend, LATER, SOON, Shop, header, quick, reach, start, trial, until, until_over, value,
+    Backend, LATER, SOON, Shop, header, quick, reach, reach_revision, start, trial, until, until_over, value,
 };
 
 // P2, P7
@@ -140,4 +140,27 @@ pub(crate) async fn a_change_that_went_back_can_be_told_of(backend: &Backend) {
     assert_eq!(bucket.entry("shop.max").await.unwrap().unwrap().operation(), Operation::Delete);
     // Once: whoever comes later finds it done.
     assert_eq!(change.take_back().author("ops").await.unwrap(), applied);
+}
+
+// P8: the provisional entries are gone, and nothing of what they led from and to is.
+pub(crate) async fn a_confirmed_change_can_be_reverted(backend: &Backend) {
+    let bucket = backend.quick().await;
+    bucket.put("shop.min", "2").await.unwrap();
+    let live = start(&bucket).await;
+    let change = trial(&live, SOON).await;
+    let confirmed = change.confirm().author("dev").await.unwrap();
+    until_over(&bucket, &change).await;
+    reach_revision(&live, confirmed.revision()).await;
+
+    let log = live.log().await.unwrap();
+    let newest = log.iter().next().unwrap().to_string();
+    assert!(newest.contains("shop.max  (none) → 50") && newest.contains("shop.min  2      → 5"), "{newest}");
+    let before = live.at(Revision::new(1)).await.unwrap();
+    assert_eq!(before.short(), "2-10 -");
+    let reverted = live.revert(&confirmed).author("ops").await.unwrap();
+    reach_revision(&live, reverted.revision()).await;
+    assert_eq!(live.load().short(), "2-10 -");
+    let again = live.rollback_to(confirmed.revision()).author("ops").await.unwrap();
+    reach_revision(&live, again.revision()).await;
+    assert_eq!(live.load().short(), "5-50 -");
 }

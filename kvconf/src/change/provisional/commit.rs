@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::{Held, Provisional};
 use crate::attribution::{BEFORE, PROVISIONAL, new_change_id};
-use crate::change::commit::{Commit, CommitError, Job, MAX_REASON_BYTES, Manner, Mark};
+use crate::change::commit::{Commit, CommitError, Job, MAX_REASON_BYTES, Mark};
 use crate::change::conflict::Conflict;
 use crate::change::plan::Planned;
 use crate::live::lock;
@@ -194,11 +194,11 @@ impl<T: KvConfig> ProvisionalCommit<T> {
             return Err(ProvisionalError::Empty);
         }
         if let Some(report) = plan.report
-            && !terms.force
+            && !terms.forces()
         {
             return Err(CommitError::Invalid(Box::new(report)).into());
         }
-        if terms.manner == Manner::OneByOne && plan.writes.len() > 1 {
+        if terms.is_one_by_one() && plan.writes.len() > 1 {
             return Err(ProvisionalError::OneByOne);
         }
         let lives = whole_seconds(within);
@@ -207,17 +207,17 @@ impl<T: KvConfig> ProvisionalCommit<T> {
 
         let before = before(&attribution, &change, lives);
         let before_change = before.change.clone().unwrap_or_default();
-        let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
+        let guard = terms.guards_all().then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
+        let guards = guard.iter().cloned().collect();
         let mark = Mark::Header(BEFORE, Arc::clone(&change));
-        let job =
-            Job { store: &*store, attribution: before, change: &before_change, guard: guard.clone(), mark };
+        let job = Job { store: &*store, attribution: before, change: &before_change, guards, mark };
         let kept = job.atomic(&ways_back).await?;
         shared.note_written(newest(&kept));
 
-        let guard = guard.map(|(filter, _)| (filter, newest(&kept)));
+        let guards = guard.into_iter().map(|(filter, _)| (filter, newest(&kept))).collect();
         let writes = on_top(plan.writes, &kept);
         let mark = Mark::Provisional(lives);
-        let job = Job { store: &*store, attribution: attribution.clone(), change: &change, guard, mark };
+        let job = Job { store: &*store, attribution: attribution.clone(), change: &change, guards, mark };
         let written = job.atomic(&writes).await?;
         shared.note_written(newest(&written));
         let held = held(&writes, &written);

@@ -165,7 +165,7 @@ impl<'a> Settle<'a> {
 
     async fn run(mut self) -> Result<Applied, SettleError> {
         let Provisional { change, held, total, .. } = self.change;
-        if self.terms.reason.is_none() {
+        if !self.terms.has_reason() {
             self.terms.set_reason(self.default_reason());
         }
         let attribution = self.terms.attribution().map_err(Self::explain)?;
@@ -182,14 +182,14 @@ impl<'a> Settle<'a> {
             let mark = Mark::Header(self.verb.header(), Arc::clone(change));
             let id = attribution.change.clone().unwrap_or_default();
             let store = &*self.change.store;
-            let job = Job { store, attribution: attribution.clone(), change: &id, guard: None, mark };
+            let job = Job { store, attribution: attribution.clone(), change: &id, guards: Vec::new(), mark };
             match job.atomic(&writes).await {
                 Ok(written) => {
                     let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
                     if let Some(newest) = &self.change.written {
                         newest.fetch_max(revision.get(), Ordering::AcqRel);
                     }
-                    return Ok(Applied { revision, change: id, written });
+                    return Ok(Applied::new(revision, id, written));
                 }
                 // The deadline, or somebody else: looking again tells which.
                 Err(CommitError::Conflict(_)) if attempt < ATTEMPTS => {}
@@ -240,7 +240,7 @@ impl<'a> Settle<'a> {
             let change = Attribution::of(entry).change.unwrap_or_default();
             let written: Vec<_> = done.iter().map(|(key, entry)| (key.clone(), entry.revision())).collect();
             let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
-            return Ok(Outlook::Done(Applied { revision, change, written }));
+            return Ok(Outlook::Done(Applied::new(revision, change, written)));
         }
         if let Some(error) = over {
             return Err(error);
