@@ -1,11 +1,13 @@
 //! How a handle is.
 
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Live, lock};
 use crate::schema::KvConfig;
 use crate::view::Rejected;
+use crate::watch::Attachment;
 use crate::{Report, Revision, WatchState};
 
 /// What the watch last said, and what was last wrong.
@@ -22,10 +24,11 @@ impl Condition {
     }
 
     pub(crate) fn enter(&mut self, state: WatchState) {
-        if self.state != state {
-            self.state = state;
+        // Another cause, or another number of waiting entries, does not make it a new state.
+        if discriminant(&self.state) != discriminant(&state) {
             self.since = SystemTime::now();
         }
+        self.state = state;
     }
 }
 
@@ -35,7 +38,8 @@ impl Condition {
 pub struct Health {
     /// How its watch is.
     pub state: WatchState,
-    /// Since when it is so, by this process's clock.
+    /// Since when it is so, by this process's clock. Details, such as the cause of a resynchronization, may have changed
+    /// meanwhile.
     pub since: SystemTime,
     /// The revision that readers get.
     pub applied: Revision,
@@ -57,10 +61,11 @@ impl Health {
         self.state != WatchState::Stopped
     }
 
-    /// Whether readers get the bucket's newest state: the watch delivers, and nothing is rejected.
+    /// Whether readers get the bucket's newest state: the watch delivers and is neither lagging nor late, and nothing is
+    /// rejected.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        !self.state.is_stale() && self.rejected.is_empty()
+        self.state == WatchState::Live && self.rejected.is_empty()
     }
 }
 
@@ -70,10 +75,15 @@ impl<T: KvConfig> Live<T> {
     pub fn health(&self) -> Health {
         let view = lock(&self.shared.view);
         let condition = self.shared.condition.borrow();
+        let (mut state, mut since) = (condition.state.clone(), condition.since);
+        let starved_for = lock(&self.shared.attachment).as_ref().and_then(Attachment::starved_for);
+        if let Some(still) = starved_for.filter(|_| !state.is_stale()) {
+            (state, since) = (WatchState::Starved, SystemTime::now() - still);
+        }
         let name = |at: &usize| view.table.slot(*at).map(|slot| view.full_key(&slot.key));
         Health {
-            state: condition.state.clone(),
-            since: condition.since,
+            state,
+            since,
             applied: view.snapshot.revision(),
             seen: view.seen,
             rejected: view.rejections(),

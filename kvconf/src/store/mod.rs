@@ -188,6 +188,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
 
+    /// Asks whether somebody decides about the bucket. `None` where a subscription that lives says as much.
+    fn leadership(&self) -> Option<BoxFuture<'_, Result<(), ReadError>>> {
+        None
+    }
+
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;
 

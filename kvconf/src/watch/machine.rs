@@ -17,12 +17,14 @@
 //! entries, silently expired keys and recreated buckets alike, and costs about as much as the start did.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::compare::{Keys, apply, difference, emptied, prune};
+use super::lateness::Lateness;
 use super::sets::membership;
 use super::tracker::Tracker;
 use super::{Change, ChangeSet, Update, WatchState};
@@ -42,6 +44,17 @@ fn time_to_live(entry: &Entry) -> Option<Duration> {
     text.strip_suffix('s').unwrap_or(text).parse().ok().map(Duration::from_secs)
 }
 
+/// An error with its causes, for the state that shows it.
+fn in_full(error: &ReadError) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 /// How the machine is tuned.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
@@ -57,6 +70,9 @@ pub(crate) struct Tuning {
     pub(crate) replica_patience: Duration,
     /// How often, with a quarter of jitter, the number of keys is compared with the bucket's.
     pub(crate) count_every: Duration,
+    /// How often, with a quarter of jitter, a bucket with replicas is asked for its leader. A consumer can live on a server
+    /// that lost the others: it goes on to say that there is nothing new.
+    pub(crate) check_every: Duration,
     /// How often, with a quarter of jitter, everything is compared with the bucket.
     pub(crate) reload_every: Duration,
 }
@@ -69,6 +85,7 @@ impl Default for Tuning {
             suspicion: Duration::from_secs(10),
             replica_patience: Duration::from_secs(1),
             count_every: Duration::from_secs(30),
+            check_every: Duration::from_secs(5),
             reload_every: Duration::from_secs(600),
         }
     }
@@ -81,6 +98,7 @@ impl Tuning {
         let factor = 0.75 + random / 2.0;
         Self {
             count_every: self.count_every.mul_f64(factor),
+            check_every: self.check_every.mul_f64(factor),
             reload_every: self.reload_every.mul_f64(factor),
             ..self
         }
@@ -101,6 +119,8 @@ pub(crate) enum Input {
     Read(Result<Reading, ReadError>),
     /// The number of keys that was asked for.
     Counted(Result<u64, ReadError>),
+    /// Whether the bucket's leader answers, when it was asked for.
+    Checked(Result<(), ReadError>),
     /// The deadline has passed.
     Deadline,
     /// Other prefixes are to be watched.
@@ -115,6 +135,8 @@ pub(crate) enum Effect {
     Read,
     /// Count the keys of all prefixes.
     Count,
+    /// Ask whether the bucket's leader answers, where that is another question than whether the subscription lives.
+    Check,
     /// A new exact state.
     Publish(Update),
     /// A load is complete: what was acknowledged before the subscription was opened is contained.
@@ -167,6 +189,7 @@ pub(crate) struct Machine {
     /// Deliveries so far in the present subscription.
     sequence: u64,
     pending: u64,
+    lateness: Lateness,
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
@@ -188,6 +211,7 @@ pub(crate) struct Machine {
     /// Asked after this many deliveries.
     counting: Option<u64>,
     next_count: Option<Instant>,
+    next_check: Option<Instant>,
     next_reload: Option<Instant>,
     /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
     /// that one current again and tells nobody (measured with 2.15).
@@ -213,6 +237,7 @@ impl Machine {
             floor: Revision::ZERO,
             sequence: 0,
             pending: 0,
+            lateness: Lateness::default(),
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
@@ -227,6 +252,7 @@ impl Machine {
             reading: false,
             counting: None,
             next_count: None,
+            next_check: None,
             next_reload: None,
             next_expiry: None,
         }
@@ -264,9 +290,10 @@ impl Machine {
         let suspect = self.suspect.filter(|suspicion| !suspicion.confirming).map(|suspicion| suspicion.until);
         let live = matches!(self.phase, Phase::Live);
         let count = self.next_count.filter(|_| live && self.counting.is_none());
+        let check = self.next_check.filter(|_| live);
         let reload = self.next_reload.filter(|_| live);
         let expiry = self.next_expiry.filter(|_| live);
-        [waiting, suspect, count, reload, expiry].into_iter().flatten().min()
+        [waiting, suspect, count, check, reload, expiry].into_iter().flatten().min()
     }
 
     /// How long to wait for what makes the state exact.
@@ -287,6 +314,7 @@ impl Machine {
             Input::Drained => self.publish_if_exact(now, &mut effects),
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
+            Input::Checked(result) => self.checked(&result, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(prefixes, &mut effects),
         }
@@ -359,7 +387,7 @@ impl Machine {
             ReadError::BucketNotFound { .. } => WatchState::BucketMissing,
             ReadError::NotPermitted { subject } => WatchState::NotPermitted { subject: subject.clone() },
             ReadError::Disconnected => WatchState::Disconnected,
-            other => WatchState::Resyncing { cause: other.to_string() },
+            other => WatchState::Resyncing { cause: in_full(other) },
         };
         self.set_state(state, effects);
         effects.push(Effect::Subscribe { failures: Some(self.failures) });
@@ -404,6 +432,7 @@ impl Machine {
     fn entry(&mut self, now: Instant, entry: Arc<Entry>) {
         let revision = entry.revision();
         self.newest = self.newest.max(revision);
+        self.lateness.observe(now, entry.created(), matches!(self.phase, Phase::Live));
         if revision <= self.floor {
             return;
         }
@@ -461,6 +490,7 @@ impl Machine {
             *remaining = 0;
         }
         self.pending = 0;
+        self.lateness.caught_up();
         self.doubt = false;
         self.tracker.close();
         if !self.open.changes.is_empty() {
@@ -523,8 +553,11 @@ impl Machine {
         self.waiting_since = None;
         let sets = std::mem::take(&mut self.ready);
         self.prune_at = PRUNE_AT;
-        if !sets.is_empty() || matches!(self.watch_state, WatchState::Lagging { .. }) {
-            self.set_state(WatchState::Live, effects);
+        if !sets.is_empty()
+            || matches!(self.watch_state, WatchState::Lagging { .. } | WatchState::Late { .. })
+        {
+            let state = self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by });
+            self.set_state(state, effects);
         }
         for set in &sets {
             apply(&mut self.keys, set);
@@ -568,6 +601,7 @@ impl Machine {
         self.waiting_since = None;
         self.phase = Phase::Live;
         self.next_count = Some(now + self.tuning.count_every);
+        self.next_check = Some(now + self.tuning.check_every);
         self.next_reload = Some(now + self.tuning.reload_every);
         // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
         let sets = if self.loaded { difference(&self.keys, &fresh, &self.prefixes) } else { Vec::new() };
@@ -618,11 +652,25 @@ impl Machine {
     fn counted(&mut self, now: Instant, result: Result<u64, ReadError>, effects: &mut Vec<Effect>) {
         let asked_at = self.counting.take();
         self.next_count = Some(now + self.tuning.count_every);
+        if let (Err(error), Phase::Live) = (&result, &self.phase)
+            && error.is_retryable()
+        {
+            self.resync(in_full(error), effects);
+            return;
+        }
         let quiet = asked_at == Some(self.sequence) && self.ready.is_empty() && self.open.changes.is_empty();
         if let (Ok(count), true, Phase::Live) = (result, quiet, &self.phase)
             && count != (self.keys.len() + self.strangers.len()) as u64
         {
             self.resync("keys vanished or appeared without a word", effects);
+        }
+    }
+
+    fn checked(&mut self, result: &Result<(), ReadError>, effects: &mut Vec<Effect>) {
+        if let (Err(error), Phase::Live) = (result, &self.phase)
+            && error.is_retryable()
+        {
+            self.resync(in_full(error), effects);
         }
     }
 
@@ -648,6 +696,9 @@ impl Machine {
             self.resync("the regular comparison", effects);
         } else if due(self.next_expiry) {
             self.resync("a value has reached the end of its time to live", effects);
+        } else if due(self.next_check) {
+            self.next_check = Some(now + self.tuning.check_every);
+            effects.push(Effect::Check);
         } else if self.counting.is_none() && due(self.next_count) {
             self.counting = Some(self.sequence);
             effects.push(Effect::Count);

@@ -8,6 +8,7 @@
 
 mod compare;
 mod driver;
+mod lateness;
 mod machine;
 pub(crate) mod sets;
 mod state;

@@ -119,6 +119,10 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
+    fn leadership(&self) -> Option<BoxFuture<'_, Result<(), ReadError>>> {
+        (self.known.has_replicas() && self.known.info.is_open()).then(|| self.ask_for_quorum().boxed())
+    }
+
     fn nats(&self) -> Option<&NatsStore> {
         Some(self)
     }

@@ -46,6 +46,9 @@ impl NatsStore {
         let (deliveries, info) = tokio::join!(self.deliveries(filters, start), self.info_if_permitted());
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
         let pending = deliveries.consumer.pending;
+        // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
+        // forbidden, a bucket that is made again would be noticed by lower revisions only.
+        let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
         Ok(Subscription { pending, incarnation, history, deliveries: deliveries.boxed() })
