@@ -115,6 +115,9 @@ pub(crate) struct Subscription {
     pub(crate) incarnation: Option<SystemTime>,
     /// How many revisions of a key the bucket keeps; `None` where the client may not ask.
     pub(crate) history: Option<u64>,
+    /// What was there for sure when it was opened: a copy of the bucket that does not deliver it lags behind. Zero where
+    /// nobody can be asked, or there is one copy.
+    pub(crate) promised: Revision,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 
@@ -188,8 +191,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
 
-    /// Asks whether somebody decides about the bucket. `None` where a subscription that lives says as much.
-    fn leadership(&self) -> Option<BoxFuture<'_, Result<(), ReadError>>> {
+    /// Asks who decides about the bucket for the newest revision that the filters match. `None` where a subscription that
+    /// lives has it.
+    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
+        let _ = filters;
         None
     }
 

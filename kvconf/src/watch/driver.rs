@@ -15,7 +15,7 @@ use super::machine::{Effect, Input, Machine, Tuning};
 use super::{Update, WatchState};
 use crate::backoff::Backoff;
 use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
-use crate::{Filter, Prefix};
+use crate::{Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
 const DRAIN: usize = 256;
@@ -163,7 +163,7 @@ struct Driver {
     opening: Option<BoxFuture<'static, Result<Subscription, ReadError>>>,
     reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
     counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
-    checking: Option<BoxFuture<'static, Result<(), ReadError>>>,
+    checking: Option<BoxFuture<'static, Result<Revision, ReadError>>>,
 }
 
 /// The outcome of a future that may not be there; then never.
@@ -297,9 +297,9 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, promised, deliveries }) => {
                 self.deliveries = Some(deliveries);
-                self.input(Input::Opened { pending, incarnation, history });
+                self.input(Input::Opened { pending, incarnation, history, promised });
                 if pending == 0 {
                     self.input(Input::Drained);
                 }
@@ -349,11 +349,11 @@ impl Driver {
                 self.counting = Some(async move { store.count(&filters).await }.boxed());
             }
             Effect::Check if self.checking.is_none() => {
-                let store = Arc::clone(&self.store);
+                let (store, filters) = (Arc::clone(&self.store), self.filters());
                 let checking = async move {
-                    match store.leadership() {
+                    match store.newest(&filters) {
                         Some(answer) => in_time(CHECK_WITHIN, "the bucket's leader", answer).await,
-                        None => Ok(()),
+                        None => Ok(Revision::ZERO),
                     }
                 };
                 self.checking = Some(checking.boxed());

@@ -35,6 +35,9 @@ use crate::{Entry, Key, Prefix, Revision};
 /// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
 const PRUNE_AT: usize = 4_096;
 
+/// What is wrong with a copy that does not have what the leader has.
+const LAGGING_COPY: &str = "a copy of the bucket lags behind its leader";
+
 /// How long after its time to live a value is surely gone.
 const EXPIRY_SLACK: Duration = Duration::from_secs(1);
 
@@ -108,7 +111,7 @@ impl Tuning {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64> },
+    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64>, promised: Revision },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -119,8 +122,8 @@ pub(crate) enum Input {
     Read(Result<Reading, ReadError>),
     /// The number of keys that was asked for.
     Counted(Result<u64, ReadError>),
-    /// Whether the bucket's leader answers, when it was asked for.
-    Checked(Result<(), ReadError>),
+    /// The newest revision that the bucket's leader knows, when it was asked; zero where nobody can be asked.
+    Checked(Result<Revision, ReadError>),
     /// The deadline has passed.
     Deadline,
     /// Other prefixes are to be watched.
@@ -135,7 +138,7 @@ pub(crate) enum Effect {
     Read,
     /// Count the keys of all prefixes.
     Count,
-    /// Ask whether the bucket's leader answers, where that is another question than whether the subscription lives.
+    /// Ask the bucket's leader for the newest revision, where a subscription that lives need not have it.
     Check,
     /// A new exact state.
     Publish(Update),
@@ -182,6 +185,8 @@ pub(crate) struct Machine {
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
     newest: Revision,
+    /// What the bucket's leader is known to have.
+    promised: Revision,
     /// The newest revision of the present subscription.
     cursor: Revision,
     /// Entries up to here are contained in a consistent reading already.
@@ -233,6 +238,7 @@ impl Machine {
             incarnation: None,
             loaded: false,
             newest: Revision::ZERO,
+            promised: Revision::ZERO,
             cursor: Revision::ZERO,
             floor: Revision::ZERO,
             sequence: 0,
@@ -305,7 +311,8 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history } => {
+            Input::Opened { pending, incarnation, history, promised } => {
+                self.promised = promised;
                 self.history = history.unwrap_or(1);
                 self.opened(now, pending, incarnation);
             }
@@ -314,7 +321,7 @@ impl Machine {
             Input::Drained => self.publish_if_exact(now, &mut effects),
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
-            Input::Checked(result) => self.checked(&result, &mut effects),
+            Input::Checked(result) => self.checked(result, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(prefixes, &mut effects),
         }
@@ -580,6 +587,17 @@ impl Machine {
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
     fn finish_load(&mut self, now: Instant, fresh: Keys, effects: &mut Vec<Effect>) {
         let tail = fresh.values().map(|entry| entry.revision()).max().unwrap_or_default().max(self.floor);
+        if tail.max(self.cursor) < self.promised {
+            // Not believed, however long it lasts: asked for again until a copy delivers it, or the leader has it no more.
+            if self.suspect.is_none_or(|suspicion| suspicion.confirming) {
+                let until = now + self.tuning.replica_patience;
+                self.suspect = Some(Suspicion { until, confirming: false });
+            }
+            self.phase = Phase::Loading { fresh, remaining: 0 };
+            self.waiting_since = None;
+            self.set_state(WatchState::Suspect { what: LAGGING_COPY }, effects);
+            return;
+        }
         if let Some((what, patience)) = self.oddity(&fresh, tail) {
             let suspicion =
                 *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
@@ -666,11 +684,16 @@ impl Machine {
         }
     }
 
-    fn checked(&mut self, result: &Result<(), ReadError>, effects: &mut Vec<Effect>) {
-        if let (Err(error), Phase::Live) = (result, &self.phase)
-            && error.is_retryable()
-        {
-            self.resync(in_full(error), effects);
+    fn checked(&mut self, result: Result<Revision, ReadError>, effects: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Live) {
+            return;
+        }
+        match result {
+            // What the leader knew one check ago has had seconds to come.
+            Ok(_) if self.newest.max(self.cursor) < self.promised => self.resync(LAGGING_COPY, effects),
+            Ok(newest) => self.promised = newest,
+            Err(error) if error.is_retryable() => self.resync(in_full(&error), effects),
+            Err(_) => {}
         }
     }
 

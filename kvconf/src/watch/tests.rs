@@ -342,7 +342,8 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     let now = tokio::time::Instant::now();
     let mut machine = Machine::new(Tuning::default());
     machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
-    machine.step(now, Input::Opened { pending: 0, incarnation: None, history: None });
+    machine
+        .step(now, Input::Opened { pending: 0, incarnation: None, history: None, promised: Revision::ZERO });
     machine.step(now, Input::Drained);
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
     machine.step(now, delivered("a.x", 1, part.clone()));

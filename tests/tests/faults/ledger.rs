@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_nats::Client;
-use kvconf::{Bucket, CommitError, KvConfig, Live, Revision, WriteError};
+use kvconf::{Attribution, Bucket, CommitError, Entry, KvConfig, Live, Revision, WriteError};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -52,20 +52,20 @@ struct Tally {
 }
 
 impl Tally {
-    /// Takes note of an acknowledged increment that found `based_on` of this writer's own.
-    fn acknowledge(&mut self, based_on: u64, revision: Revision) {
+    /// Takes note of an acknowledged increment that found `based_on` of this writer's own; an error when that cannot be.
+    fn acknowledge(&mut self, based_on: u64, revision: Revision) -> Result<(), String> {
         // Only this writer changes its number: what stands there was acknowledged, or is one of the unconfirmed. One that
         // lands later than this loses the comparison.
-        let landed = based_on.checked_sub(self.acknowledged);
-        let landed =
-            landed.unwrap_or_else(|| panic!("P6: acknowledged increments are lost: {based_on} of {self:?}"));
-        assert!(
-            landed <= self.unconfirmed,
-            "P6: an increment that was not made is there: {based_on}, {self:?}"
-        );
+        let Some(landed) = based_on.checked_sub(self.acknowledged) else {
+            return Err("P6: acknowledged increments are lost".to_owned());
+        };
+        if landed > self.unconfirmed {
+            return Err("P6: an increment is there that was not made".to_owned());
+        }
         self.landed = landed;
         self.acknowledged += 1;
         self.acknowledgements.push((Instant::now(), revision));
+        Ok(())
     }
 
     fn fail(&mut self, error: &CommitError) {
@@ -115,7 +115,7 @@ impl Writers {
             let bucket = Bucket::open(&client, bucket).await.unwrap();
             let live = bucket.live::<Ledger>().start().await.unwrap();
             let tally = Arc::<Mutex<Tally>>::default();
-            tasks.spawn(write(live, format!("w{number}"), Arc::clone(&tally), end.clone()));
+            tasks.spawn(write(live, bucket, format!("w{number}"), Arc::clone(&tally), end.clone()));
             tallies.push(tally);
         }
         Self { tasks, tallies, end }
@@ -157,7 +157,7 @@ impl Writers {
         self.end.cancel();
         let ended = timeout(within, async {
             while let Some(ended) = self.tasks.join_next().await {
-                ended.unwrap();
+                ended.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
             }
         });
         ended
@@ -179,9 +179,16 @@ impl Writers {
 }
 
 /// Increments until the end, then once more until it is acknowledged.
-async fn write(live: Live<Ledger>, name: String, tally: Arc<Mutex<Tally>>, end: CancellationToken) {
+async fn write(
+    live: Live<Ledger>,
+    bucket: Bucket,
+    name: String,
+    tally: Arc<Mutex<Tally>>,
+    end: CancellationToken,
+) {
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (begun, mut attempts) = (Instant::now(), Vec::new());
     loop {
         pace.tick().await;
         // Looked at before the write: the last one begins after the end was said.
@@ -193,16 +200,40 @@ async fn write(live: Live<Ledger>, name: String, tally: Arc<Mutex<Tally>>, end: 
             *own += 1;
             ledger.count += 1;
         });
-        let outcome = increment.author(&name).await;
-        let mut tally = tally.lock().unwrap();
-        match outcome {
-            Ok(applied) => {
-                tally.acknowledge(based_on, applied.revision());
-                if is_last {
-                    return;
+        let outcome = increment.author(&name).reason(format!("attempt {}", attempts.len())).await;
+        let told =
+            outcome.as_ref().map_or_else(|error| words(error), |applied| applied.revision().to_string());
+        attempts.push(format!(
+            "attempt {} on {based_on}, until {:.3?}: {told}",
+            attempts.len(),
+            begun.elapsed()
+        ));
+        let wrong = {
+            let mut tally = tally.lock().unwrap();
+            match outcome {
+                Ok(applied) => tally.acknowledge(based_on, applied.revision()).err(),
+                Err(error) => {
+                    tally.fail(&error);
+                    continue;
                 }
             }
-            Err(error) => tally.fail(&error),
+        };
+        if let Some(wrong) = wrong {
+            let last = &attempts[attempts.len().saturating_sub(8)..];
+            let history = bucket.history(format!("ledger.by.{name}")).await.map(|entries| {
+                let entry =
+                    |entry: &Entry| format!("{} {:?} {}", entry.revision(), entry.value(), reason(entry));
+                entries.iter().rev().take(8).map(entry).collect::<Vec<_>>()
+            });
+            panic!("{wrong}: {last:#?}, the newest first: {history:#?}");
+        }
+        if is_last {
+            return;
         }
     }
+}
+
+fn reason(entry: &Entry) -> String {
+    let Attribution { reason, change, .. } = Attribution::of(entry);
+    format!("{reason:?} {change:?}")
 }

@@ -14,7 +14,7 @@ use super::known::Known;
 use super::message::time;
 use super::stream::{Stream, apply, bucket_config, new_stream, stream_name, subject_prefix};
 use crate::store::{Caveat, Status};
-use crate::{BucketConfig, ReadError, Revision, WriteError, check_bucket_name};
+use crate::{BucketConfig, Filter, ReadError, Revision, WriteError, check_bucket_name};
 
 /// The oldest server that kvconf works with: the first with markers for expired keys and with `multi_last`.
 const OLDEST: (u32, u32) = (2, 11);
@@ -211,14 +211,17 @@ impl NatsStore {
         self.status_of(&info)
     }
 
-    /// An error when nobody leads the stream, or a leader that is alone.
-    pub(super) async fn ask_for_quorum(&self) -> Result<(), ReadError> {
+    /// An error when nobody leads the stream, or a leader that is alone. Zero where the client may not ask further.
+    pub(super) async fn newest_of_a_quorum(&self, filters: &[Filter]) -> Result<Revision, ReadError> {
         const WHAT: &str = "the bucket's leader";
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
         if info.cluster.is_some_and(|cluster| !cluster.has_quorum()) {
             return Err(Failure::NoResponders.read(&self.bucket, WHAT));
         }
-        Ok(())
+        if !self.known.message_get.is_open() {
+            return Ok(Revision::ZERO);
+        }
+        self.newest_at_leader(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
     }
 
     fn status_of(&self, info: &Info) -> Result<Status, ReadError> {

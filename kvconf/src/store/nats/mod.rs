@@ -119,8 +119,9 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
-    fn leadership(&self) -> Option<BoxFuture<'_, Result<(), ReadError>>> {
-        (self.known.has_replicas() && self.known.info.is_open()).then(|| self.ask_for_quorum().boxed())
+    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
+        let can_ask = self.known.has_replicas() && self.known.info.is_open();
+        can_ask.then(|| self.newest_of_a_quorum(filters).boxed())
     }
 
     fn nats(&self) -> Option<&NatsStore> {
