@@ -14,6 +14,9 @@ pub mod changes {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("../docs/faults.md")]
+pub mod faults {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Builder, Server, wait_for_page};
 use crate::proxy::Proxy;
@@ -215,10 +216,21 @@ fn urls(ports: impl Iterator<Item = u16>) -> String {
     ports.map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect::<Vec<_>>().join(", ")
 }
 
-/// Ports that were free a moment ago. Servers of a cluster must know each other's before they start.
+/// Ports that nobody listens on. Servers of a cluster must know each other's before they start.
+///
+/// Below those that systems hand out to whoever asks for any port: one of those could be taken in between.
 fn free_ports(count: usize) -> Vec<u16> {
-    // All are held at once: each is another one.
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("bind to a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("it is bound").port()).collect()
+    const FIRST: u32 = 10_000;
+    const MANY: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes begin in different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let ports = (0..MANY).map(|_| {
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY;
+        u16::try_from(FIRST + number).expect("a port has 16 bits")
+    });
+    let free: Vec<u16> =
+        ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect();
+    assert_eq!(free.len(), count, "there are free ports");
+    free
 }

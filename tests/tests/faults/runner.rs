@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
 
-use super::table::{Row, markdown};
+use super::table::{Row, docs_differ, markdown, write_docs};
 
 /// How many run at a time unless told otherwise. Each has a server or three; most of the time all of them wait.
 const AT_A_TIME: usize = 6;
@@ -102,6 +102,19 @@ pub fn run(faults: &[Fault], first: &[&str]) -> ExitCode {
     }
     if !rows.is_empty() {
         println!("\n{}", markdown(&rows));
+    }
+    if failed.is_empty() && rows.len() == faults.len() {
+        if std::env::var_os("KVCONF_FAULTS").is_some_and(|value| value == "write") {
+            write_docs(&rows);
+        }
+        let differences = docs_differ(&rows);
+        if !differences.is_empty() {
+            println!(
+                "docs/faults.md tells of other faults; KVCONF_FAULTS=write mends it:\n{}",
+                differences.join("\n")
+            );
+            failed.push("docs");
+        }
     }
     let (passed, took) = (rows.len(), begun.elapsed().as_secs_f64());
     if failed.is_empty() {

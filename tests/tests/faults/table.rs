@@ -63,6 +63,37 @@ pub fn markdown(rows: &[Row]) -> String {
     text
 }
 
+/// Where the table stands in the docs, between these marks.
+const DOCS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../kvconf/docs/faults.md");
+const BEGIN: &str = "<!-- table -->\n";
+const END: &str = "<!-- end of table -->";
+
+/// The text before the table in the docs, the table, and the text after it.
+fn docs() -> (String, String, String) {
+    let text = std::fs::read_to_string(DOCS).unwrap_or_else(|error| panic!("{DOCS}: {error}"));
+    let (before, rest) = text.split_once(BEGIN).expect("the mark before the table");
+    let (table, after) = rest.split_once(END).expect("the mark after the table");
+    (before.to_owned(), table.to_owned(), after.to_owned())
+}
+
+/// Writes the table into the docs.
+pub fn write_docs(rows: &[Row]) {
+    let (before, _, after) = docs();
+    std::fs::write(DOCS, format!("{before}{BEGIN}{}{END}{after}", markdown(rows))).expect("write the docs");
+}
+
+/// What the docs do not tell of, and what they tell of and is not there.
+pub fn docs_differ(rows: &[Row]) -> Vec<String> {
+    let (_, table, _) = docs();
+    let told: Vec<&str> = table.lines().skip(2).filter_map(|line| line.split(" | ").next()).collect();
+    let made: Vec<String> = rows.iter().map(|row| format!("| {}", row.fault)).collect();
+    let missing =
+        made.iter().filter(|row| !told.contains(&row.as_str())).map(|row| format!("missing: {row}"));
+    let gone =
+        told.iter().filter(|row| !made.iter().any(|made| made == *row)).map(|row| format!("gone: {row}"));
+    missing.chain(gone).collect()
+}
+
 fn measured(measured: Option<(Duration, Duration)>) -> String {
     measured
         .map_or_else(|| "–".to_owned(), |(took, bound)| format!("{} (≤ {})", seconds(took), seconds(bound)))

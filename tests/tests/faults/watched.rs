@@ -23,6 +23,9 @@ const BLIND_FOR: Duration = Duration::from_secs(5);
 /// How much longer than its bound something is waited for.
 const LONGER: Duration = Duration::from_secs(30);
 
+/// For how long at most it may say something untrue on top of that.
+const WRONG_FOR: Duration = Duration::from_secs(1);
+
 /// One state that the health was in.
 #[derive(Debug, Clone)]
 pub struct Told {
@@ -207,16 +210,23 @@ fn is_later(now: (u64, Revision, u64), before: (u64, Revision, u64)) -> bool {
 }
 
 /// P5: whoever says for a while that it is current has what was acknowledged before.
+///
+/// For a while: in the moment when a leader that was parted from its cluster is back, it still answers as one.
 fn assert_truth(claims: &[Claim], books: &Books, blind_for: Duration, story: &str) {
     let last_epoch = claims.last().map_or(0, |claim| claim.epoch);
     let mut acknowledged = books.acknowledgements.iter().peekable();
-    let mut due = Revision::ZERO;
+    let (mut due, mut untrue_since) = (Revision::ZERO, None);
     for claim in claims.iter().filter(|claim| claim.epoch == last_epoch) {
         while let Some((_, revision)) = acknowledged.next_if(|(at, _)| *at + blind_for <= claim.at) {
             due = due.max(*revision);
         }
+        if !claim.is_current || claim.seen >= due {
+            untrue_since = None;
+            continue;
+        }
+        let since = *untrue_since.get_or_insert(claim.at);
         assert!(
-            !claim.is_current || claim.seen >= due,
+            claim.at - since < WRONG_FOR,
             "P5: it says that it is current at {}, and {due} was acknowledged {blind_for:?} before; {story}",
             claim.seen
         );

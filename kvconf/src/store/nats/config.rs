@@ -35,6 +35,14 @@ pub(super) struct Info {
     cluster: Option<Cluster>,
 }
 
+impl Info {
+    /// Refuses what a leader says that is alone.
+    pub(super) fn require_quorum(&self) -> Result<(), Failure> {
+        let is_alone = self.cluster.as_ref().is_some_and(|cluster| !cluster.has_quorum());
+        if is_alone { Err(Failure::NoResponders) } else { Ok(()) }
+    }
+}
+
 /// The copies of a stream, as its leader sees them.
 #[derive(Deserialize)]
 struct Cluster {
@@ -215,9 +223,7 @@ impl NatsStore {
     pub(super) async fn newest_of_a_quorum(&self, filters: &[Filter]) -> Result<Revision, ReadError> {
         const WHAT: &str = "the bucket's leader";
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
-        if info.cluster.is_some_and(|cluster| !cluster.has_quorum()) {
-            return Err(Failure::NoResponders.read(&self.bucket, WHAT));
-        }
+        info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
         if !self.known.message_get.is_open() {
             return Ok(Revision::ZERO);
         }

@@ -54,6 +54,10 @@ impl NatsStore {
         // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
         // forbidden, a bucket that is made again would be noticed by lower revisions only.
         let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
+        let alone = info.as_ref().and_then(|info| info.require_quorum().err());
+        if let Some(failure) = alone {
+            return Err(failure.read(&self.bucket, "a subscription"));
+        }
         let promised = self.promised(promised)?;
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
