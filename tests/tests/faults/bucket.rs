@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::Client;
 use async_nats::jetstream::{self, kv};
 use futures_util::StreamExt;
 use kvconf::{Bucket, BucketConfig, WatchState, WriteError};
@@ -101,12 +102,15 @@ pub async fn recreated_with_lower_revisions() -> Row {
     let mut scene = Scene::start().await;
     scene.writers().await.finish(PROMPT).await;
     let client = scene.server.client().await;
+    // More than is written to the new one before anybody looks.
+    make_noise(&client, 10_000).await;
+    let before = scene.bucket.status().await.unwrap().last_revision;
+    scene.watched.converges(Instant::now(), before, PROMPT).await;
     let begun = Instant::now();
     jetstream::new(client.clone()).delete_stream(STREAM).await.unwrap();
     let (noticed, _) = scene.watched.notices(begun, SILENCE_NOTICED).await;
     let missing = |state: &WatchState| *state == WatchState::BucketMissing;
     let (_, told) = scene.watched.says("missing", begun, PROMPT, missing).await;
-    let before = scene.watched.live.load().revision();
 
     Bucket::create(&client, config()).await.unwrap();
     let healed = Instant::now();
@@ -115,6 +119,15 @@ pub async fn recreated_with_lower_revisions() -> Row {
     assert!(writers.newest() < before, "{} and {before}", writers.newest());
     let row = Row::new("bucket deleted, and made again with lower revisions").told(&told.health.state);
     scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+}
+
+/// Writes one key so many times, and waits until all are stored.
+async fn make_noise(client: &Client, times: u64) {
+    let subject = format!("$KV.{BUCKET}.ledger.noise.k");
+    for number in 1..times {
+        client.publish(subject.clone(), number.to_string().into()).await.unwrap();
+    }
+    client.request(subject, times.to_string().into()).await.unwrap();
 }
 
 /// P4: by the time that it is noticed, the new bucket is beyond the old one. After an outage in which nobody answered: that
@@ -135,10 +148,7 @@ pub async fn recreated_with_higher_revisions() -> Row {
     jetstream::new(client.clone()).delete_stream(STREAM).await.unwrap();
     Bucket::create(&client, config()).await.unwrap();
     let healed = Instant::now();
-    for number in 0..before.get() {
-        client.publish(format!("$KV.{BUCKET}.ledger.noise.k"), number.to_string().into()).await.unwrap();
-    }
-    client.flush().await.unwrap();
+    make_noise(&client, before.get()).await;
     let writers = scene.writers().await;
     assert!(writers.newest() > before, "{} and {before}", writers.newest());
     let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
