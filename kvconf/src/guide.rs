@@ -11,6 +11,12 @@ pub mod values {}
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 
+#[doc = include_str!("../docs/history.md")]
+pub mod history {}
+
+#[doc = include_str!("../docs/take-back.md")]
+pub mod take_back {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 

@@ -34,6 +34,9 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
+//! | try a build before it is deployed | [`Bucket::check`] |
+//! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |
@@ -51,6 +54,7 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
+//! | P8 | **Reversible.** Any retained state can be read and brought back, by a new change set; what is lost is named. |
 //! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
@@ -72,6 +76,7 @@ mod bucket;
 mod change;
 mod entry;
 pub mod guide;
+mod history;
 mod key;
 mod live;
 #[cfg(feature = "nats")]
@@ -90,8 +95,16 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
-pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
+pub use change::{
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
+    PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use history::{
+    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
+    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
+    RejectedState, Replay,
+};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
 pub use origin::{KeyOrigin, Origin};
@@ -102,8 +115,8 @@ pub use snapshot::Snapshot;
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{
-    BucketConfig, Caveat, Compression, External, Fault, Placement, ReadError, Reading, Republish, Source,
-    Status, Storage, WriteError,
+    BucketConfig, Caveat, Compression, External, Fault, Placement, Point, ReadError, Reading, Republish,
+    Source, Status, Storage, WriteError,
 };
 pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
 pub use view::{ExplainedSource, Explanation, Rejected};

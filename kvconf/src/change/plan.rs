@@ -80,7 +80,7 @@ impl<T: KvConfig> Plan<T> {
             writes.push(write);
         }
         let report = if writes.is_empty() { None } else { view.preview(over) };
-        let tail = view.true_state().newest_revision();
+        let tail = view.newest_revision();
         Ok(Self { shared, writes, report, tail })
     }
 
@@ -146,6 +146,22 @@ fn planned<T: KvConfig>(
     if before == value {
         return Ok(None);
     }
+    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
+    Ok(Some(Planned {
+        shown: shown_change(view, key, before, value),
+        key: full,
+        action,
+        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
+    }))
+}
+
+/// A change of one key below the prefix, as it may be shown.
+pub(super) fn shown_change<T: KvConfig>(
+    view: &View<T>,
+    key: &str,
+    before: Option<&Bytes>,
+    after: Option<&Bytes>,
+) -> FieldChange {
     let slot = match view.table.target(key) {
         Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
         None => None,
@@ -153,22 +169,15 @@ fn planned<T: KvConfig>(
     let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
     // Where the bucket has nothing, the reader has the default: that is what the change replaces.
     let default = || crate::view::shown_value::<T>(&view.snapshot, slot.filter(|slot| slot.key == key)?);
-    let shown = FieldChange {
-        key: full.to_string(),
+    FieldChange {
+        key: view.full_key(key),
         before: before.map(shown).or_else(default),
-        after: value.map(shown),
-    };
-    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
-    Ok(Some(Planned {
-        key: full,
-        action,
-        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
-        shown,
-    }))
+        after: after.map(shown),
+    }
 }
 
 /// The entry that a write would make.
-fn provisional(write: &Planned, revision: Revision) -> Entry {
+pub(super) fn provisional(write: &Planned, revision: Revision) -> Entry {
     let (value, operation) = match &write.action {
         Action::Put(bytes) => (bytes.clone(), Operation::Put),
         Action::Delete | Action::Purge => (Bytes::new(), Operation::Delete),
@@ -186,7 +195,7 @@ fn provisional(write: &Planned, revision: Revision) -> Entry {
 
 impl<T: KvConfig> View<T> {
     /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
-    fn preview(&self, changes: Overlay) -> Option<Report> {
+    pub(super) fn preview(&self, changes: Overlay) -> Option<Report> {
         let revision = self.seen.next();
         let alone = changes.clone();
         let mut trial = self.rejected.clone();

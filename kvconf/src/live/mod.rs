@@ -21,6 +21,7 @@ pub use builder::{LiveBuilder, StartError};
 pub use changes::{Changed, Changes};
 pub use health::Health;
 pub use hooks::Hook;
+pub(crate) use observer::{Environment, table_of};
 pub use reader::Reader;
 pub use wait::WaitError;
 

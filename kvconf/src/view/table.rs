@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
+use foldhash::fast::RandomState;
 
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
 
@@ -21,11 +22,11 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) slots: Vec<Slot>,
     pub(crate) validators: Vec<Validator>,
-    by_key: HashMap<String, usize>,
-    maps: HashMap<String, usize>,
-    by_path: HashMap<Path, usize>,
+    by_key: HashMap<String, usize, RandomState>,
+    maps: HashMap<String, usize, RandomState>,
+    by_path: HashMap<Path, usize, RandomState>,
     /// Values from the environment, by slot, with the variable's name.
-    env: HashMap<usize, (String, Bytes)>,
+    env: HashMap<usize, (String, Bytes), RandomState>,
 }
 
 impl Table {
@@ -38,10 +39,10 @@ impl Table {
             name: T::__SCHEMA.name,
             slots: Vec::new(),
             validators,
-            by_key: HashMap::with_capacity(slots.len()),
-            maps: HashMap::new(),
-            by_path: HashMap::with_capacity(slots.len()),
-            env: HashMap::new(),
+            by_key: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
+            maps: HashMap::default(),
+            by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
+            env: HashMap::default(),
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);

@@ -9,6 +9,7 @@ mod connection;
 mod consumer;
 mod denial;
 mod error;
+mod kept;
 mod known;
 mod message;
 mod read;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Caveat, Point, Reading, Start, Status, Store, Subscription, Write};
+use super::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
 
@@ -105,6 +106,19 @@ impl Store for NatsStore {
 
     fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         self.read_history(filters).boxed()
+    }
+
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        self.read_between(filters, from, until).boxed()
+    }
+
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {
+        self.read_kept(filters).boxed()
     }
 
     fn subscribe<'a>(
