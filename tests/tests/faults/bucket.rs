@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use async_nats::Client;
 use async_nats::jetstream::{self, kv};
 use futures_util::StreamExt;
-use kvconf::{Bucket, BucketConfig, WatchState, WriteError};
+use kvconf::{Bucket, BucketConfig, Revision, WatchState, WriteError};
 use kvconf_tests::server::Server;
 use kvconf_tests::{wait_for, wait_until};
 
@@ -115,10 +115,13 @@ pub async fn recreated_with_lower_revisions() -> Row {
     Bucket::create(&client, config()).await.unwrap();
     let healed = Instant::now();
     scene.watched.epoch = 1;
-    let writers = scene.writers().await;
+    // At the same time, so that the writers' start is not counted.
+    let follows = scene.watched.converges(healed, Revision::ZERO, BACK);
+    let (writers, converged) = tokio::join!(scene.writers(), follows);
     assert!(writers.newest() < before, "{} and {before}", writers.newest());
     let row = Row::new("bucket deleted, and made again with lower revisions").told(&told.health.state);
-    scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+    let row = row.noticed(noticed, SILENCE_NOTICED);
+    scene.converges(row, writers, Instant::now(), PROMPT).await.converged(converged, BACK)
 }
 
 /// Writes one key so many times, and waits until all are stored.
@@ -149,12 +152,16 @@ pub async fn recreated_with_higher_revisions() -> Row {
     Bucket::create(&client, config()).await.unwrap();
     let healed = Instant::now();
     make_noise(&client, before.get()).await;
-    let writers = scene.writers().await;
-    assert!(writers.newest() > before, "{} and {before}", writers.newest());
-    let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
     scene.watched.epoch = 1;
+    let follows = async {
+        let noticed = scene.watched.notices(begun, SILENCE_NOTICED).await;
+        (noticed, scene.watched.converges(healed, before, BACK).await)
+    };
+    let (writers, ((noticed, told), converged)) = tokio::join!(scene.writers(), follows);
+    assert!(writers.newest() > before, "{} and {before}", writers.newest());
     let row = Row::new("bucket deleted, and made again with higher revisions").told(&told.health.state);
-    scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+    let row = row.noticed(noticed, SILENCE_NOTICED);
+    scene.converges(row, writers, Instant::now(), PROMPT).await.converged(converged, BACK)
 }
 
 /// P5: no server announces it. It is found by the regular count.
