@@ -80,6 +80,7 @@ mod bucket;
 mod cache;
 mod change;
 mod entry;
+pub mod flag;
 pub mod guide;
 mod history;
 mod key;
