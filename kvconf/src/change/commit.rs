@@ -173,7 +173,7 @@ macro_rules! terms {
         }
 
         /// Writes the keys one after the other where the server or the bucket has no atomic batches. Readers then see
-        /// every key as a change of its own, and [`CommitError::Partial`] says where it stopped.
+        /// every key as a change of its own, and [`CommitError::Partial`](crate::CommitError::Partial) says where it stopped.
         pub fn one_by_one(mut self) -> Self {
             self.$($path)+.set_one_by_one();
             self

@@ -16,8 +16,10 @@ mod state;
 mod tests;
 mod tracker;
 
+pub(crate) use compare::relative;
 pub(crate) use driver::{Attachment, Hub, Observer};
 pub(crate) use lifetime::time_to_live;
+pub(crate) use machine::Remembered;
 pub use state::WatchState;
 
 use std::sync::Arc;

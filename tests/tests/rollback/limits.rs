@@ -68,6 +68,13 @@ async fn in_a_bucket_whose_entries_age_absence_proves_nothing() {
     bucket.put("shop.price", "9").await.unwrap();
     let error = live.rollback_to(early).only(Shop::fields().price).author("ops").await.unwrap_err();
     assert_eq!(super::lost_keys(&error), ["shop.price"]);
+    let error = live.rollback_to(early).author("ops").await.unwrap_err();
+    let fields = ["shop.price", "shop.discount", "shop.payment-timeout", "shop.region", "shop.limits.*"];
+    assert_eq!(super::lost_keys(&error), fields, "all may have been there");
+    let error = bucket.rollback_to("shop.>", early).author("ops").await.unwrap_err();
+    assert_eq!(super::lost_keys(&error), ["shop.price", "shop.>"]);
+    live.rollback_to(rev(0)).author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, Vec::<String>::new(), "before the first write there was nothing");
 }
 
 #[tokio::test]
