@@ -29,6 +29,9 @@ pub mod outages {}
 #[doc = include_str!("../docs/secrets.md")]
 pub mod secrets {}
 
+#[doc = include_str!("../docs/faults.md")]
+pub mod faults {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 pub mod foreign;
+pub mod proxy;
 pub mod python;
 pub mod server;
 mod wait;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use derive_more::{Display, Error, From};
 use futures_util::future::BoxFuture;
 
-use super::conflict::{Conflict, Verdict, inspect};
+use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
 use super::plan::{Plan, PlanError, Planned};
 use crate::attribution::{self, new_change_id};
 use crate::live::{Shared, lock};
@@ -405,11 +405,25 @@ impl Job<'_> {
         match inspect(self.store, &keys, self.change).await {
             Ok(Verdict::Written(written)) => Ok(written),
             Ok(Verdict::Conflict(conflict)) => Err(CommitError::Conflict(conflict)),
-            Ok(Verdict::Unchanged) => Err(match self.guard_conflict().await {
-                Some(conflict) => CommitError::Conflict(conflict),
-                None => CommitError::Write(error),
-            }),
+            Ok(Verdict::Unchanged | Verdict::Behind(_)) => match self.guard_conflict().await {
+                Some(conflict) => Err(CommitError::Conflict(conflict)),
+                None if matches!(error, WriteError::Conflict { .. }) => self.contradicted(&keys).await,
+                None => Err(CommitError::Write(error)),
+            },
+            // Whoever spoke of a conflict may not have been the leader; what the leader did is not to be had.
+            Err(unread) if is_electing(&unread) && !matches!(unread, ReadError::Timeout { .. }) => {
+                Err(CommitError::Write(WriteError::Unconfirmed { after: SETTLED_WITHIN }))
+            }
             Err(_) => Err(CommitError::Write(error)),
+        }
+    }
+
+    /// The server spoke of a conflict, and there is none.
+    async fn contradicted(&self, keys: &[(Key, Revision)]) -> Result<Vec<(Key, Revision)>, CommitError> {
+        match inspect_again(self.store, keys, self.change).await {
+            Ok(Verdict::Written(written)) => Ok(written),
+            Ok(Verdict::Conflict(conflict)) => Err(CommitError::Conflict(conflict)),
+            _ => Err(CommitError::Write(WriteError::Unconfirmed { after: SETTLED_WITHIN })),
         }
     }
 

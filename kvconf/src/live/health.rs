@@ -1,6 +1,7 @@
 //! How a handle is.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use super::{Live, lock};
 use crate::cache::CacheHealth;
 use crate::schema::KvConfig;
 use crate::view::Rejected;
+use crate::watch::Attachment;
 use crate::{Basis, Report, Revision, WatchState};
 
 /// What the watch last said, and what was last wrong.
@@ -37,7 +39,11 @@ impl Condition {
         if !self.state.is_stale() || !state.is_stale() {
             self.contact = Some(now);
         }
-        (self.state, self.since) = (state, now);
+        // Another cause, or another number of waiting entries, does not make it a new state.
+        if discriminant(&self.state) != discriminant(&state) {
+            self.since = now;
+        }
+        self.state = state;
         true
     }
 
@@ -59,7 +65,8 @@ impl Condition {
 pub struct Health {
     /// How its watch is.
     pub state: WatchState,
-    /// Since when it is so, by this process's clock.
+    /// Since when it is so, by this process's clock. Details, such as the cause of a resynchronization, may have changed
+    /// meanwhile.
     pub since: SystemTime,
     /// When the bucket was last heard of: now, to within three seconds, while the watch delivers. `None` for a handle that
     /// has never heard of it.
@@ -127,10 +134,11 @@ impl Health {
         self.state != WatchState::Stopped
     }
 
-    /// Whether readers get the bucket's newest state: the watch delivers, and nothing is rejected.
+    /// Whether readers get the bucket's newest state: the watch delivers and is neither lagging nor late, and nothing is
+    /// rejected.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        !self.state.is_stale() && self.rejected.is_empty() && self.basis == Basis::Bucket
+        self.state == WatchState::Live && self.rejected.is_empty() && self.basis == Basis::Bucket
     }
 
     /// How long ago the bucket was last heard of; `None` for a handle that has never heard of it. At most three seconds
@@ -151,7 +159,7 @@ impl Health {
             Basis::Cache { .. } => Some(format!("serving revision {} from the cache", self.applied)),
             Basis::Defaults => Some("serving the defaults".to_owned()),
         };
-        let stale = self.state.is_stale().then(|| self.state.to_string());
+        let stale = (self.state != WatchState::Live).then(|| self.state.to_string());
         let sets = self.rejected.len();
         let rejected = (sets > 0)
             .then(|| format!("{sets} change set{} rejected", if sets == 1 { " is" } else { "s are" }));
@@ -166,12 +174,17 @@ impl<T: KvConfig> Live<T> {
     pub fn health(&self) -> Health {
         let view = lock(&self.shared.view);
         let condition = self.shared.condition.borrow();
+        let (mut state, mut since) = (condition.state.clone(), condition.since);
+        let starved_for = lock(&self.shared.attachment).as_ref().and_then(Attachment::starved_for);
+        if let Some(still) = starved_for.filter(|_| !state.is_stale()) {
+            (state, since) = (WatchState::Starved, SystemTime::now() - still);
+        }
         let name = |at: &usize| view.table.slot(*at).map(|slot| view.full_key(&slot.key));
         Health {
-            state: condition.state.clone(),
-            since: condition.since,
             last_contact: condition.last_contact(),
             basis: view.snapshot.basis(),
+            state,
+            since,
             applied: view.snapshot.revision(),
             seen: view.seen,
             rejected: view.rejections(),

@@ -158,6 +158,9 @@ pub(crate) struct Subscription {
     pub(crate) history: Option<u64>,
     /// What the bucket's own clock said when it was opened; a little earlier than when the answer arrived.
     pub(crate) clock: Option<SystemTime>,
+    /// What was there for sure when it was opened: a copy of the bucket that does not deliver it lags behind. Zero where
+    /// nobody can be asked, or there is one copy.
+    pub(crate) promised: Revision,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 
@@ -241,6 +244,13 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
+
+    /// Asks who decides about the bucket for the newest revision that the filters match. `None` where a subscription that
+    /// lives has it.
+    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
+        let _ = filters;
+        None
+    }
 
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;

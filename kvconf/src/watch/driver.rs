@@ -3,13 +3,13 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::machine::{Effect, Input, Machine, Tuning};
 use super::{Remembered, Update, WatchState};
@@ -19,6 +19,20 @@ use crate::{Entry, Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
 const DRAIN: usize = 256;
+
+/// How often the watch's task runs at least.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// For how long it may not have run before what it last said counts for nothing.
+const STARVED_AFTER: Duration = Duration::from_secs(4);
+
+/// How long the first attempt to begin again may take. Whoever was asked may just have died: an answer takes milliseconds,
+/// and a leader's election two to four seconds, so with all of the store's patience a handle would be back much later than
+/// the bucket. Later attempts have it, for connections on which an answer does take long.
+const FIRST_ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a leader that is only asked whether it is there may take.
+const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
 /// What wants to know of changes under one prefix. Called from the watch's task: quick, and never blocking.
 pub(crate) trait Observer: Send + 'static {
@@ -48,9 +62,35 @@ enum Command {
     Detach { id: u64 },
 }
 
+/// When the watch's task last ran: a program that blocks its runtime stops the watch without the watch noticing.
+struct Pulse {
+    origin: Instant,
+    /// Milliseconds since then.
+    last: AtomicU64,
+}
+
+impl Pulse {
+    fn new() -> Self {
+        Self { origin: Instant::now(), last: AtomicU64::new(0) }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn beat(&self) {
+        self.last.store(self.millis(), Ordering::Relaxed);
+    }
+
+    fn still_for(&self) -> Duration {
+        Duration::from_millis(self.millis().saturating_sub(self.last.load(Ordering::Relaxed)))
+    }
+}
+
 /// The place where the handles of one bucket find their common watch.
 pub(crate) struct Hub {
     store: Arc<dyn Store>,
+    pulse: Arc<Pulse>,
     /// Where the running driver takes commands. Unbounded: two commands at most for every handle there is.
     commands: Arc<Mutex<Option<UnboundedSender<Command>>>>,
     ids: AtomicU64,
@@ -60,6 +100,14 @@ pub(crate) struct Hub {
 pub(crate) struct Attachment {
     id: u64,
     commands: UnboundedSender<Command>,
+    pulse: Arc<Pulse>,
+}
+
+impl Attachment {
+    /// For how long the watch has not run, when that is too long.
+    pub(crate) fn starved_for(&self) -> Option<Duration> {
+        Some(self.pulse.still_for()).filter(|still| *still > STARVED_AFTER)
+    }
 }
 
 impl Drop for Attachment {
@@ -71,7 +119,7 @@ impl Drop for Attachment {
 
 impl Hub {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, commands: Arc::default(), ids: AtomicU64::new(1) }
+        Self { store, pulse: Arc::new(Pulse::new()), commands: Arc::default(), ids: AtomicU64::new(1) }
     }
 
     pub(crate) fn store(&self) -> &Arc<dyn Store> {
@@ -98,8 +146,10 @@ impl Hub {
             Some(commands) if !commands.is_closed() => commands.clone(),
             _ => {
                 let (sender, receiver) = unbounded_channel();
+                self.pulse.beat();
                 let driver = Driver {
                     store: Arc::clone(&self.store),
+                    pulse: Arc::clone(&self.pulse),
                     machine: Machine::new(Tuning::default().jittered(rand::random())),
                     observers: Vec::new(),
                     receiver,
@@ -108,6 +158,7 @@ impl Hub {
                     opening: None,
                     reading: None,
                     counting: None,
+                    checking: None,
                 };
                 tokio::spawn(driver.run());
                 *slot = Some(sender.clone());
@@ -116,7 +167,7 @@ impl Hub {
         };
         // The lock is held, so the driver cannot have ended in between.
         let _ = commands.send(Command::Attach { id, prefix, observer, remembered });
-        Attachment { id, commands }
+        Attachment { id, commands, pulse: Arc::clone(&self.pulse) }
     }
 }
 
@@ -130,6 +181,7 @@ struct Attached {
 
 struct Driver {
     store: Arc<dyn Store>,
+    pulse: Arc<Pulse>,
     machine: Machine,
     observers: Vec<Attached>,
     receiver: UnboundedReceiver<Command>,
@@ -138,6 +190,7 @@ struct Driver {
     opening: Option<BoxFuture<'static, Result<Subscription, ReadError>>>,
     reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
     counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
+    checking: Option<BoxFuture<'static, Result<Revision, ReadError>>>,
 }
 
 /// The outcome of a future that may not be there; then never.
@@ -150,6 +203,15 @@ async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
         }
         None => pending().await,
     }
+}
+
+/// The answer to a question that is given up before the store would.
+async fn in_time<T>(
+    within: Duration,
+    what: &'static str,
+    answer: impl Future<Output = Result<T, ReadError>>,
+) -> Result<T, ReadError> {
+    timeout(within, answer).await.map_err(|_| ReadError::Timeout { what, after: within })?
 }
 
 async fn next(deliveries: &mut Option<BoxStream<'static, Delivery>>) -> Option<Delivery> {
@@ -168,7 +230,10 @@ async fn until(deadline: Option<Instant>) {
 
 impl Driver {
     async fn run(mut self) {
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.pulse.beat();
             let deadline = self.machine.deadline();
             tokio::select! {
                 biased;
@@ -183,7 +248,9 @@ impl Driver {
                 opened = maybe(&mut self.opening) => self.opened(opened),
                 reading = maybe(&mut self.reading) => self.input(Input::Read(reading)),
                 count = maybe(&mut self.counting) => self.input(Input::Counted(count)),
+                outcome = maybe(&mut self.checking) => self.input(Input::Checked(outcome)),
                 () = until(deadline) => self.input(Input::Deadline),
+                _ = beat.tick() => {}
             }
             if self.observers.is_empty() && self.ends() {
                 return;
@@ -269,9 +336,9 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, clock, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, clock, promised, deliveries }) => {
                 self.deliveries = Some(deliveries);
-                self.input(Input::Opened { pending, incarnation, history, clock });
+                self.input(Input::Opened { pending, incarnation, history, clock, promised });
                 if pending == 0 {
                     self.input(Input::Drained);
                 }
@@ -315,6 +382,7 @@ impl Driver {
                 self.deliveries = None;
                 self.reading = None;
                 self.counting = None;
+                self.checking = None;
                 self.newcomers().for_each(|attached| attached.observer.loading());
                 self.opening = Some(self.subscribe(failures));
             }
@@ -326,6 +394,17 @@ impl Driver {
                 let (store, filters) = (Arc::clone(&self.store), self.filters());
                 self.counting = Some(async move { store.count(&filters).await }.boxed());
             }
+            Effect::Check if self.checking.is_none() => {
+                let (store, filters) = (Arc::clone(&self.store), self.filters());
+                let checking = async move {
+                    match store.newest(&filters) {
+                        Some(answer) => in_time(CHECK_WITHIN, "the bucket's leader", answer).await,
+                        None => Ok(Revision::ZERO),
+                    }
+                };
+                self.checking = Some(checking.boxed());
+            }
+            Effect::Check => {}
             Effect::Publish(update) => self.publish(&update),
             Effect::Arrived(entries) => {
                 self.newcomers().for_each(|attached| attached.observer.arrived(&entries));
@@ -357,7 +436,11 @@ impl Driver {
             if let Some(failures) = failures {
                 tokio::time::sleep(Backoff::WATCH.delay(failures)).await;
             }
-            store.subscribe(&filters, Start::Last).await
+            let opened = store.subscribe(&filters, Start::Last);
+            if failures != Some(0) {
+                return opened.await;
+            }
+            in_time(FIRST_ATTEMPT_WITHIN, "a subscription", opened).await
         }
         .boxed()
     }

@@ -8,6 +8,7 @@
 
 mod compare;
 mod driver;
+mod lateness;
 mod lifetime;
 mod machine;
 pub(crate) mod sets;

@@ -1,5 +1,7 @@
 //! How the watch is, as users see it.
 
+use std::time::Duration;
+
 use derive_more::Display;
 
 /// How a bucket's watch is.
@@ -17,6 +19,12 @@ pub enum WatchState {
     Lagging {
         /// How many entries are waiting.
         pending: u64,
+    },
+    /// It delivers, and what it delivers was on its way for long: the connection takes less than is written.
+    #[display("late by {by:?}")]
+    Late {
+        /// By how much, against the fastest delivery so far.
+        by: Duration,
     },
     /// Something made it doubtful; it reads the state again.
     #[display("reading the bucket again: {cause}")]
@@ -43,6 +51,10 @@ pub enum WatchState {
         /// What is odd.
         what: &'static str,
     },
+    /// The watch's task has not run for seconds: the program keeps its runtime busy, or was suspended. Told to whoever asks
+    /// for the health; nobody is woken by it.
+    #[display("the watch does not get to run")]
+    Starved,
     /// The watch was stopped.
     #[display("stopped")]
     Stopped,
@@ -52,6 +64,6 @@ impl WatchState {
     /// Whether what readers see can be out of date without a bound.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
-        !matches!(self, Self::Live | Self::Lagging { .. })
+        !matches!(self, Self::Live | Self::Lagging { .. } | Self::Late { .. })
     }
 }

@@ -1,13 +1,25 @@
 //! Several servers that belong together.
 
 use std::net::TcpListener;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Server, wait_for_page};
+use super::{Builder, Server, wait_for_page};
+use crate::proxy::Proxy;
 
 /// Servers that form one JetStream cluster.
 #[derive(Debug)]
 pub struct Cluster {
     servers: Vec<Server>,
+    links: Vec<Link>,
+}
+
+/// The way by which one server of a cluster calls another one.
+#[derive(Debug)]
+struct Link {
+    from: usize,
+    to: usize,
+    proxy: Proxy,
 }
 
 impl Cluster {
@@ -16,25 +28,79 @@ impl Cluster {
     /// # Panics
     /// When one of them is not ready in time, with its log.
     pub async fn start(size: usize) -> Self {
-        let routes = free_ports(size);
-        let urls: Vec<_> = routes.iter().map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect();
-        let urls = urls.join(", ");
+        Self::start_with(size, &Server::builder()).await
+    }
+
+    /// Starts `size` servers with these settings and waits until they have a leader among them.
+    ///
+    /// # Panics
+    /// When one of them is not ready in time, with its log.
+    pub async fn start_with(size: usize, settings: &Builder) -> Self {
+        let ports = free_ports(size);
+        let urls = urls(ports.iter().copied());
+        let routes: Vec<_> =
+            ports.iter().map(|port| format!("listen: \"127.0.0.1:{port}\", routes: [{urls}]")).collect();
+        Self::start_routed(&routes, settings, Vec::new()).await
+    }
+
+    /// Starts `size` servers that can be parted by [`Cluster::isolate`].
+    ///
+    /// # Panics
+    /// When one of them is not ready in time, with its log.
+    pub async fn start_divisible(size: usize) -> Self {
+        let ports = free_ports(size);
+        let mut links = Vec::new();
+        for from in 0..size {
+            for (to, port) in ports.iter().enumerate().filter(|(to, _)| *to != from) {
+                links.push(Link { from, to, proxy: Proxy::start(*port).await });
+            }
+        }
+        let routes: Vec<_> = (1..)
+            .zip(ports)
+            .enumerate()
+            .map(|(number, (nobody, port))| {
+                let own = links.iter().filter(|link| link.from == number).map(|link| link.proxy.port());
+                // Servers tell each other of their addresses and would connect past the proxies: they are given one where
+                // nobody listens.
+                format!(
+                    "listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{nobody}\", routes: [{}]",
+                    urls(own)
+                )
+            })
+            .collect();
+        Self::start_routed(&routes, &Server::builder(), links).await
+    }
+
+    async fn start_routed(routes: &[String], settings: &Builder, links: Vec<Link>) -> Self {
         // All are launched before any is waited for: none is healthy before it sees the others.
         let mut servers: Vec<_> = routes
             .iter()
             .enumerate()
-            .map(|(number, port)| {
-                let cluster =
-                    format!("cluster {{ name: test, listen: \"127.0.0.1:{port}\", routes: [{urls}] }}");
-                Server::builder().name(format!("n{number}")).config(cluster).spawn()
+            .map(|(number, routes)| {
+                let cluster = format!("cluster {{ name: test, {routes} }}");
+                settings.clone().name(format!("n{number}")).config(cluster).spawn()
             })
             .collect();
         for server in &mut servers {
             server.ready().await;
         }
-        let cluster = Self { servers };
+        let cluster = Self { servers, links };
         cluster.meta_leader().await;
         cluster
+    }
+
+    /// Breaks every connection between one server and the others. Needs [`Cluster::start_divisible`].
+    pub fn isolate(&self, server: usize) {
+        assert!(!self.links.is_empty(), "the cluster was not started as a divisible one");
+        self.links
+            .iter()
+            .filter(|link| link.from == server || link.to == server)
+            .for_each(|link| link.proxy.cut());
+    }
+
+    /// Ends every [`Cluster::isolate`].
+    pub fn unite(&self) {
+        self.links.iter().for_each(|link| link.proxy.resume());
     }
 
     /// The servers, in the order they were started.
@@ -46,6 +112,16 @@ impl Cluster {
     /// The servers, to kill and restart them.
     pub fn servers_mut(&mut self) -> &mut [Server] {
         &mut self.servers
+    }
+
+    /// Restarts one server with another binary.
+    ///
+    /// # Panics
+    /// When it is not ready in time, with its log.
+    pub async fn upgrade(&mut self, server: usize, binary: &Path) {
+        let server = &mut self.servers[server];
+        let settings = server.settings.clone().binary(binary);
+        server.restart_with(settings).await;
     }
 
     /// A connection that knows all servers.
@@ -135,10 +211,26 @@ impl HubAndLeaf {
     }
 }
 
-/// Ports that were free a moment ago. Servers of a cluster must know each other's before they start.
+/// A list of routes.
+fn urls(ports: impl Iterator<Item = u16>) -> String {
+    ports.map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect::<Vec<_>>().join(", ")
+}
+
+/// Ports that nobody listens on. Servers of a cluster must know each other's before they start.
+///
+/// Below those that systems hand out to whoever asks for any port: one of those could be taken in between.
 fn free_ports(count: usize) -> Vec<u16> {
-    // All are held at once: each is another one.
-    let listeners: Vec<_> =
-        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).expect("bind to a free port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("it is bound").port()).collect()
+    const FIRST: u32 = 10_000;
+    const MANY: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes begin in different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let ports = (0..MANY).map(|_| {
+        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY;
+        u16::try_from(FIRST + number).expect("a port has 16 bits")
+    });
+    let free: Vec<u16> =
+        ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect();
+    assert_eq!(free.len(), count, "there are free ports");
+    free
 }

@@ -88,7 +88,8 @@ impl Builder {
 
     fn spawn(self) -> Server {
         let folder = Folder::new();
-        let mut server = Server { settings: self, folder, ports: Ports::default(), process: Process(None) };
+        let (ports, asked) = (Ports::default(), Ports::default());
+        let mut server = Server { settings: self, folder, ports, asked, process: Process(None) };
         server.launch();
         server
     }
@@ -110,6 +111,8 @@ pub struct Server {
     folder: Folder,
     settings: Builder,
     ports: Ports,
+    /// Those that the running process was started with; a reload must name the same.
+    asked: Ports,
 }
 
 #[derive(Debug)]
@@ -208,6 +211,47 @@ impl Server {
         self.ready().await;
     }
 
+    /// Starts it again with other settings, on the same ports and with what it stored; kills it first where it still runs.
+    ///
+    /// # Panics
+    /// As [`Builder::start`].
+    pub async fn restart_with(&mut self, settings: Builder) {
+        self.settings = settings;
+        self.restart().await;
+    }
+
+    /// Lets the running server read its configuration again, with this text instead of what [`Builder::config`] gave, and
+    /// waits until it has.
+    ///
+    /// # Panics
+    /// When it does not take it in time, with its log.
+    pub async fn reload(&mut self, config: &str) {
+        let before = self.loaded_at().await;
+        config.clone_into(&mut self.settings.extra);
+        let folder = self.folder.path();
+        fs::write(folder.join("server.conf"), self.config_text()).expect("write the configuration");
+        let pid = self.pid().expect("it runs");
+        // The server's binary sends the signal by itself.
+        let sent = Command::new(self.binary()).arg("--signal").arg(format!("reload={pid}")).output();
+        let sent = sent.unwrap_or_else(|error| panic!("signal a server: {error}"));
+        assert!(sent.status.success(), "signal a server: {}", String::from_utf8_lossy(&sent.stderr));
+        let deadline = tokio::time::Instant::now() + READY_WITHIN;
+        while self.loaded_at().await == before {
+            assert!(tokio::time::Instant::now() < deadline, "it did not reload:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// When it read its configuration.
+    async fn loaded_at(&self) -> Option<String> {
+        let page: serde_json::Value = serde_json::from_str(&self.monitoring("/varz").await?).ok()?;
+        page.get("config_load_time")?.as_str().map(str::to_owned)
+    }
+
+    fn binary(&self) -> PathBuf {
+        self.settings.binary.clone().unwrap_or_else(default_binary)
+    }
+
     /// What it logged so far.
     #[must_use]
     pub fn log(&self) -> String {
@@ -229,10 +273,11 @@ impl Server {
     }
 
     fn launch(&mut self) {
+        self.asked = self.ports;
         let folder = self.folder.path();
         let config = folder.join("server.conf");
         fs::write(&config, self.config_text()).expect("write the configuration");
-        let binary = self.settings.binary.clone().unwrap_or_else(default_binary);
+        let binary = self.binary();
         // A faulty configuration is told there: the log is not open yet.
         let errors = fs::File::create(folder.join("stderr.log")).expect("create a log");
         let child = Command::new(&binary)
@@ -252,8 +297,8 @@ impl Server {
         let mut text = format!(
             "listen: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nlog_file: \"{folder}/server.log\"\n\
              ports_file_dir: \"{folder}\"\n",
-            listen(self.ports.client),
-            listen(self.ports.monitoring),
+            listen(self.asked.client),
+            listen(self.asked.monitoring),
         );
         if let Some(name) = &self.settings.name {
             text.push_str(&format!("server_name: {name}\n"));
@@ -266,7 +311,7 @@ impl Server {
             ));
         }
         if self.settings.leafnodes {
-            let port = listen(self.ports.leafnodes);
+            let port = listen(self.asked.leafnodes);
             text.push_str(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}\n"));
         }
         text.push_str(&self.settings.extra);

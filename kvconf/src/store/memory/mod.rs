@@ -373,6 +373,7 @@ impl MemoryStore {
             deliveries.next().await.map(|delivery| (delivery, deliveries))
         });
         Ok(Subscription {
+            promised: Revision::ZERO,
             pending,
             incarnation: Some(created),
             history: Some(history as u64),

@@ -1,6 +1,7 @@
 //! Opening, making and changing buckets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::known::Known;
 use super::message::time;
 use super::stream::{Stream, apply, bucket_config, new_stream, stream_name, subject_prefix};
 use crate::store::{Caveat, Status};
-use crate::{BucketConfig, ReadError, Revision, WriteError, check_bucket_name};
+use crate::{BucketConfig, Filter, ReadError, Revision, WriteError, check_bucket_name};
 
 /// The oldest server that kvconf works with: the first with markers for expired keys and with `multi_last`.
 const OLDEST: (u32, u32) = (2, 11);
@@ -22,11 +23,52 @@ const OLDEST: (u32, u32) = (2, 11);
 const WITH_BATCHES: (u32, u32) = (2, 12);
 
 /// What the server says about a stream.
+/// How long ago the leader must have heard of another copy to count it.
+const HEARD_WITHIN: Duration = Duration::from_secs(3);
+
 #[derive(Deserialize)]
 pub(super) struct Info {
     pub(super) config: Stream,
     pub(super) created: String,
     state: State,
+    #[serde(default)]
+    cluster: Option<Cluster>,
+}
+
+impl Info {
+    /// Refuses what a leader says that is alone.
+    pub(super) fn require_quorum(&self) -> Result<(), Failure> {
+        let is_alone = self.cluster.as_ref().is_some_and(|cluster| !cluster.has_quorum());
+        if is_alone { Err(Failure::NoResponders) } else { Ok(()) }
+    }
+}
+
+/// The copies of a stream, as its leader sees them.
+#[derive(Deserialize)]
+struct Cluster {
+    /// Without the leader itself.
+    #[serde(default)]
+    replicas: Vec<Replica>,
+}
+
+#[derive(Deserialize)]
+struct Replica {
+    #[serde(default)]
+    offline: bool,
+    /// Nanoseconds since it was last heard of.
+    #[serde(default)]
+    active: u64,
+}
+
+impl Cluster {
+    /// Whether the leader hears of so many others that they are most of all. One that was parted from them believes for
+    /// more than twenty seconds that it still leads (measured with 2.15); it hears of the others every second.
+    fn has_quorum(&self) -> bool {
+        let is_heard =
+            |replica: &&Replica| !replica.offline && Duration::from_nanos(replica.active) < HEARD_WITHIN;
+        let heard = self.replicas.iter().filter(is_heard).count();
+        2 * (1 + heard) > 1 + self.replicas.len()
+    }
 }
 
 #[derive(Deserialize)]
@@ -145,7 +187,7 @@ impl NatsStore {
         Ok(self)
     }
 
-    async fn ask(&self, within: std::time::Duration) -> Result<Info, Failure> {
+    async fn ask(&self, within: Duration) -> Result<Info, Failure> {
         let info = self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
         if info.is_ok() {
             self.known.info.worked();
@@ -166,23 +208,26 @@ impl NatsStore {
         Ok(info)
     }
 
-    /// As [`Self::refresh`], for what can do without.
-    pub(super) async fn info_if_permitted(&self) -> Option<Info> {
-        if !self.known.info.is_open() {
-            return None;
-        }
-        match self.ask(PROBE_WITHIN).await {
-            Ok(info) => Some(info),
-            Err(failure) => {
-                self.known.info.failed(&failure);
-                None
-            }
-        }
+    /// As [`Self::refresh`], for what can do without. The caller takes note of a failure, when all else works.
+    pub(super) async fn info_if_permitted(&self) -> Option<Result<Info, Failure>> {
+        let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
+        if self.known.info.is_open() { Some(self.ask(within).await) } else { None }
     }
 
     pub(super) async fn read_status(&self) -> Result<Status, ReadError> {
         let info = self.refresh().await?;
         self.status_of(&info)
+    }
+
+    /// An error when nobody leads the stream, or a leader that is alone. Zero where the client may not ask further.
+    pub(super) async fn newest_of_a_quorum(&self, filters: &[Filter]) -> Result<Revision, ReadError> {
+        const WHAT: &str = "the bucket's leader";
+        let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        if !self.known.message_get.is_open() {
+            return Ok(Revision::ZERO);
+        }
+        self.newest_at_leader(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
     }
 
     fn status_of(&self, info: &Info) -> Result<Status, ReadError> {
@@ -278,6 +323,14 @@ fn local_mirror(bucket: &str, origin: &str) -> ReadError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_leader_that_hears_of_nobody_is_none() {
+        let quorum = |json: &str| serde_json::from_str::<Cluster>(json).unwrap().has_quorum();
+        assert!(quorum("{}"), "one copy");
+        assert!(quorum(r#"{ "replicas": [{ "active": 900000000 }, { "active": 60000000000 }] }"#));
+        assert!(!quorum(r#"{ "replicas": [{ "active": 3000000000 }, { "offline": true, "active": 1 }] }"#));
+    }
 
     #[test]
     fn versions_are_compared_by_number() {

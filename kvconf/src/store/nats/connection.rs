@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
@@ -45,13 +46,15 @@ pub struct Connection {
     client: Client,
     prefix: Arc<str>,
     denials: Option<Denials>,
+    /// How often the client had connected when an answer stayed away; 0 when none did.
+    unanswered_at: Arc<AtomicU64>,
 }
 
 impl Connection {
     /// A connection with JetStream at its usual place.
     #[must_use]
     pub fn new(client: &Client) -> Self {
-        Self { client: client.clone(), prefix: API.into(), denials: None }
+        Self { client: client.clone(), prefix: API.into(), denials: None, unanswered_at: Arc::default() }
     }
 
     /// JetStream of another domain.
@@ -125,8 +128,25 @@ impl Connection {
         if let Some(headers) = headers {
             request = request.headers(headers);
         }
+        // The client has one subscription for the answers to all requests. A server that takes the permission for it away
+        // drops it, and the client subscribes again only when it reconnects: no request would ever be answered, also when
+        // the permission is back. So from the first missing answer on each request has a subscription of its own.
+        let connects = self.client.statistics().connects.load(Ordering::Relaxed);
+        if self.unanswered_at.load(Ordering::Relaxed) == connects {
+            request = request.inbox(self.client.new_inbox());
+        }
         let answer = self.client.send_request(subject.clone(), request);
-        self.unless_denied(&subject, answer).await?.map_err(|error| match error.kind() {
+        let outcome = self.unless_denied(&subject, answer).await;
+        let is_answered = match &outcome {
+            Ok(answer) => {
+                answer.as_ref().err().is_none_or(|error| error.kind() != RequestErrorKind::TimedOut)
+            }
+            Err(_) => false,
+        };
+        if !is_answered {
+            self.unanswered_at.store(connects, Ordering::Relaxed);
+        }
+        outcome?.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut if self.is_connected() => Failure::Timeout(within),
             RequestErrorKind::TimedOut => Failure::Disconnected,
             RequestErrorKind::NoResponders => Failure::NoResponders,

@@ -17,6 +17,7 @@ const ENOUGH: u8 = 2;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     batches: AtomicBool,
+    replicas: AtomicBool,
     /// 0 stands for no limit.
     max_value_size: AtomicU64,
     /// The newest revision that this process was told of for a write of its own.
@@ -34,8 +35,15 @@ impl Known {
     pub(super) fn learn(&self, stream: &Stream) {
         let batches = stream.get("allow_atomic").and_then(Value::as_bool).unwrap_or(false);
         self.batches.store(batches, Ordering::Relaxed);
+        let replicas = stream.get("num_replicas").and_then(Value::as_u64).unwrap_or(1);
+        self.replicas.store(replicas > 1, Ordering::Relaxed);
         let max = stream.get("max_msg_size").and_then(Value::as_u64).unwrap_or(0);
         self.max_value_size.store(max, Ordering::Relaxed);
+    }
+
+    /// Whether the stream has several copies.
+    pub(super) fn has_replicas(&self) -> bool {
+        self.replicas.load(Ordering::Relaxed)
     }
 
     pub(super) fn newest(&self) -> Revision {

@@ -24,6 +24,15 @@ pub(super) enum Stored {
     Other { subject: String, revision: Revision },
 }
 
+impl Stored {
+    pub(super) const fn revision(&self) -> Revision {
+        match self {
+            Self::Entry(entry) => entry.revision(),
+            Self::Other { revision, .. } => *revision,
+        }
+    }
+}
+
 /// Where and when a message stands in the stream.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {

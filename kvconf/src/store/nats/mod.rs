@@ -130,6 +130,11 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
+    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
+        let can_ask = self.known.has_replicas() && self.known.info.is_open();
+        can_ask.then(|| self.newest_of_a_quorum(filters).boxed())
+    }
+
     fn connection(&self) -> Option<&Connection> {
         Some(&self.connection)
     }

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
@@ -95,6 +96,18 @@ impl NatsStore {
             Err(failure) if failure.api_code() == Some(code::NO_MESSAGE) => Ok(None),
             Err(failure) => Err(failure),
         }
+    }
+
+    /// The newest revision that the filters match, as the leader knows it; zero when there is none.
+    pub(super) async fn newest_at_leader(&self, filters: &[Filter]) -> Result<Revision, Failure> {
+        let mut newest = Revision::ZERO;
+        for filter in filters {
+            let query = json!({ "last_by_subj": self.subject(filter) });
+            let asked = timeout(PROBE_WITHIN, self.ask_leader(&query)).await;
+            let found = asked.unwrap_or(Err(Failure::Timeout(PROBE_WITHIN)))?;
+            newest = newest.max(found.map_or(Revision::ZERO, |found| found.revision()));
+        }
+        Ok(newest)
     }
 
     /// Through whichever replica answers: all that a reader of one prefix is permitted.

@@ -43,12 +43,37 @@ impl NatsStore {
     ) -> Result<Subscription, ReadError> {
         // The consumer is asked for first: a bucket that is created again in between is then noticed, because the
         // consumer of the former one falls silent.
-        let (deliveries, info) = tokio::join!(self.deliveries(filters, start), self.info_if_permitted());
+        let promised = async {
+            let can_ask = self.known.has_replicas() && self.known.message_get.is_open();
+            if can_ask { self.newest_at_leader(filters).await } else { Ok(Revision::ZERO) }
+        };
+        let (deliveries, info, promised) =
+            tokio::join!(self.deliveries(filters, start), self.info_if_permitted(), promised);
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
         let (pending, clock) = (deliveries.consumer.pending, deliveries.consumer.clock);
+        // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
+        // forbidden, a bucket that is made again would be noticed by lower revisions only.
+        let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
+        let alone = info.as_ref().and_then(|info| info.require_quorum().err());
+        if let Some(failure) = alone {
+            return Err(failure.read(&self.bucket, "a subscription"));
+        }
+        let promised = self.promised(promised)?;
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
-        Ok(Subscription { pending, incarnation, history, clock, deliveries: deliveries.boxed() })
+        Ok(Subscription { pending, incarnation, history, clock, promised, deliveries: deliveries.boxed() })
+    }
+
+    /// What the leader promised. Where it does not answer, nobody knows whether the copy that delivers is up to date: then
+    /// the subscription has failed, unless the client is known not to be permitted to ask.
+    fn promised(&self, asked: Result<Revision, Failure>) -> Result<Revision, ReadError> {
+        asked.or_else(|failure| {
+            self.known.message_get.failed(&failure);
+            if self.known.message_get.is_open() {
+                return Err(failure.read(&self.bucket, "the bucket's leader"));
+            }
+            Ok(Revision::ZERO)
+        })
     }
 
     /// Makes the consumer first and subscribes then. Nothing is missed: the server delivers to nobody until somebody

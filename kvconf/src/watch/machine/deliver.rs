@@ -51,6 +51,7 @@ impl Machine {
     fn entry(&mut self, now: Instant, entry: Arc<Entry>) {
         let revision = entry.revision();
         self.newest = self.newest.max(revision);
+        self.lateness.observe(now, entry.created(), matches!(self.phase, Phase::Live));
         if revision <= self.floor {
             return;
         }
@@ -108,6 +109,7 @@ impl Machine {
             load.remaining = 0;
         }
         self.pending = 0;
+        self.lateness.caught_up();
         self.doubt = false;
         self.tracker.close();
         if !self.open.changes.is_empty() {

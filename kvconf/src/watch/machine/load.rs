@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Effect, Machine, Phase, Remembered, Tracker};
+use super::{Effect, LAGGING_COPY, Machine, Phase, Remembered, Tracker};
 use crate::store::{ReadError, Reading};
 use crate::watch::compare::{Keys, difference, emptied};
 use crate::watch::{Change, ChangeSet, Update, WatchState};
@@ -149,6 +149,17 @@ impl Machine {
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
     pub(super) fn finish_load(&mut self, now: Instant, load: Load, effects: &mut Vec<Effect>) {
         let tail = load.tail.max(self.floor);
+        if tail.max(self.cursor) < self.promised {
+            // Not believed, however long it lasts: asked for again until a copy delivers it, or the leader has it no more.
+            if self.suspect.is_none_or(|suspicion| suspicion.confirming) {
+                let until = now + self.tuning.replica_patience;
+                self.suspect = Some(Suspicion { until, confirming: false });
+            }
+            self.phase = Phase::Loading(Load { remaining: 0, ..load });
+            self.waiting_since = None;
+            self.set_state(WatchState::Suspect { what: LAGGING_COPY }, effects);
+            return;
+        }
         if let Some((what, patience)) = self.oddity(now, &load.fresh, tail) {
             let suspicion =
                 self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
@@ -172,6 +183,7 @@ impl Machine {
         self.waiting_since = None;
         self.phase = Phase::Live;
         self.next_count = Some(now + self.tuning.count_every);
+        self.next_check = Some(now + self.tuning.check_every);
         self.next_reload = Some(now + self.tuning.reload_every);
         // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
         let sets = if self.loaded { difference(&self.keys, &load.fresh, &self.prefixes) } else { Vec::new() };

@@ -21,6 +21,7 @@ mod load;
 mod timing;
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -30,6 +31,7 @@ pub(crate) use self::timing::Tuning;
 
 use self::load::{Load, SHORT_LOADS, Suspicion};
 use super::compare::{Keys, apply};
+use super::lateness::Lateness;
 use super::lifetime::Lifetimes;
 use super::tracker::Tracker;
 use super::{ChangeSet, Update, WatchState};
@@ -48,10 +50,30 @@ pub(crate) struct Remembered {
     pub(crate) tail: Revision,
 }
 
+/// What is wrong with a copy that does not have what the leader has.
+const LAGGING_COPY: &str = "a copy of the bucket lags behind its leader";
+
+/// An error with its causes, for the state that shows it.
+fn in_full(error: &ReadError) -> String {
+    let (mut text, mut cause) = (error.to_string(), error.source());
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64>, clock: Option<SystemTime> },
+    Opened {
+        pending: u64,
+        incarnation: Option<SystemTime>,
+        history: Option<u64>,
+        clock: Option<SystemTime>,
+        promised: Revision,
+    },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -62,6 +84,8 @@ pub(crate) enum Input {
     Read(Result<Reading, ReadError>),
     /// The number of keys that was asked for.
     Counted(Result<u64, ReadError>),
+    /// The newest revision that the bucket's leader knows, when it was asked; zero where nobody can be asked.
+    Checked(Result<Revision, ReadError>),
     /// The deadline has passed.
     Deadline,
     /// Other prefixes are to be watched.
@@ -76,6 +100,8 @@ pub(crate) enum Effect {
     Read,
     /// Count the keys of all prefixes.
     Count,
+    /// Ask the bucket's leader for the newest revision, where a subscription that lives need not have it.
+    Check,
     /// A new exact state.
     Publish(Update),
     /// Entries that the load under way has brought, in the order of the bucket. They are no state yet: newer ones may
@@ -120,6 +146,8 @@ pub(crate) struct Machine {
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
     newest: Revision,
+    /// What the bucket's leader is known to have.
+    promised: Revision,
     /// The newest revision of the present subscription.
     cursor: Revision,
     /// Entries up to here are contained in a consistent reading already.
@@ -127,6 +155,7 @@ pub(crate) struct Machine {
     /// Deliveries so far in the present subscription.
     sequence: u64,
     pending: u64,
+    lateness: Lateness,
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
@@ -148,6 +177,7 @@ pub(crate) struct Machine {
     /// Asked after this many deliveries.
     counting: Option<u64>,
     next_count: Option<Instant>,
+    next_check: Option<Instant>,
     next_reload: Option<Instant>,
     /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
     /// that one current again and tells nobody (measured with 2.11 to 2.15).
@@ -171,10 +201,12 @@ impl Machine {
             remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
+            promised: Revision::ZERO,
             cursor: Revision::ZERO,
             floor: Revision::ZERO,
             sequence: 0,
             pending: 0,
+            lateness: Lateness::default(),
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
@@ -189,6 +221,7 @@ impl Machine {
             reading: false,
             counting: None,
             next_count: None,
+            next_check: None,
             next_reload: None,
             next_expiry: None,
             lifetimes: Lifetimes::default(),
@@ -206,7 +239,8 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history, clock } => {
+            Input::Opened { pending, incarnation, history, clock, promised } => {
+                self.promised = promised;
                 self.history = history.unwrap_or(1);
                 self.lifetimes.opened(now, clock);
                 self.opened(now, pending, incarnation);
@@ -216,6 +250,7 @@ impl Machine {
             Input::Drained => self.publish_if_exact(now, &mut effects),
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
+            Input::Checked(result) => self.checked(result, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(prefixes, &mut effects),
         }
@@ -264,7 +299,7 @@ impl Machine {
             ReadError::BucketNotFound { .. } => WatchState::BucketMissing,
             ReadError::NotPermitted { subject } => WatchState::NotPermitted { subject: subject.clone() },
             ReadError::Disconnected => WatchState::Disconnected,
-            other => WatchState::Resyncing { cause: other.to_string() },
+            other => WatchState::Resyncing { cause: in_full(other) },
         };
         self.set_state(state, effects);
         effects.push(Effect::Subscribe { failures: Some(self.failures) });
@@ -329,8 +364,11 @@ impl Machine {
         self.waiting_since = None;
         let sets = std::mem::take(&mut self.ready);
         self.prune_at = PRUNE_AT;
-        if !sets.is_empty() || matches!(self.watch_state, WatchState::Lagging { .. }) {
-            self.set_state(WatchState::Live, effects);
+        if !sets.is_empty()
+            || matches!(self.watch_state, WatchState::Lagging { .. } | WatchState::Late { .. })
+        {
+            let state = self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by });
+            self.set_state(state, effects);
         }
         for set in &sets {
             apply(&mut self.keys, set);
@@ -350,9 +388,28 @@ impl Machine {
         effects.push(Effect::Publish(Update { revision, epoch: self.epoch, sets }));
     }
 
+    fn checked(&mut self, result: Result<Revision, ReadError>, effects: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Live) {
+            return;
+        }
+        match result {
+            // What the leader knew one check ago has had seconds to come.
+            Ok(_) if self.newest.max(self.cursor) < self.promised => self.resync(LAGGING_COPY, effects),
+            Ok(newest) => self.promised = newest,
+            Err(error) if error.is_retryable() => self.resync(in_full(&error), effects),
+            Err(_) => {}
+        }
+    }
+
     fn counted(&mut self, now: Instant, result: Result<u64, ReadError>, effects: &mut Vec<Effect>) {
         let asked_at = self.counting.take();
         self.next_count = Some(now + self.tuning.count_every);
+        if let (Err(error), Phase::Live) = (&result, &self.phase)
+            && error.is_retryable()
+        {
+            self.resync(in_full(error), effects);
+            return;
+        }
         let quiet = asked_at == Some(self.sequence) && self.ready.is_empty() && self.open.changes.is_empty();
         if let (Ok(count), true, Phase::Live) = (result, quiet, &self.phase)
             && count != (self.keys.len() + self.strangers.len()) as u64

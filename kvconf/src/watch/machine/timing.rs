@@ -22,6 +22,9 @@ pub(crate) struct Tuning {
     pub(crate) replica_patience: Duration,
     /// How often, with a quarter of jitter, the number of keys is compared with the bucket's.
     pub(crate) count_every: Duration,
+    /// How often, with a quarter of jitter, a bucket with replicas is asked for its leader. A consumer can live on a server
+    /// that lost the others: it goes on to say that there is nothing new.
+    pub(crate) check_every: Duration,
     /// How often, with a quarter of jitter, everything is compared with the bucket.
     pub(crate) reload_every: Duration,
 }
@@ -34,6 +37,7 @@ impl Default for Tuning {
             suspicion: Duration::from_secs(10),
             replica_patience: Duration::from_secs(1),
             count_every: Duration::from_secs(30),
+            check_every: Duration::from_secs(5),
             reload_every: Duration::from_secs(600),
         }
     }
@@ -46,6 +50,7 @@ impl Tuning {
         let factor = 0.75 + random / 2.0;
         Self {
             count_every: self.count_every.mul_f64(factor),
+            check_every: self.check_every.mul_f64(factor),
             reload_every: self.reload_every.mul_f64(factor),
             ..self
         }
@@ -59,9 +64,10 @@ impl Machine {
         let suspect = self.suspect.filter(|suspicion| !suspicion.confirming).map(|suspicion| suspicion.until);
         let live = matches!(self.phase, Phase::Live);
         let count = self.next_count.filter(|_| live && self.counting.is_none());
+        let check = self.next_check.filter(|_| live);
         let reload = self.next_reload.filter(|_| live);
         let expiry = self.next_expiry.filter(|_| live);
-        [waiting, suspect, count, reload, expiry].into_iter().flatten().min()
+        [waiting, suspect, count, check, reload, expiry].into_iter().flatten().min()
     }
 
     /// How long to wait for what makes the state exact.
@@ -92,6 +98,9 @@ impl Machine {
             self.resync("the regular comparison", effects);
         } else if due(self.next_expiry) {
             self.resync("a value has reached the end of its time to live", effects);
+        } else if due(self.next_check) {
+            self.next_check = Some(now + self.tuning.check_every);
+            effects.push(Effect::Check);
         } else if self.counting.is_none() && due(self.next_count) {
             self.counting = Some(self.sequence);
             effects.push(Effect::Count);

@@ -1,0 +1,100 @@
+//! What happens to the way between a client and a server that is there, or is not.
+
+use std::time::{Duration, Instant};
+
+use kvconf::WatchState;
+use kvconf_tests::server::Server;
+
+use super::scene::{PROMPT, Scene};
+use super::table::Row;
+
+/// Within which time a broken connection shows.
+const BREAK_NOTICED: Duration = Duration::from_secs(2);
+
+/// Within which time silence shows, where the connection seems to be alive.
+pub const SILENCE_NOTICED: Duration = Duration::from_millis(3_300);
+
+/// Within which time a handle follows again: the client waits up to four seconds between two attempts to connect.
+const BACK: Duration = Duration::from_secs(10);
+
+/// P4, P5, P6
+pub async fn killed_and_restarted() -> Row {
+    let mut scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.server.kill();
+    let (noticed, told) = scene.watched.notices(begun, BREAK_NOTICED).await;
+    assert_eq!(told.health.state, WatchState::Disconnected);
+    let count = scene.watched.live.load().count;
+    assert!(count > 0, "the last good state serves");
+    scene.server.restart().await;
+    let healed = Instant::now();
+    let row = Row::new("server killed (-9) and restarted").told(&told.health.state);
+    scene.converges(row.noticed(noticed, BREAK_NOTICED), writers, healed, BACK).await
+}
+
+/// P4, P5
+pub async fn cut() -> Row {
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.proxy.cut();
+    let (noticed, told) = scene.watched.notices(begun, BREAK_NOTICED).await;
+    assert_eq!(told.health.state, WatchState::Disconnected);
+    writers.go_on(PROMPT).await;
+    scene.proxy.resume();
+    let healed = Instant::now();
+    let row = Row::new("connection cut, and new ones refused").told(&told.health.state);
+    scene.converges(row.noticed(noticed, BREAK_NOTICED), writers, healed, BACK).await
+}
+
+/// P4, P5: the system does not tell the client, and the client itself asks once a minute.
+pub async fn black_holed() -> Row {
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.proxy.hold();
+    let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
+    // Until the attempt to begin again has failed as well.
+    let unanswered = |state: &WatchState| state.to_string().contains("no answer");
+    scene.watched.says("no answer", begun, Duration::from_secs(12), unanswered).await;
+    writers.go_on(PROMPT).await;
+    assert!(scene.watched.states(begun).iter().all(WatchState::is_stale), "{}", scene.watched.story());
+    scene.proxy.resume();
+    let healed = Instant::now();
+    let row = Row::new("connection black-holed").told(&told.health.state);
+    scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+}
+
+/// P1, P5: more is written than gets through.
+pub async fn slow() -> Row {
+    const NOTICED: Duration = Duration::from_secs(15);
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.proxy.slow(512, Duration::from_millis(50));
+    let (noticed, told) = scene.watched.notices(begun, NOTICED).await;
+    writers.go_on(PROMPT).await;
+    scene.proxy.resume();
+    let healed = Instant::now();
+    let row = Row::new("connection slow: 10 kB/s").told(&told.health.state);
+    scene.converges(row.noticed(noticed, NOTICED), writers, healed, BACK).await
+}
+
+/// P5: the connection is there, and nobody answers on it.
+pub async fn jetstream_off() -> Row {
+    const NOTICED: Duration = Duration::from_secs(10);
+    let mut scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.server.restart_with(Server::builder().without_jetstream()).await;
+    let (noticed, _) = scene.watched.notices(begun, BREAK_NOTICED).await;
+    let connected =
+        |state: &WatchState| !matches!(state, WatchState::Disconnected) && state.to_string().contains("503");
+    let (_, told) = scene.watched.says("nobody answers", begun, NOTICED, connected).await;
+    assert!(scene.watched.states(begun).iter().all(WatchState::is_stale), "{}", scene.watched.story());
+    scene.server.restart_with(Server::builder()).await;
+    let healed = Instant::now();
+    let row = Row::new("server restarted without JetStream, then with it").told(&told.health.state);
+    scene.converges(row.noticed(noticed, BREAK_NOTICED), writers, healed, BACK).await
+}
