@@ -3,31 +3,38 @@
 //! Pure: updates in, outcomes out. A change set is taken whole or not at all. The true state of the bucket is always tried
 //! first, so a later good change supersedes a bad one, and changes that are only valid together come in together.
 
+mod draft;
 mod evaluate;
 mod explain;
+mod kept;
 mod overlay;
 mod report;
 mod spare;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub(crate) use evaluate::Candidate;
+pub(crate) use draft::Draft;
+pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
-pub(crate) use overlay::{Overlay, RawState};
-pub(crate) use report::{shown_bytes, shown_value};
+pub(crate) use overlay::{Opened, Overlay, RawState};
+pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
+pub(crate) use standing::Storing;
 pub(crate) use table::{Table, Target};
+pub(crate) use trial::{Trial, clear_map};
 
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;
-use crate::watch::{Change, ChangeSet, Update};
-use crate::{Entry, Prefix, Problem, Report, Revision, Snapshot};
+use crate::watch::{ChangeSet, Update};
+use crate::{Entry, Key, Prefix, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
 #[derive(Debug, Clone)]
@@ -72,6 +79,8 @@ pub(crate) struct View<T> {
     /// Everything up to here was looked at.
     pub(crate) seen: Revision,
     pub(crate) epoch: u64,
+    /// When the bucket was created, as far as it is known.
+    pub(crate) created: Option<SystemTime>,
     pub(crate) report: Option<Arc<Report>>,
     /// Slots whose new value waits for a restart.
     pub(crate) awaiting_restart: BTreeSet<usize>,
@@ -88,44 +97,11 @@ impl<T: KvConfig> View<T> {
         prefix: Prefix,
         update: &Update,
     ) -> Result<Self, Report> {
-        let mut raw = RawState::default();
-        raw.reserve(update.sets.iter().map(|set| set.changes.len()).sum());
+        let mut draft = Draft::new(table, prefix);
         for change in update.sets.iter().flat_map(|set| &set.changes) {
-            if let Some(key) = key_of(change, &prefix) {
-                raw.set(key.to_owned(), change.entry.as_ref());
-            }
+            draft.take(&change.key, change.entry.as_ref());
         }
-        let now = SystemTime::now();
-        let report = |problems| Report {
-            name: table.name,
-            bucket: bucket.to_owned(),
-            revision: Some(update.revision),
-            serving: None,
-            at: now,
-            problems,
-        };
-        let value = evaluate::build::<T>(&table, &raw, &prefix).map_err(report)?;
-        let warnings = report::warnings(&table, &raw, &prefix);
-        let found = (!warnings.is_empty()).then(|| {
-            let mut found = report(warnings.values().cloned().collect());
-            found.serving = Some(update.revision);
-            Arc::new(found)
-        });
-        let snapshot = Arc::new(Snapshot::new(value, update.revision, update.epoch, Arc::from([])));
-        Ok(Self {
-            table,
-            bucket: bucket.to_owned(),
-            prefix,
-            raw,
-            rejected: Vec::new(),
-            snapshot,
-            seen: update.revision,
-            epoch: update.epoch,
-            report: found,
-            awaiting_restart: BTreeSet::new(),
-            spare: None,
-            warnings,
-        })
+        draft.finish(bucket, update.revision, update.epoch)
     }
 
     /// Takes the next state of the bucket.
@@ -254,7 +230,7 @@ impl<T: KvConfig> View<T> {
     /// Looks at changed keys again, and at the other names of their fields.
     fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
         let rejected = merge(self.rejected.iter());
-        let state = Layered { table: &self.table, base: &self.raw, over: &rejected };
+        let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
         for key in changed {
             let names = match self.table.target(key) {
@@ -313,6 +289,13 @@ impl<T: KvConfig> View<T> {
         all
     }
 
+    /// The newest revision that stands in the bucket under the prefix.
+    pub(crate) fn newest_revision(&self) -> Revision {
+        let rejected = merge(self.rejected.iter());
+        let newest = rejected.entries().map(|entry| entry.revision()).max().unwrap_or_default();
+        self.raw.newest_revision(|key| rejected.get(key).is_none()).max(newest)
+    }
+
     /// The newest entry that stands in the bucket under a key below the prefix.
     pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Entry>> {
         match self.rejected.iter().rev().find_map(|group| group.changes.get(key)) {
@@ -355,9 +338,9 @@ fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
 }
 
 /// The key below the prefix; `None` for one that is no field.
-fn key_of<'a>(change: &'a Change, prefix: &Prefix) -> Option<&'a str> {
+fn below<'a>(key: &'a Key, prefix: &Prefix) -> Option<&'a str> {
     // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
-    if change.key.is_reserved() { None } else { change.key.under(prefix) }
+    if key.is_reserved() { None } else { key.under(prefix) }
 }
 
 /// The parts of an update that lie under a prefix.
@@ -365,7 +348,7 @@ fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
     let group = |set: &ChangeSet| {
         let mut changes = Overlay::default();
         for change in &set.changes {
-            if let Some(key) = key_of(change, prefix) {
+            if let Some(key) = below(&change.key, prefix) {
                 changes.insert(key.to_owned(), change.entry.clone());
             }
         }
@@ -388,6 +371,7 @@ impl<T: KvConfig> View<T> {
             snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
             seen: Revision::ZERO,
             epoch: 0,
+            created: None,
             report: None,
             awaiting_restart: BTreeSet::new(),
             spare: None,

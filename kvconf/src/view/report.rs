@@ -1,6 +1,6 @@
 //! Telling faults so that they can be mended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::overlay::{Layered, Overlay, RawState};
@@ -34,12 +34,33 @@ pub(super) fn origin_of(state: &Layered<'_>, at: usize, slot: &Slot) -> Origin {
     entry_of(state, slot).map_or(Origin::Default, |entry| Origin::Key(KeyOrigin::of(entry)))
 }
 
+/// Where the value at a path comes from in a state.
+pub(crate) fn origin_in(table: &Table, state: &RawState, path: Path) -> Origin {
+    let over = Overlay::default();
+    let layered = Layered::new(table, state, &over);
+    table.slot_at(path).map_or(Origin::Default, |(at, slot)| origin_of(&layered, at, slot))
+}
+
+/// What is wrong with the value of one entry.
+pub(crate) fn problem_of(key: String, error: &FieldError, entry: Option<&Entry>) -> Problem {
+    Problem {
+        key,
+        kind: kind_of(error),
+        message: error.to_string(),
+        origin: entry.map(|entry| Origin::Key(KeyOrigin::of(entry))),
+        before: None,
+        before_revision: None,
+        fields: Vec::new(),
+    }
+}
+
 fn kind_of(error: &FieldError) -> ProblemKind {
     match error {
         FieldError::Missing => ProblemKind::Missing,
         FieldError::Decode(_) => ProblemKind::Decode,
         FieldError::Default(_) => ProblemKind::Default,
         FieldError::Operation => ProblemKind::Operation,
+        FieldError::Sealed(_) => ProblemKind::Sealed,
         FieldError::Range { .. }
         | FieldError::Length { .. }
         | FieldError::Pattern { .. }
@@ -110,14 +131,21 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
     }
 }
 
-/// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields.
-pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> BTreeMap<String, Problem> {
+/// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields. Looked at
+/// are only these keys.
+pub(super) fn warnings(
+    table: &Table,
+    state: &RawState,
+    prefix: &Prefix,
+    keys: &BTreeSet<String>,
+) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
-    let layered = Layered { table, base: state, over: &over };
-    let of_key = |(key, entry): (&str, &Arc<Entry>)| {
-        Some((key.to_owned(), warning(table, &layered, prefix, key, entry)?))
+    let layered = Layered::new(table, state, &over);
+    let of_key = |key: &String| {
+        let entry = state.get(key).filter(|entry| !entry.operation().is_removal())?;
+        Some((key.clone(), warning(table, &layered, prefix, key, entry)?))
     };
-    state.live_keys().filter_map(of_key).collect()
+    keys.iter().filter_map(of_key).collect()
 }
 
 /// What is odd about one key that has a value.

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::sets::{Extent, Membership, membership};
-use super::{Change, ChangeSet};
+use super::{Change, ChangeSet, Update};
 use crate::{Entry, Key, Prefix};
 
 /// The newest entry of every key, markers included.
 ///
-/// Hashed: in a tree the load of 10 000 keys spent a tenth of its time on comparing them.
-pub(super) type Keys = HashMap<Key, Arc<Entry>>;
+/// Hashed: in a tree the load of 10 000 keys spent a tenth of its time on comparing them. By a fast hash with a random
+/// start: with the standard one, hashing was a tenth of what the library itself did then. Whoever can write keys at will
+/// has simpler ways to be a nuisance than keys that collide.
+pub(super) type Keys = HashMap<Key, Arc<Entry>, RandomState>;
 
 /// What leads from `old` to `new`: new entries in the order of the bucket, grouped into the sets that they say they belong
 /// to, then one set of the keys that are gone without a trace.
@@ -45,6 +49,18 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
         sets.push(ChangeSet { changes: gone });
     }
     sets
+}
+
+/// An update from nothing, as the update from these entries that leads to the same state of a prefix.
+pub(crate) fn relative<'a>(
+    old: impl Iterator<Item = &'a Arc<Entry>>,
+    whole: &Update,
+    prefix: &Prefix,
+) -> Update {
+    let old: Keys = old.map(|entry| (entry.key().clone(), Arc::clone(entry))).collect();
+    let changes = whole.sets.iter().flat_map(|set| &set.changes);
+    let new: Keys = changes.filter_map(|change| Some((change.key.clone(), change.entry.clone()?))).collect();
+    Update { sets: difference(&old, &new, std::slice::from_ref(prefix)), ..*whole }
 }
 
 /// Drops sets of which later ones supersede every key, so that what waits is bounded by the number of keys.

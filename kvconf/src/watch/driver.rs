@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -11,24 +12,39 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, sleep_until};
 
 use super::machine::{Effect, Input, Machine, Tuning};
-use super::{Update, WatchState};
+use super::{Remembered, Update, WatchState};
 use crate::backoff::Backoff;
 use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
-use crate::{Filter, Prefix};
+use crate::{Entry, Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
 const DRAIN: usize = 256;
 
 /// What wants to know of changes under one prefix. Called from the watch's task: quick, and never blocking.
 pub(crate) trait Observer: Send + 'static {
+    /// A load begins: what has arrived before no longer counts. Only before the first state.
+    fn loading(&mut self) {}
+    /// Entries that a load has brought, in the order of the bucket, while the server still delivers more: time to prepare.
+    /// They are no state yet. Only before the first state.
+    fn arrived(&mut self, entries: &[Arc<Entry>]) {
+        let _ = entries;
+    }
+    /// The first exact state: the newest entry of each key of all that have arrived since the load began. `false` asks
+    /// for [`Self::update`] with all of it instead.
+    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
+        let _ = (revision, epoch);
+        false
+    }
     /// The next exact state. The first one is what leads from nothing to the state.
     fn update(&mut self, update: &Update);
+    /// When the bucket was created whose states come next; `None` where the client may not ask.
+    fn created(&mut self, _at: Option<SystemTime>) {}
     /// The watch's state changed.
     fn state(&mut self, state: &WatchState);
 }
 
 enum Command {
-    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer> },
+    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer>, remembered: Option<Remembered> },
     Detach { id: u64 },
 }
 
@@ -63,7 +79,19 @@ impl Hub {
     }
 
     /// Joins the watch, or begins it. Must be called inside a tokio runtime.
+    #[cfg(test)]
     pub(crate) fn attach(&self, prefix: Prefix, observer: Box<dyn Observer>) -> Attachment {
+        self.attach_remembering(prefix, observer, None)
+    }
+
+    /// Joins the watch, or begins it, with what an earlier process knew of the bucket. Must be called inside a tokio
+    /// runtime.
+    pub(crate) fn attach_remembering(
+        &self,
+        prefix: Prefix,
+        observer: Box<dyn Observer>,
+        remembered: Option<Remembered>,
+    ) -> Attachment {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let mut slot = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let commands = match &*slot {
@@ -87,7 +115,7 @@ impl Hub {
             }
         };
         // The lock is held, so the driver cannot have ended in between.
-        let _ = commands.send(Command::Attach { id, prefix, observer });
+        let _ = commands.send(Command::Attach { id, prefix, observer, remembered });
         Attachment { id, commands }
     }
 }
@@ -175,8 +203,9 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Attach { id, prefix, observer } => {
+            Command::Attach { id, prefix, observer, remembered } => {
                 self.observers.push(Attached { id, prefix, observer, loaded: false });
+                remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 self.widen();
             }
             Command::Detach { id } => {
@@ -207,8 +236,9 @@ impl Driver {
     fn widen(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Attach { id, prefix, observer } => {
+                Command::Attach { id, prefix, observer, remembered } => {
                     self.observers.push(Attached { id, prefix, observer, loaded: false });
+                    remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 }
                 Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
             }
@@ -216,12 +246,22 @@ impl Driver {
         self.input(Input::Watch(self.needed()));
     }
 
+    /// Handles that have no state yet.
+    fn newcomers(&mut self) -> impl Iterator<Item = &mut Attached> {
+        self.observers.iter_mut().filter(|attached| !attached.loaded)
+    }
+
     /// Gives the loaded state to handles that have none.
-    fn load_newcomers(&mut self) {
+    fn load_newcomers(&mut self, as_arrived: bool) {
+        let Some((revision, epoch)) = self.machine.applied() else { return };
         for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
+            attached.loaded = true;
             attached.observer.state(self.machine.watch_state());
+            attached.observer.created(self.machine.incarnation());
+            if as_arrived && attached.observer.complete(revision, epoch) {
+                continue;
+            }
             if let Some(update) = self.machine.snapshot_of(&attached.prefix) {
-                attached.loaded = true;
                 attached.observer.update(&update);
             }
         }
@@ -242,13 +282,15 @@ impl Driver {
 
     /// Takes what is ready, so that a burst becomes few states.
     fn drain(&mut self, first: Delivery) {
-        self.input(Input::Delivered(first));
+        // Asked once: for ten thousand entries the clock alone is a measurable part.
+        let now = Instant::now();
+        self.input_at(now, Input::Delivered(first));
         for _ in 1..DRAIN {
             let ready = self.deliveries.as_mut().and_then(|stream| stream.next().now_or_never());
             match ready {
-                Some(Some(delivery)) => self.input(Input::Delivered(delivery)),
+                Some(Some(delivery)) => self.input_at(now, Input::Delivered(delivery)),
                 Some(None) => {
-                    self.input(Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
+                    self.input_at(now, Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
                     break;
                 }
                 None => break,
@@ -258,7 +300,11 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
-        for effect in self.machine.step(Instant::now(), input) {
+        self.input_at(Instant::now(), input);
+    }
+
+    fn input_at(&mut self, now: Instant, input: Input) {
+        for effect in self.machine.step(now, input) {
             self.perform(effect);
         }
     }
@@ -269,6 +315,7 @@ impl Driver {
                 self.deliveries = None;
                 self.reading = None;
                 self.counting = None;
+                self.newcomers().for_each(|attached| attached.observer.loading());
                 self.opening = Some(self.subscribe(failures));
             }
             Effect::Read => {
@@ -280,7 +327,10 @@ impl Driver {
                 self.counting = Some(async move { store.count(&filters).await }.boxed());
             }
             Effect::Publish(update) => self.publish(&update),
-            Effect::Loaded => self.load_newcomers(),
+            Effect::Arrived(entries) => {
+                self.newcomers().for_each(|attached| attached.observer.arrived(&entries));
+            }
+            Effect::Loaded { as_arrived } => self.load_newcomers(as_arrived),
             Effect::State(state) => {
                 tracing::debug!(bucket = self.store.name(), %state, "watch");
                 for attached in &mut self.observers {
@@ -292,6 +342,7 @@ impl Driver {
 
     fn publish(&mut self, update: &Update) {
         for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
+            attached.observer.created(self.machine.incarnation());
             attached.observer.update(update);
         }
     }

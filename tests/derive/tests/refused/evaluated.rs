@@ -120,4 +120,12 @@ struct FurtherBelow {
     harmless: Harmless,
 }
 
+#[derive(KvConfig, Clone)]
+struct InTwoCases {
+    #[kv(env = "Pause")]
+    pause: u32,
+    #[kv(nested)]
+    retry: Retry,
+}
+
 fn main() {}
