@@ -3,8 +3,8 @@
 #![no_main]
 
 use kvconf::flag::{
-    Bucketing, CompiledFlag, DynamicContext, FlagDefinition, FlagDocument, Reason, SetProperties, check_targeting,
-    evaluate_case, evaluate_rule,
+    Bucketing, CompiledFlag, DynamicContext, FlagDefinition, FlagDocument, Reason, SetProperties,
+    check_targeting, evaluate_case, evaluate_rule,
 };
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
