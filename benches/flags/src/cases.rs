@@ -1,6 +1,8 @@
 //! The rules, and whom they are evaluated for: the same on every side.
 
-use kvconf::flag::{Bucketing, CompiledFlag, DynamicContext, EvaluationContext, FlagDefinition, SetProperties};
+use kvconf::flag::{
+    Bucketing, CompiledFlag, DynamicContext, EvaluationContext, FlagDefinition, SetProperties,
+};
 use serde_json::{Value, json};
 
 /// A visitor, typed.
@@ -69,7 +71,8 @@ pub(crate) fn twenty() -> Value {
 }
 
 pub(crate) fn definition(targeting: Option<Value>) -> FlagDefinition {
-    let mut flag = json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off"});
+    let mut flag =
+        json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off"});
     if let Some(targeting) = targeting {
         flag["targeting"] = targeting;
     }

@@ -37,7 +37,8 @@ fn evaluations() {
     for rule in Rule::ALL {
         let versions: &[_] =
             if rule == Rule::Percentage { &[Bucketing::V2, Bucketing::V3] } else { &[Bucketing::V3] };
-        let flags: Vec<_> = versions.iter().map(|version| (version, cases::flag(rule.json(), *version))).collect();
+        let flags: Vec<_> =
+            versions.iter().map(|version| (version, cases::flag(rule.json(), *version))).collect();
         let mut subjects = Vec::new();
         for (version, flag) in &flags {
             let shown = if rule == Rule::Percentage { format!(", {version}") } else { String::new() };
@@ -65,7 +66,9 @@ fn compilation() {
     let text = definition.to_json().to_string();
     let set = kvconf::flag::SetProperties::default();
     let mut subjects = [
-        Subject::new("from its definition", || CompiledFlag::compile("new-cart", black_box(&definition), &set)),
+        Subject::new("from its definition", || {
+            CompiledFlag::compile("new-cart", black_box(&definition), &set)
+        }),
         Subject::new("from JSON", || {
             let definition = kvconf::flag::FlagDefinition::parse(black_box(&text)).expect("a flag");
             CompiledFlag::compile("new-cart", &definition, &set)

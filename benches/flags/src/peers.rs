@@ -128,9 +128,7 @@ impl launchdarkly::Store for NoStore {
 }
 
 fn launchdarkly(rule: Rule) -> Subject<'static> {
-    let clause = |attribute: &str, op: &str, values: Value| {
-        json!({"attribute": attribute, "op": op, "values": values, "negate": false, "contextKind": "user"})
-    };
+    let clause = |attribute: &str, op: &str, values: Value| json!({"attribute": attribute, "op": op, "values": values, "negate": false, "contextKind": "user"});
     let country = clause("country", "in", json!(["NL"]));
     let clauses = match rule {
         Rule::One => Some(json!([country])),
@@ -141,7 +139,8 @@ fn launchdarkly(rule: Rule) -> Subject<'static> {
         ])),
         Rule::Static | Rule::Percentage => None,
     };
-    let rules = clauses.map(|clauses| json!([{"id": "rule", "clauses": clauses, "variation": 0, "trackEvents": false}]));
+    let rules = clauses
+        .map(|clauses| json!([{"id": "rule", "clauses": clauses, "variation": 0, "trackEvents": false}]));
     let fallthrough = match rule {
         Rule::Percentage => json!({"rollout": {"variations": [
             {"variation": 0, "weight": 25_000}, {"variation": 1, "weight": 75_000}

@@ -223,7 +223,7 @@ impl FlagDefinition {
 
 fn from_object(mut entries: Map<String, Json>) -> Result<FlagDefinition, FlagError> {
     let mut problems = Vec::new();
-    let state = state(entries.remove("state"), &mut problems);
+    let state = state(entries.remove("state").as_ref(), &mut problems);
     let (variants, kind) = variants(entries.remove("variants"), &mut problems);
     let default_variant = default_variant(entries.remove("defaultVariant"), &variants, &mut problems);
     let metadata = entries.remove("metadata").and_then(|metadata| read_metadata(metadata, &mut problems));
@@ -246,8 +246,8 @@ fn from_object(mut entries: Map<String, Json>) -> Result<FlagDefinition, FlagErr
     }
 }
 
-fn state(json: Option<Json>, problems: &mut Vec<FlagProblem>) -> Option<FlagState> {
-    let kind = match json.as_ref().map(Json::as_str) {
+fn state(json: Option<&Json>, problems: &mut Vec<FlagProblem>) -> Option<FlagState> {
+    let kind = match json.map(Json::as_str) {
         Some(Some("ENABLED")) => return Some(FlagState::Enabled),
         Some(Some("DISABLED")) => return Some(FlagState::Disabled),
         Some(_) => FlagProblemKind::Unexpected { expected: "`ENABLED` or `DISABLED`" },

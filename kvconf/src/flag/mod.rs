@@ -1,5 +1,44 @@
 //! Feature flags: definitions in flagd's format, compiled into tests on typed contexts.
 //!
+//! ```
+//! use kvconf::flag::{CompiledFlag, EvaluationContext, FlagDefinition, SetProperties};
+//!
+//! #[derive(EvaluationContext)]
+//! struct Visitor<'a> {
+//!     #[context(targeting_key)]
+//!     id: &'a str,
+//!     country: &'a str,
+//! }
+//!
+//! let definition = FlagDefinition::parse(
+//!     r#"{
+//!         "state": "ENABLED",
+//!         "variants": {"on": true, "off": false},
+//!         "defaultVariant": "off",
+//!         "targeting": {"if": [{"==": [{"var": "country"}, "NL"]}, {"fractional": [["on", 25], ["off", 75]]}]}
+//!     }"#,
+//! )?;
+//! let flag = CompiledFlag::compile("new-cart", &definition, &SetProperties::default())?;
+//! let detail = flag.evaluate(&Visitor { id: "user-2", country: "NL" }, 0, false);
+//! assert_eq!(detail.rule, Some("targeting.if[1].fractional[1]"));
+//! # Ok::<(), kvconf::flag::FlagError>(())
+//! ```
+//!
+//! # What holds
+//!
+//! - A rule is read, checked and compiled once; what is wrong with it is told then, all of it. How deep, how large and how
+//!   laborious a rule may be is bounded ([`limits`]), so none is slow.
+//! - An evaluation waits for nothing. It allocates only where a rule builds something: see [`CompiledFlag`]. (The first
+//!   one with a type of context notes where the rule's attributes are; [`CompiledFlag::bind`] does that beforehand.)
+//! - Who falls into which share is pinned with the set ([`BUCKETING_METADATA`]), and v3 where nothing is pinned. No upgrade
+//!   changes it.
+//!
+//! # Where implementations of JSONLogic differ
+//!
+//! JSONLogic's public suites decide, then flagd's cores where they agree, then the reference in JavaScript. So a number
+//! compared with a text that is none is an error, and so are two lists; `null` equals 0 and `false`, but not `""`; whole
+//! numbers are exact; lists and objects have no identity; `substr` counts characters. A test has the whole table.
+//!
 //! This part of the library is pure. It knows no clock, no runtime and no bucket: time and identity are arguments.
 
 mod bucketing;

@@ -55,6 +55,9 @@ pub enum CaseError {
     /// It is not JSON, or no object.
     #[display("{_0}")]
     NotJson(#[error(not(source))] NotJson),
+    /// It is not UTF-8.
+    #[display("not UTF-8")]
+    NotText,
     /// A part is missing or of the wrong kind.
     #[display("`{name}`: expected {expected}")]
     #[from(skip)]
@@ -131,14 +134,19 @@ pub fn evaluate_case(line: &str, set: &SetProperties, now: i64) -> Result<Json, 
 }
 
 fn answer(key: &str, value: &Json, evaluation: &Evaluation<'_, Json>) -> Json {
-    let mut answer = json!({"key": key, "value": value, "reason": evaluation.reason.to_string()});
+    let reason = evaluation.reason.to_string();
+    let mut answer = Map::from_iter([
+        ("key".into(), key.into()),
+        ("value".into(), value.clone()),
+        ("reason".into(), reason.into()),
+    ]);
     if let Some(variant) = evaluation.variant {
-        answer["variant"] = variant.into();
+        answer.insert("variant".into(), variant.into());
     }
     if let Some(error) = evaluation.error {
-        answer["errorCode"] = error.code().to_string().into();
+        answer.insert("errorCode".into(), error.code().to_string().into());
     }
-    answer
+    answer.into()
 }
 
 fn failure(key: &str, default: &Json, error: EvaluationError) -> Json {
@@ -154,26 +162,77 @@ fn failure(key: &str, default: &Json, error: EvaluationError) -> Json {
 /// # Errors
 /// Those of reading and writing.
 pub fn evaluate_cases(
-    cases: impl BufRead,
+    mut cases: impl BufRead,
     set: &SetProperties,
     now: i64,
     mut answers: impl Write,
     mut complaints: impl Write,
 ) -> std::io::Result<usize> {
     let mut broken = 0;
-    for (index, line) in cases.lines().enumerate() {
-        let line = line?;
-        if line.trim().is_empty() {
-            continue;
+    let (mut line, mut number) = (Vec::new(), 0);
+    loop {
+        line.clear();
+        number += 1;
+        if cases.read_until(b'\n', &mut line)? == 0 {
+            answers.flush()?;
+            return Ok(broken);
         }
-        match evaluate_case(&line, set, now) {
+        let answer = match str::from_utf8(&line).map(str::trim) {
+            Ok("") => continue,
+            Ok(line) => evaluate_case(line, set, now),
+            Err(_) => Err(CaseError::NotText),
+        };
+        match answer {
             Ok(answer) => writeln!(answers, "{answer}")?,
             Err(error) => {
                 broken += 1;
-                writeln!(complaints, "line {}: {error}", index + 1)?;
+                writeln!(complaints, "line {number}: {error}")?;
             }
         }
     }
-    answers.flush()?;
-    Ok(broken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn broken_lines_are_told_with_their_numbers_and_the_others_go_on() {
+        let lines: &[u8] = b"{\"key\":\"a\",\"type\":\"Integer\",\"flag\":3,\"default\":0}\n\nnonsense\n\xff\n{\"key\":\"a\"}\n\
+            {\"key\":\"b\",\"type\":\"String\",\"default\":\"x\"}\n{\"key\":\"c\",\"type\":\"Boolean\",\"flag\":3,\"default\":true}";
+        let (mut answers, mut complaints) = (Vec::new(), Vec::new());
+        let broken =
+            evaluate_cases(lines, &SetProperties::default(), 0, &mut answers, &mut complaints).unwrap();
+        assert_eq!(broken, 3);
+        let expected = [
+            r#"{"key":"a","reason":"STATIC","value":3,"variant":"3"}"#,
+            r#"{"errorCode":"FLAG_NOT_FOUND","key":"b","reason":"ERROR","value":"x"}"#,
+            r#"{"errorCode":"TYPE_MISMATCH","key":"c","reason":"ERROR","value":true}"#,
+        ];
+        assert_eq!(String::from_utf8(answers).unwrap().lines().collect::<Vec<_>>(), expected);
+        let expected = [
+            "line 3: no JSON: unexpected `n` at column 1",
+            "line 4: not UTF-8",
+            "line 5: `type`: expected `Boolean`, `String`, `Integer`, `Float` or `Object`",
+        ];
+        let complaints = String::from_utf8(complaints).unwrap();
+        assert_eq!(complaints.lines().map(|it| it.to_owned()).collect::<Vec<_>>()[1..], expected[1..]);
+        assert!(complaints.starts_with("line 3: no JSON"));
+    }
+
+    #[test]
+    fn the_bucketing_of_a_line_decides_for_it() {
+        let answer = |version: &str| {
+            let flag =
+                r#"{"state":"ENABLED","variants":{"a":1,"b":2},"targeting":{"fractional":[["a"],["b"]]}}"#;
+            let line = format!(
+                r#"{{"key":"k","type":"Integer","flag":{flag},"context":{{"targetingKey":"u"}},"default":0,"bucketing":"{version}"}}"#
+            );
+            evaluate_case(&line, &SetProperties::default(), 0).map(|answer| answer["reason"].clone())
+        };
+        assert_eq!(answer("v2"), Ok("TARGETING_MATCH".into()));
+        assert_eq!(answer("v3"), Ok("TARGETING_MATCH".into()));
+        let expected = CaseError::Unexpected { name: "bucketing", expected: "`v2` or `v3`" };
+        assert_eq!(answer("v1"), Err(expected));
+    }
 }

@@ -47,7 +47,10 @@ fn items(list: &Node) -> u64 {
         Node::Operation(Operator::Merge, Operands::Listed(nodes)) => {
             nodes.iter().fold(0, |sum, node| items(node).saturating_add(sum).saturating_add(1))
         }
-        Node::Iterate(_, parts) => items(&parts[0]),
+        Node::Iterate(_, parts) => {
+            let [list, _] = &**parts;
+            items(list)
+        }
         _ => LIST,
     }
 }
