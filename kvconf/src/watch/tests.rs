@@ -194,7 +194,7 @@ impl World {
             prefix: prefix.clone(),
             state: State::new(),
             published: Arc::clone(&published),
-            prepares: (self.readers.len() + self.gone.len()) % 2 == 0,
+            prepares: (self.readers.len() + self.gone.len()).is_multiple_of(2),
         };
         let attachment = self.hub.attach(prefix.clone(), Box::new(recorder));
         self.readers.push(Reader { prefix, published, _attachment: attachment });
