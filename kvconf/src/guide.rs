@@ -20,6 +20,12 @@ pub mod take_back {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
+#[doc = include_str!("../docs/outages.md")]
+pub mod outages {}
+
+#[doc = include_str!("../docs/secrets.md")]
+pub mod secrets {}
+
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 

@@ -73,7 +73,6 @@ impl LogRequest {
     }
 
     /// Every change set that is kept, newest first, read page by page as it is asked for.
-    #[must_use]
     pub fn stream(self) -> LogStream {
         let start = (self, VecDeque::new(), false);
         let inner =

@@ -243,9 +243,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;
 
-    /// This backend, when it is the one on a NATS server.
+    /// The connection, where the backend is a NATS server.
     #[cfg(feature = "nats")]
-    fn nats(&self) -> Option<&nats::NatsStore> {
+    fn connection(&self) -> Option<&nats::Connection> {
         None
     }
 }
