@@ -11,6 +11,9 @@ pub mod values {}
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 
+#[doc = include_str!("../docs/deadline.md")]
+pub mod deadline {}
+
 #[doc = include_str!("../docs/history.md")]
 pub mod history {}
 

@@ -34,6 +34,7 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | change them on trial | [`Commit::confirm_within`], [`guide::deadline`] |
 //! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
 //! | try a build before it is deployed | [`Bucket::check`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
@@ -105,7 +106,8 @@ pub use bucket::{
 pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
     Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
-    PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+    PlanError, Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError,
+    RollbackPlan, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use history::{

@@ -61,6 +61,14 @@ pub(super) struct Planned {
     pub(super) shown: FieldChange,
 }
 
+impl Planned {
+    /// A write that no diff shows.
+    pub(super) fn bare(key: Key, action: Action, expected: Revision) -> Self {
+        let shown = FieldChange { key: key.to_string(), before: None, after: None };
+        Self { key, action, expected, shown }
+    }
+}
+
 /// What a commit would write. `Display` writes one line for each key.
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct Plan<T: KvConfig> {

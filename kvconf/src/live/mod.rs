@@ -55,7 +55,7 @@ pub(crate) struct Shared<T> {
     /// `None` for a fixed handle.
     pub(crate) store: Option<Arc<dyn Store>>,
     /// The newest revision that was written through this handle.
-    pub(crate) written: AtomicU64,
+    pub(crate) written: Arc<AtomicU64>,
     hooks: hooks::Hooks<T>,
     meter: meter::Meter,
     attachment: Mutex<Option<Attachment>>,
@@ -139,7 +139,7 @@ impl<T: KvConfig> Shared<T> {
             progress: watch::Sender::new(progress),
             view: Mutex::new(view),
             store,
-            written: AtomicU64::new(0),
+            written: Arc::default(),
             hooks: hooks::Hooks::default(),
             meter,
             attachment: Mutex::new(None),

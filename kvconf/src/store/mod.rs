@@ -156,6 +156,8 @@ pub(crate) struct Subscription {
     pub(crate) incarnation: Option<SystemTime>,
     /// How many revisions of a key the bucket keeps; `None` where the client may not ask.
     pub(crate) history: Option<u64>,
+    /// What the bucket's own clock said when it was opened; a little earlier than when the answer arrived.
+    pub(crate) clock: Option<SystemTime>,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 

@@ -269,9 +269,9 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, clock, deliveries }) => {
                 self.deliveries = Some(deliveries);
-                self.input(Input::Opened { pending, incarnation, history });
+                self.input(Input::Opened { pending, incarnation, history, clock });
                 if pending == 0 {
                     self.input(Input::Drained);
                 }

@@ -8,6 +8,7 @@
 
 mod compare;
 mod driver;
+mod lifetime;
 mod machine;
 pub(crate) mod sets;
 mod state;
@@ -17,6 +18,7 @@ mod tracker;
 
 pub(crate) use compare::relative;
 pub(crate) use driver::{Attachment, Hub, Observer};
+pub(crate) use lifetime::time_to_live;
 pub(crate) use machine::Remembered;
 pub use state::WatchState;
 

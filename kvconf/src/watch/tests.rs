@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::machine::{Effect, Input, Machine, Tuning};
 use super::sets::Layout;
 use super::{Attachment, Hub, Observer, Update, WatchState};
-use crate::attribution::{CHANGE, SET};
-use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
+use crate::attribution::{CHANGE, PROVISIONAL, SET};
+use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, TTL};
 use crate::store::memory::{MemoryFaults, MemoryStore};
 use crate::store::{Action, Delivery, Expect, Fault, Reading, Store, Write};
 use crate::{BucketConfig, Entry, Headers, Key, Prefix, Revision};
@@ -385,7 +385,7 @@ fn watching(prefix: &str, pending: u64) -> (Machine, tokio::time::Instant) {
     let now = tokio::time::Instant::now();
     let mut machine = Machine::new(Tuning::default());
     machine.step(now, Input::Watch(vec![Prefix::new(prefix).unwrap()]));
-    machine.step(now, Input::Opened { pending, incarnation: None, history: Some(64) });
+    machine.step(now, Input::Opened { pending, incarnation: None, history: Some(64), clock: None });
     (machine, now)
 }
 
@@ -439,7 +439,7 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     let now = tokio::time::Instant::now();
     let mut machine = Machine::new(Tuning::default());
     machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
-    machine.step(now, Input::Opened { pending: 0, incarnation: None, history: None });
+    machine.step(now, Input::Opened { pending: 0, incarnation: None, history: None, clock: None });
     machine.step(now, Input::Drained);
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
     machine.step(now, delivered("a.x", 1, part.clone()));
@@ -469,7 +469,7 @@ fn remembering(incarnation: u64, tail: u64) -> Machine {
 /// A bucket with one entry of this revision.
 fn opened(machine: &mut Machine, now: tokio::time::Instant, incarnation: u64, revision: u64) -> Vec<Effect> {
     let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
-    machine.step(now, Input::Opened { pending: 1, incarnation, history: Some(64) });
+    machine.step(now, Input::Opened { pending: 1, incarnation, history: Some(64), clock: None });
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", revision, Headers::new()) else {
         unreachable!()
     };
@@ -505,4 +505,55 @@ fn a_bucket_created_since_an_earlier_process_is_another_epoch() {
         _ => None,
     });
     assert_eq!(published, Some((3, 1)), "{effects:?}");
+}
+
+/// A machine that has just opened a subscription, a minute after the bucket's first entry.
+fn loading(now: tokio::time::Instant, machine: &mut Machine, pending: u64) {
+    let start = std::time::SystemTime::UNIX_EPOCH;
+    let clock = Some(start + Duration::from_secs(60));
+    machine.step(now, Input::Opened { pending, incarnation: Some(start), history: Some(64), clock });
+}
+
+fn ends(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Loaded { .. }))
+}
+
+fn begins_anew(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Subscribe { .. }))
+}
+
+// P2: an answer from the moment in which a change goes back would otherwise become true by getting old.
+#[test]
+fn a_suspect_answer_is_asked_for_again_before_it_is_believed() {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    loading(now, &mut machine, 1);
+    let overdue: Headers = [(TTL, "10s"), (PROVISIONAL, "1")].into_iter().collect();
+    machine.step(now, delivered("a.x", 1, overdue.clone()));
+    assert!(!ends(&machine.step(now, Input::Drained)));
+    assert!(matches!(machine.watch_state(), WatchState::Suspect { .. }));
+
+    let later = now + Duration::from_secs(2);
+    assert!(!ends(&machine.step(later, Input::Delivered(Delivery::Idle { sequence: 1 }))));
+    assert!(begins_anew(&machine.step(later, Input::Deadline)));
+    loading(later, &mut machine, 1);
+    machine.step(later, delivered("a.x", 1, overdue));
+    assert!(ends(&machine.step(later, Input::Drained)));
+}
+
+// P1: what was removed while it was loaded may have made an earlier entry current that was not on the list.
+#[test]
+fn a_load_that_is_too_short_is_begun_anew_but_not_for_ever() {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    let mut short = || {
+        loading(now, &mut machine, 2);
+        machine.step(now, delivered("a.x", 1, Headers::new()));
+        let effects = machine.step(now, Input::Drained);
+        (begins_anew(&effects), ends(&effects))
+    };
+    assert_eq!([short(), short(), short()], [(true, false); 3]);
+    assert_eq!(short(), (false, true));
 }

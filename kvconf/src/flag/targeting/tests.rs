@@ -19,8 +19,17 @@ fn scalar() -> impl Strategy<Value = Json> {
         any::<bool>().prop_map(Json::from),
         prop_oneof![Just(0), Just(1), Just(18), Just(-3), Just(i64::MAX)].prop_map(Json::from),
         prop_oneof![Just(0.5), Just(18.0), Just(1e21)].prop_map(Json::from),
-        prop_oneof![Just("on"), Just("off"), Just(""), Just("18"), Just("NL"), Just("true"), Just("1.2.0"), Just("é")]
-            .prop_map(Json::from),
+        prop_oneof![
+            Just("on"),
+            Just("off"),
+            Just(""),
+            Just("18"),
+            Just("NL"),
+            Just("true"),
+            Just("1.2.0"),
+            Just("é")
+        ]
+        .prop_map(Json::from),
     ]
 }
 
@@ -31,8 +40,17 @@ fn constant() -> impl Strategy<Value = Json> {
 
 fn variable() -> impl Strategy<Value = Json> {
     let path = prop_oneof![
-        Just("a"), Just("b"), Just("c"), Just("user.name"), Just("user.tags.0"), Just("targetingKey"), Just("nowhere"),
-        Just("$flagd.flagKey"), Just("$flagd.timestamp"), Just("$flagd"), Just(""),
+        Just("a"),
+        Just("b"),
+        Just("c"),
+        Just("user.name"),
+        Just("user.tags.0"),
+        Just("targetingKey"),
+        Just("nowhere"),
+        Just("$flagd.flagKey"),
+        Just("$flagd.timestamp"),
+        Just("$flagd"),
+        Just(""),
     ];
     prop_oneof![
         3 => path.clone().prop_map(|path| json!({"var": path})),
@@ -80,15 +98,17 @@ fn rule() -> impl Strategy<Value = Json> {
 
 fn context() -> impl Strategy<Value = DynamicContext> {
     let attribute = || prop::option::of(constant());
-    (attribute(), attribute(), attribute(), attribute(), prop::option::of(scalar())).prop_map(|(a, b, c, name, key)| {
-        let mut context = DynamicContext::new().with("user", json!({"name": name, "tags": ["x", 1]}));
-        for (attribute, value) in [("a", a), ("b", b), ("c", c), ("targetingKey", key)] {
-            if let Some(value) = value {
-                context.insert(attribute, value);
+    (attribute(), attribute(), attribute(), attribute(), prop::option::of(scalar())).prop_map(
+        |(a, b, c, name, key)| {
+            let mut context = DynamicContext::new().with("user", json!({"name": name, "tags": ["x", 1]}));
+            for (attribute, value) in [("a", a), ("b", b), ("c", c), ("targetingKey", key)] {
+                if let Some(value) = value {
+                    context.insert(attribute, value);
+                }
             }
-        }
-        context
-    })
+            context
+        },
+    )
 }
 
 fn flag(targeting: Json) -> FlagDefinition {

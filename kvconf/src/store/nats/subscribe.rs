@@ -45,10 +45,10 @@ impl NatsStore {
         // consumer of the former one falls silent.
         let (deliveries, info) = tokio::join!(self.deliveries(filters, start), self.info_if_permitted());
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
-        let pending = deliveries.consumer.pending;
+        let (pending, clock) = (deliveries.consumer.pending, deliveries.consumer.clock);
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
-        Ok(Subscription { pending, incarnation, history, deliveries: deliveries.boxed() })
+        Ok(Subscription { pending, incarnation, history, clock, deliveries: deliveries.boxed() })
     }
 
     /// Makes the consumer first and subscribes then. Nothing is missed: the server delivers to nobody until somebody

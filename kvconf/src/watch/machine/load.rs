@@ -14,6 +14,9 @@ use crate::{Entry, Key, Prefix, Revision};
 /// For how many keys room is made at once. The number comes from outside.
 const MOST_ROOM: u64 = 1 << 20;
 
+/// How often in a row a load that is too short is begun again, before what came of it is taken.
+pub(super) const SHORT_LOADS: u32 = 3;
+
 /// A load under way.
 #[derive(Debug, Default)]
 pub(super) struct Load {
@@ -137,14 +140,21 @@ impl Machine {
         self.remembered = Revision::ZERO;
     }
 
+    /// Fewer entries came than stood there when the load began: some were removed before they were delivered, and the earlier
+    /// ones that are current again were not on the list.
+    pub(super) fn load_again(&mut self, effects: &mut Vec<Effect>) {
+        self.resync("entries were removed while they were loaded", effects);
+    }
+
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
     pub(super) fn finish_load(&mut self, now: Instant, load: Load, effects: &mut Vec<Effect>) {
         let tail = load.tail.max(self.floor);
-        if let Some((what, patience)) = self.oddity(&load.fresh, tail) {
+        if let Some((what, patience)) = self.oddity(now, &load.fresh, tail) {
             let suspicion =
-                *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
-            if now < suspicion.until {
-                // Kept as it is: more deliveries, or the next load, may clear it up.
+                self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
+            if !suspicion.confirming {
+                // Kept as it is: more deliveries may clear it up, and when its time is over it is asked for again. Time alone
+                // makes no answer true: this one may show a moment that is long over.
                 self.phase = Phase::Loading(Load { remaining: 0, ..load });
                 self.waiting_since = None;
                 self.set_state(WatchState::Suspect { what }, effects);
@@ -153,9 +163,10 @@ impl Machine {
             if tail < self.newest && self.incarnation.is_none() {
                 // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
                 self.begin_epoch();
-                self.newest = tail;
             }
         }
+        // Believed: the next load is not suspect for the same reason.
+        self.newest = self.newest.min(tail);
         self.suspect = None;
         self.failures = 0;
         self.waiting_since = None;
@@ -171,13 +182,17 @@ impl Machine {
     }
 
     /// What is odd about a complete answer, and how long it must last to be believed.
-    fn oddity(&self, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
+    fn oddity(&self, now: Instant, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
         if emptied(&self.keys, fresh, &self.prefixes) {
             return Some(("empty, where values stood before", self.tuning.suspicion));
         }
         let patience =
             if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
-        (tail < self.newest).then_some(("older than what was delivered before", patience))
+        if self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
+            return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
+        }
+        let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);
+        (tail < newest).then_some(("older than what was delivered before", patience))
     }
 
     pub(super) fn read(

@@ -28,8 +28,9 @@ use tokio::time::Instant;
 
 pub(crate) use self::timing::Tuning;
 
-use self::load::{Load, Suspicion};
+use self::load::{Load, SHORT_LOADS, Suspicion};
 use super::compare::{Keys, apply};
+use super::lifetime::Lifetimes;
 use super::tracker::Tracker;
 use super::{ChangeSet, Update, WatchState};
 use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
@@ -50,7 +51,7 @@ pub(crate) struct Remembered {
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64> },
+    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64>, clock: Option<SystemTime> },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -149,8 +150,9 @@ pub(crate) struct Machine {
     next_count: Option<Instant>,
     next_reload: Option<Instant>,
     /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
-    /// that one current again and tells nobody (measured with 2.15).
+    /// that one current again and tells nobody (measured with 2.11 to 2.15).
     next_expiry: Option<Instant>,
+    lifetimes: Lifetimes,
 }
 
 impl Machine {
@@ -189,6 +191,7 @@ impl Machine {
             next_count: None,
             next_reload: None,
             next_expiry: None,
+            lifetimes: Lifetimes::default(),
         }
     }
 
@@ -203,8 +206,9 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history } => {
+            Input::Opened { pending, incarnation, history, clock } => {
                 self.history = history.unwrap_or(1);
+                self.lifetimes.opened(now, clock);
                 self.opened(now, pending, incarnation);
             }
             Input::NotOpened(error) => self.not_opened(&error, &mut effects),
@@ -296,6 +300,9 @@ impl Machine {
         match &mut self.phase {
             Phase::Down => {}
             Phase::Loading(load) if load.remaining > 0 && (self.pending > 0 || self.sequence == 0) => {}
+            Phase::Loading(load) if load.remaining > 0 && self.failures < SHORT_LOADS => {
+                self.load_again(effects);
+            }
             Phase::Loading(load) => {
                 let load = std::mem::take(load);
                 self.finish_load(now, load, effects);
