@@ -81,6 +81,7 @@ mod problem;
 mod revision;
 mod schema;
 mod snapshot;
+mod source;
 mod store;
 mod value;
 mod view;
@@ -93,12 +94,17 @@ pub use bucket::{
 pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan, PlanError, Update};
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
-pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
-pub use origin::{KeyOrigin, Origin};
+pub use live::{
+    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, OverrideError, OverrideGuard, Overrides, Reader,
+    StartError, WaitError,
+};
+pub use origin::{FileOrigin, KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
 pub use snapshot::Snapshot;
+#[cfg(feature = "files")]
+pub use source::{FileSource, Format};
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{

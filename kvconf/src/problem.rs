@@ -24,19 +24,23 @@ pub enum ProblemKind {
     Default,
     /// The user's code panicked on the value.
     Panic,
+    /// A file cannot be read, or is not of its format.
+    File,
     /// No field has this key. The key is ignored.
     UnknownKey,
     /// The value stands under an old name of the key.
     Alias,
     /// The field is deprecated and has a value.
     Deprecated,
+    /// The system does not tell when a file changes, so it is looked at in intervals.
+    Polled,
 }
 
 impl ProblemKind {
     /// Whether the values are used all the same.
     #[must_use]
     pub const fn is_warning(self) -> bool {
-        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated)
+        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated | Self::Polled)
     }
 }
 
@@ -81,6 +85,15 @@ impl Problem {
             }
         } else if let Some(Origin::Environment(name)) = &self.origin {
             write!(f, "\n      from environment variable {name}")?;
+        } else if let Some(Origin::File(file)) = &self.origin
+            && !self.key.is_empty()
+        {
+            write!(f, "\n      {}:{}:{}", file.path.display(), file.line, file.column)?;
+            if let Some(before) = &self.before {
+                write!(f, "; before: {before}")?;
+            }
+        } else if let Some(Origin::Override) = &self.origin {
+            f.write_str("\n      from an override")?;
         }
         for (at, (field, origin)) in self.fields.iter().enumerate() {
             f.write_str(if at == 0 { "\n      " } else { " · " })?;

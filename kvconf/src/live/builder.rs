@@ -20,12 +20,18 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug, Display, Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The values in the bucket are no valid struct. The report has every problem.
+    /// The values are no valid struct, or a file of them cannot be read. The report has every problem.
     #[display("the values in the bucket are not valid")]
     Invalid(#[error(source)] Box<Report>),
     /// The prefix is not valid.
     #[display("invalid prefix")]
     Prefix(#[error(source)] KeyError),
+    /// No format is known by a file's ending: name it with `FileSource::format`.
+    #[display("no format is known by the ending of {}", path.display())]
+    Format {
+        /// The file.
+        path: std::path::PathBuf,
+    },
     /// The server refuses the watch.
     #[display("not permitted: {subject}")]
     NotPermitted {
@@ -48,6 +54,10 @@ pub enum StartError {
 #[derive(Debug)]
 #[must_use = "nothing happens before `start`"]
 pub struct LiveBuilder<T> {
+    #[cfg(feature = "files")]
+    pub(super) files: Vec<crate::FileSource>,
+    #[cfg(feature = "files")]
+    pub(super) watched_by: crate::source::watch::Make,
     bucket: Bucket,
     prefix: Option<String>,
     deadline: Duration,
@@ -59,6 +69,10 @@ impl Bucket {
     /// Begins a live handle of a struct: `bucket.live::<Checkout>().start().await?`.
     pub fn live<T: KvConfig>(&self) -> LiveBuilder<T> {
         LiveBuilder {
+            #[cfg(feature = "files")]
+            files: Vec::new(),
+            #[cfg(feature = "files")]
+            watched_by: super::files::BY_SYSTEM,
             bucket: self.clone(),
             prefix: None,
             deadline: DEADLINE,
@@ -100,6 +114,17 @@ impl<T: KvConfig> LiveBuilder<T> {
         let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
         let environment = if self.environment { Environment::Read } else { Environment::Ignored };
         let table = Arc::new(OnceLock::new());
+        #[cfg(feature = "files")]
+        let mut files = super::files::known(self.files)?;
+        #[cfg(feature = "files")]
+        let given = if files.is_empty() {
+            Vec::new()
+        } else {
+            let table = table.get_or_init(|| table_of::<T>(environment));
+            super::files::first_contents::<T>(&mut files, &prefix, table).await
+        };
+        #[cfg(not(feature = "files"))]
+        let given = Vec::new();
         let (started, outcome) = oneshot::channel();
         let state = Arc::new(Mutex::new(WatchState::Loading));
         let beginning = Beginning {
@@ -108,6 +133,7 @@ impl<T: KvConfig> LiveBuilder<T> {
             prefix: prefix.clone(),
             store: Arc::clone(self.bucket.hub.store()),
             started,
+            given,
             state: Arc::clone(&state),
         };
         let attachment = self.bucket.hub.attach(prefix, Box::new(LiveObserver::new(beginning)));
@@ -120,6 +146,10 @@ impl<T: KvConfig> LiveBuilder<T> {
         };
         let shared = timeout(self.deadline, outcome).await.ok().and_then(Result::ok).ok_or_else(late)??;
         shared.attach(attachment);
+        #[cfg(feature = "files")]
+        if !files.is_empty() {
+            super::files::follow(&shared, files, self.watched_by);
+        }
         Ok(Live::from_shared(shared))
     }
 }

@@ -7,8 +7,9 @@ use tokio::sync::oneshot;
 use super::{Shared, StartError, lock};
 use crate::Prefix;
 use crate::schema::KvConfig;
+use crate::source::{Content, Source};
 use crate::store::Store;
-use crate::view::{Table, View};
+use crate::view::{Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
 
 type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
@@ -21,6 +22,8 @@ pub(super) struct Beginning<T: KvConfig> {
     pub(super) prefix: Prefix,
     pub(super) store: Arc<dyn Store>,
     pub(super) started: Started<T>,
+    /// What sources outside the bucket say.
+    pub(super) given: Vec<(Source, Content)>,
     /// Where whoever waits for the start can look up what keeps it.
     pub(super) state: Arc<Mutex<WatchState>>,
 }
@@ -54,9 +57,9 @@ impl<T: KvConfig> LiveObserver<T> {
     }
 
     fn begin(&mut self, beginning: Beginning<T>, update: &Update) {
-        let Beginning { table, environment, prefix, store, started, .. } = beginning;
+        let Beginning { table, environment, prefix, store, started, given, .. } = beginning;
         let table = Arc::clone(table.get_or_init(|| table_of::<T>(environment)));
-        let built = View::<T>::start(table, store.name(), prefix, update);
+        let built = View::<T>::start(table, store.name(), prefix, update, given);
         let built = built.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
             let shared = Arc::new(Shared::new(view, Some(store), self.state.clone()));
             self.shared = Arc::downgrade(&shared);
@@ -96,13 +99,18 @@ impl<T: KvConfig> Shared<T> {
     fn apply(&self, update: &Update) {
         let mut view = lock(&self.view);
         let outcome = view.apply(update);
+        self.show(&view, &outcome);
+    }
+
+    /// Tells everybody what came of a change.
+    pub(super) fn show(&self, view: &View<T>, outcome: &Outcome<T>) {
         if outcome.report_changed {
-            tell(&view);
+            tell(view);
             let report = view.report.clone();
             self.condition.send_modify(|condition| condition.report = report);
         }
         if outcome.snapshot.is_some() {
-            self.publish(&view);
+            self.publish(view);
         } else {
             let (seen, epoch) = (view.seen, view.epoch);
             self.progress.send_modify(|progress| (progress.seen, progress.epoch) = (seen, epoch));

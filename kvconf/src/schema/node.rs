@@ -259,6 +259,11 @@ pub trait Node<S>: Send + Sync {
     #[doc(hidden)]
     fn encode_map(&self, value: &dyn Any, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError>;
 
+    /// The stored form of a text, or of `null`, from a file; for a map of entries that of one entry's value. `None` where
+    /// `null` is no value.
+    #[doc(hidden)]
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored>;
+
     /// The default in stored form.
     #[doc(hidden)]
     fn default_text(&self, rest: &[u16]) -> Option<Bytes>;
@@ -377,6 +382,13 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         Err(mismatch())
     }
 
+    fn stored_form(&self, text: Option<&str>, _rest: &[u16]) -> Option<Stored> {
+        match (&self.absent, text) {
+            (Absent::Optional { .. }, None) => Some(Stored::Absent),
+            _ => self.codec.stored_form(text).map(Stored::Value),
+        }
+    }
+
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {
         match &self.absent {
             Absent::Required | Absent::Optional { .. } => None,
@@ -482,6 +494,11 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
     fn encode_map(&self, value: &dyn Any, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError> {
         let (node, rest) = node_at::<N>(rest).ok_or_else(mismatch)?;
         node.encode_map(value, rest)
+    }
+
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored> {
+        let (node, rest) = node_at::<N>(rest)?;
+        node.stored_form(text, rest)
     }
 
     fn default_text(&self, rest: &[u16]) -> Option<Bytes> {
@@ -601,7 +618,7 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
             aliases: Vec::new(),
             meta: &self.meta,
             kind: Kind::Entries,
-            env: None,
+            env: place.env(&self.meta),
             required: false,
         });
     }
@@ -643,6 +660,10 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
 
     fn encode_map(&self, value: &dyn Any, _rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError> {
         self.encode_all(value.downcast_ref().ok_or_else(mismatch)?)
+    }
+
+    fn stored_form(&self, text: Option<&str>, _rest: &[u16]) -> Option<Stored> {
+        self.codec.stored_form(text).map(Stored::Value)
     }
 
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {

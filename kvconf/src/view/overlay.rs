@@ -1,90 +1,118 @@
-//! Raw keys below a prefix, and changes laid over them.
+//! Raw keys below a prefix, changes laid over them, and which of all sources has the say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::Table;
-use crate::schema::{Path, Raw, RawKeys};
-use crate::{Entry, Operation, Revision};
+use super::given::{SheetChanges, Sheets};
+use crate::origin::KeyOrigin;
+use crate::schema::{Raw, RawKeys, Slot, join};
+use crate::source::{Given, Source};
+use crate::{Entry, Operation, Origin, Revision};
 
-/// The newest entry of each key.
+/// The newest entry of each key, and what other sources say.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RawState(HashMap<String, Arc<Entry>>);
+pub(crate) struct RawState {
+    entries: HashMap<String, Arc<Entry>>,
+    pub(crate) given: Sheets,
+}
 
 impl RawState {
     pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
-    /// All keys that have a value.
+    /// All keys of the bucket that have a value.
     pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
-        let live = self.0.iter().filter(|(_, entry)| !entry.operation().is_removal());
+        let live = self.entries.iter().filter(|(_, entry)| !entry.operation().is_removal());
         live.map(|(key, entry)| (key.as_str(), entry))
     }
 
     /// The newest revision of any key, markers included.
     pub(crate) fn newest_revision(&self) -> Revision {
-        self.0.values().map(|entry| entry.revision()).max().unwrap_or_default()
+        self.entries.values().map(|entry| entry.revision()).max().unwrap_or_default()
     }
 
     pub(crate) fn absorb(&mut self, changes: &Overlay) {
-        for (key, entry) in &changes.0 {
+        for (key, entry) in &changes.entries {
             self.set(key.clone(), entry.as_ref());
         }
+        self.given.absorb(&changes.given);
     }
 
     pub(crate) fn set(&mut self, key: String, entry: Option<&Arc<Entry>>) {
         match entry {
-            Some(entry) => self.0.insert(key, Arc::clone(entry)),
-            None => self.0.remove(&key),
+            Some(entry) => self.entries.insert(key, Arc::clone(entry)),
+            None => self.entries.remove(&key),
         };
     }
 
     /// Makes room for so many more keys.
     pub(crate) fn reserve(&mut self, keys: usize) {
-        self.0.reserve(keys);
+        self.entries.reserve(keys);
     }
 }
 
-/// Changes by key: a new entry, or nothing where the key is gone.
+/// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Overlay(HashMap<String, Option<Arc<Entry>>>);
+pub(crate) struct Overlay {
+    entries: HashMap<String, Option<Arc<Entry>>>,
+    pub(crate) given: SheetChanges,
+}
 
 impl Overlay {
+    /// Changes outside the bucket.
+    pub(crate) fn of_given(given: SheetChanges) -> Self {
+        Self { entries: HashMap::new(), given }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty() && self.given.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len() + self.given.len()
     }
 
     pub(crate) fn insert(&mut self, key: String, entry: Option<Arc<Entry>>) {
-        self.0.insert(key, entry);
+        self.entries.insert(key, entry);
     }
 
     pub(crate) fn extend(&mut self, newer: &Self) {
-        self.0.extend(newer.0.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        self.entries.extend(newer.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        self.given.extend(&newer.given);
     }
 
+    /// What is new in the bucket under a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Option<Arc<Entry>>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
+    /// The keys that change in the bucket.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The keys that change in any source.
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = &str> {
+        self.keys().chain(self.given.keys())
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.0.values().flatten()
+        self.entries.values().flatten()
     }
 
+    /// Keeps what holds of the bucket's keys. Other sources stay as they are: each has one set of changes at most.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.0.retain(|key, _| keep(key));
+        self.entries.retain(|key, _| keep(key));
     }
 }
 
-/// Changes laid over a state, the environment on top.
+/// Changes laid over a state.
+///
+/// For each key the sources are asked in this order: overrides, the environment, the bucket, files from the last to the
+/// first that was named. Only the bucket knows old names of keys; the others have been brought to the present ones.
+#[derive(Clone, Copy)]
 pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
@@ -102,43 +130,113 @@ pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
     }
 }
 
+fn raw_given(given: &Given) -> Raw<'_> {
+    given.value.as_ref().map_or(Raw::Absent, |bytes| Raw::Bytes(bytes))
+}
+
 impl<'a> Layered<'a> {
+    /// What stands in the bucket under a key, a marker included.
     pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
         match self.over.get(key) {
             Some(entry) => entry.as_ref(),
             None => self.base.get(key),
         }
     }
+
+    /// What one source outside the bucket says.
+    pub(crate) fn given(&self, source: Source, key: &str) -> Option<&'a Given> {
+        match self.over.given.get(source, key) {
+            Some(given) => given.as_deref(),
+            None => self.base.given.sheet(source)?.get(key).map(|given| &**given),
+        }
+    }
+
+    /// The strongest source above the bucket that says something.
+    pub(crate) fn above(&self, key: &str) -> Option<&'a Given> {
+        self.given(Source::Override, key).or_else(|| self.table.env(key))
+    }
+
+    /// The files, the strongest first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Source> {
+        self.base.given.sources().filter(|source| !source.is_above_the_bucket())
+    }
+
+    /// The strongest source below the bucket that says something.
+    pub(crate) fn below(&self, key: &str) -> Option<&'a Given> {
+        if self.base.given.is_empty() {
+            return None;
+        }
+        self.files().find_map(|source| self.given(source, key))
+    }
+
+    /// The entry that a slot's value comes from in the bucket: under its key, else under its first old name that has one.
+    pub(crate) fn entry_of(&self, slot: &Slot) -> Option<&'a Arc<Entry>> {
+        let keys = std::iter::once(&slot.key).chain(&slot.aliases);
+        keys.filter_map(|key| self.entry(key)).find(|entry| !entry.operation().is_removal())
+    }
+
+    /// Where the value of a field with one key comes from.
+    pub(crate) fn origin_of(&self, slot: &Slot) -> Origin {
+        let bucket = || self.entry_of(slot).map(|entry| Origin::Key(KeyOrigin::of(entry)));
+        let above = self.above(&slot.key).map(|given| given.origin.clone());
+        let below = || self.below(&slot.key).map(|given| given.origin.clone());
+        above.or_else(bucket).or_else(below).unwrap_or(Origin::Default)
+    }
+
+    /// The last parts of the keys right below `key` that a source outside the bucket names.
+    pub(crate) fn given_segments(&self, key: &str) -> BTreeSet<&'a str> {
+        let sheets = self.base.given.sources().filter_map(|source| self.base.given.sheet(source));
+        let named = sheets.chain([self.table.env_sheet()]).flat_map(|sheet| sheet.keys().map(String::as_str));
+        named.chain(self.over.given.keys()).filter_map(|full| segment(full, key)).collect()
+    }
+}
+
+/// The last part of a key that stands right below another.
+fn segment<'k>(full: &'k str, key: &str) -> Option<&'k str> {
+    let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
+    (!rest.contains('.')).then_some(rest)
 }
 
 impl RawKeys for Layered<'_> {
-    fn raw(&self, key: &str, path: Path) -> Raw<'_> {
-        match self.table.env_at(path) {
-            Some(value) => Raw::Bytes(value),
-            None => raw_of(self.entry(key)),
+    fn field(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_> {
+        if let Some(given) = self.above(key) {
+            return raw_given(given);
+        }
+        let mut found = raw_of(self.entry(key));
+        while found == Raw::Absent
+            && let Some(alias) = aliases.next()
+        {
+            found = raw_of(self.entry(&alias));
+        }
+        match found {
+            Raw::Absent => self.below(key).map_or(Raw::Absent, raw_given),
+            found => found,
         }
     }
 
     fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
-        let segment = |full: &'_ str| -> Option<usize> {
-            let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
-            (!rest.contains('.')).then(|| full.len() - rest.len())
-        };
+        let given = self.given_segments(key);
+        for segment in &given {
+            match RawKeys::entry(self, &join(key, segment)) {
+                Raw::Absent => {}
+                raw => visit(segment, raw),
+            }
+        }
         let mut each = |full: &str, entry: Option<&Arc<Entry>>| {
             let raw = raw_of(entry);
             if raw != Raw::Absent
-                && let Some(at) = segment(full)
-                && let Some(segment) = full.get(at..)
+                && let Some(segment) = segment(full, key)
+                && !given.contains(segment)
             {
                 visit(segment, raw);
             }
         };
-        for (full, entry) in &self.base.0 {
+        for (full, entry) in &self.base.entries {
             if self.over.get(full).is_none() {
                 each(full, Some(entry));
             }
         }
-        for (full, entry) in &self.over.0 {
+        for (full, entry) in &self.over.entries {
             each(full, entry.as_ref());
         }
     }

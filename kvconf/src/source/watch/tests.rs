@@ -1,0 +1,1 @@
+//! Which entries of folders a path depends on.
