@@ -45,7 +45,7 @@ impl<T: KvConfig> LiveBuilder<T> {
 
     /// Asks somebody else than the system for news of files.
     #[cfg(test)]
-    pub(super) fn watched_by(mut self, make: Make) -> Self {
+    pub(crate) fn watched_by(mut self, make: Make) -> Self {
         self.watched_by = make;
         self
     }

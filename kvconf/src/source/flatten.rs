@@ -44,19 +44,10 @@ pub(super) struct Place<'a> {
 }
 
 /// What a document whose root is the key `at` says about a struct.
-pub(super) fn flatten(root: &Item, at: &Prefix, place: &Place<'_>) -> Content {
+pub(super) fn flatten(root: &[Member], at: &Prefix, place: &Place<'_>) -> Content {
     let mut walk = Walk { place, content: Content::default(), old: Vec::new() };
-    match &root.value {
-        Value::Table(members) => {
-            walk.outside(at.as_str(), members);
-            walk.old_names();
-        }
-        Value::Null => {}
-        _ => {
-            let message = format!("expected a table of settings, found {}", root.found());
-            walk.problem(at.as_str(), root.at, ProblemKind::File, message);
-        }
-    }
+    walk.outside(at.as_str(), root);
+    walk.old_names();
     walk.content
 }
 

@@ -130,13 +130,16 @@ impl<T: KvConfig> View<T> {
             outside.insert(source, content.warnings);
         }
         let now = SystemTime::now();
-        let report = |problems| Report {
-            name: table.name,
-            bucket: bucket.to_owned(),
-            revision: Some(update.revision),
-            serving: None,
-            at: now,
-            problems,
+        let report = |mut problems: Vec<Problem>| {
+            problems.sort_by(|left, right| left.key.cmp(&right.key));
+            Report {
+                name: table.name,
+                bucket: bucket.to_owned(),
+                revision: Some(update.revision),
+                serving: None,
+                at: now,
+                problems,
+            }
         };
         let built = evaluate::build::<T>(&table, &raw, &prefix);
         let value = match built {

@@ -1,6 +1,6 @@
 //! A bad file: nothing of it reaches readers, everything wrong with it is told, and it is taken as soon as it can be.
 
-use kvconf::{Bucket, FileSource, Origin, WatchState};
+use kvconf::{Bucket, FileSource, KvConfig, Origin, WatchState};
 
 use crate::folder::{BOUND, Checkout, Folder, refused, start, until, until_health, until_told};
 
@@ -16,11 +16,11 @@ async fn every_fault_of_a_file_is_told_with_line_and_column() {
           app.toml:8:8
       × checkout.countries: expected a list as JSON, found `NL`: unexpected `N` at column 1
           app.toml:7:1
-      × checkout.limits.gold: expected a whole number (u32), found `many`
+      × checkout.limits.gold: `many` is not a whole number (u32)
           app.toml:5:8
       × checkout.max_items: 9999 is outside 1..=500
           app.toml:2:1
-      × checkout.payment-timeout: expected a duration such as 3s, found `soon`
+      × checkout.payment-timeout: `soon` is not a duration such as 3s
           app.toml:3:1
     ");
 }
@@ -31,9 +31,10 @@ async fn every_fault_of_the_syntax_is_told_with_line_and_column() {
     let folder = Folder::new();
     for (name, text, told) in [
         ("a.toml", "[checkout]\nmax_items = \nmax_items = 3\n[checkout]\n", "a.toml:2:13: string values must be quoted, expected literal string | a.toml:3:1: duplicate key | a.toml:4:2: duplicate key"),
-        ("a.json", "{\"checkout\": {\n  \"max_items\": 1,\n  \"max_items\": 2, \"é\": 1 }, \"a\": 1, \"a\": }", "a.json:3:3: the key `max_items` stands twice | a.json:3:41: unexpected `}`"),
+        ("a.json", "{\"checkout\": {\n  \"max_items\": 1,\n  \"max_items\": 2, \"é\": 1 }, \"a\": 1, \"a\": }", "a.json:3:3: the key `max_items` stands twice | a.json:3:42: unexpected `}`"),
         ("b.json", "{\"checkout\": {", "b.json:1:15: it ends too early"),
-        ("c.json", "[1]", "checkout: expected"),
+        ("c.json", " [1]", "c.json:1:2: expected a table of settings, found a list"),
+        ("d.json", "{\"checkout\":\n 5}", "checkout: expected a table, found a number"),
         ("a.yaml", "checkout:\n  max_items: 1\n  max_items: 2\n", "a.yaml:3:3: the key `max_items` stands twice"),
         ("b.yaml", "a: &a [1]\n---\nb: 1\n", "b.yaml:2:1: a second document: a file of settings has one"),
         ("c.yaml", "checkout:\n  <<: {max_items: 1}\n", "c.yaml:2:3: merge keys are no part of YAML 1.2"),

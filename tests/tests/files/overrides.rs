@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kvconf::{Bucket, Live, Origin, OverrideError, Secret};
+use kvconf::{Bucket, KvConfig, Live, Origin, OverrideError, Secret};
 
 use crate::folder::{Checkout, Folder, start, until};
 

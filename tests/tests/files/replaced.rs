@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use kvconf::{Bucket, FileSource};
+use kvconf::{Bucket, FileSource, KvConfig};
 
 use crate::folder::{Checkout, Folder, start, until};
 
@@ -96,10 +96,15 @@ async fn a_file_and_its_folders_may_come_later_and_come_again() {
     fs::create_dir_all(folder.path("conf/env")).unwrap();
     folder.write("conf/env/app.toml", items(11));
     until(&live, |cfg| cfg.max_items == 11).await;
-    fs::rename(folder.path("conf"), folder.path("old")).unwrap();
+    fs::rename(folder.path("conf/env"), folder.path("conf/old")).unwrap();
     fs::create_dir_all(folder.path("conf/env")).unwrap();
     folder.write("conf/env/app.toml", items(12));
     until(&live, |cfg| cfg.max_items == 12).await;
+    // Of this no event tells: only looking again finds it.
+    fs::rename(folder.path("conf"), folder.path("older")).unwrap();
+    fs::create_dir_all(folder.path("conf/env")).unwrap();
+    folder.write("conf/env/app.toml", items(14));
+    until(&live, |cfg| cfg.max_items == 14).await;
     folder.replace("conf/env/app.toml", &items(13));
     until(&live, |cfg| cfg.max_items == 13).await;
     assert_eq!(live.health().report, None);

@@ -155,12 +155,12 @@ async fn odd_names_are_told_with_their_lines_and_ignored() {
     warning: 5 problems in Checkout (bucket memory, revision 0)
       × checkout.max_item: unknown key, did you mean checkout.max_items?   (ignored)
           app.toml:2:1
-      × checkout.retry.mac: unknown key, did you mean checkout.retry.max?   (ignored)
-          app.toml:10:1
-      × checkout.retrry: unknown key, did you mean checkout.retry?   (ignored)
-          app.toml:6:11
       × checkout.old_limit: deprecated, use max_items
           app.toml:4:1
+      × checkout.retrry: unknown key, did you mean checkout.retry?   (ignored)
+          app.toml:6:11
+      × checkout.retry.mac: unknown key, did you mean checkout.retry.max?   (ignored)
+          app.toml:10:1
       × checkout.timeout: an old name of checkout.payment-timeout, read; write checkout.payment-timeout instead
           app.toml:3:1
     ");
@@ -219,6 +219,6 @@ async fn what_an_update_writes_begins_from_the_files_value_and_wins_over_it() {
     let live = start(&bucket, folder.write("app.toml", "checkout.max_items = 60\n")).await;
     let applied = live.update(|cfg| cfg.max_items += 1).author("ops").await.unwrap();
     live.wait_for(applied.revision()).await.unwrap();
-    assert_eq!(bucket.get("checkout.max_items").await.unwrap().unwrap().value(), "61");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().unwrap(), "61");
     assert_eq!(live.load().max_items, 61);
 }

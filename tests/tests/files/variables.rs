@@ -90,11 +90,11 @@ async fn variables_that_hold_nonsense_stop_the_start_with_every_problem() {
     };
     insta::assert_snapshot!(report, @r"
     error: 3 problems in Shop (bucket memory, revision 0); nothing is served yet
-      × shop.limits: expected an object as JSON: unexpected `g`
-          from environment variable KVT_LIMITS
       × shop.countries: expected a list as JSON, found `[`: it ends too early
           from environment variable KVT_COUNTRIES
-      × shop.max_items: expected a whole number (u32), found `many`
+      × shop.limits: expected an object as JSON: unexpected `g`
+          from environment variable KVT_LIMITS
+      × shop.max_items: `many` is not a whole number (u32)
           from environment variable KVT_MAX_ITEMS
     ");
 }

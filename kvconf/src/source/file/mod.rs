@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use derive_more::Display;
 
-use super::document::{Fault, Item, Position, Value};
+use super::document::{Fault, Item, Member, Position, Value};
 use super::flatten::{Fields, Place, flatten};
 use super::{Content, json};
 use crate::{FileOrigin, Origin, Prefix, Problem, ProblemKind};
@@ -71,6 +71,12 @@ impl Format {
             Self::Yaml => yaml::parse(text),
         }
     }
+}
+
+/// The tree of a whole text.
+#[cfg(test)]
+pub(super) fn parse(format: Format, text: &str) -> Result<Item, Vec<Fault>> {
+    format.parse(text)
 }
 
 /// A file of settings, weaker than the bucket. For [`LiveBuilder::file`](crate::LiveBuilder::file).
@@ -154,6 +160,16 @@ impl FileSource {
     }
 }
 
+fn members_of(root: Item) -> Result<Vec<Member>, Fault> {
+    let found = root.found();
+    match root.value {
+        Value::Table(members) => Ok(members),
+        // Nothing but comments, in YAML.
+        Value::Null => Ok(Vec::new()),
+        _ => Err(Fault::new(root.at, format!("expected a table of settings, found {found}"))),
+    }
+}
+
 /// Why there are no bytes of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Display)]
 pub(crate) enum Unreadable {
@@ -214,11 +230,12 @@ impl KnownFile {
         }
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Item, Vec<Fault>> {
+    /// The members of the table that the whole file is.
+    fn parse(&self, bytes: &[u8]) -> Result<Vec<Member>, Vec<Fault>> {
         // A byte order mark says nothing in UTF-8, and editors on Windows write it.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         match str::from_utf8(bytes) {
-            Ok(text) => self.format.parse(text),
+            Ok(text) => members_of(self.format.parse(text)?).map_err(|fault| vec![fault]),
             Err(error) => {
                 let valid = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let text = str::from_utf8(valid).unwrap_or_default();

@@ -32,7 +32,7 @@ const QUIET: Duration = Duration::from_millis(50);
 const LONGEST_UNREST: Duration = Duration::from_millis(500);
 
 /// How often files are looked at where the system tells of changes.
-const COMPARE: Duration = Duration::from_secs(15);
+const COMPARE: Duration = Duration::from_secs(5);
 
 /// How often files are looked at where it does not.
 const POLL: Duration = Duration::from_secs(2);
