@@ -95,8 +95,8 @@ pub use change::{Applied, Commit, CommitError, Conflict, Edit, FieldChange, Plan
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{
-    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, OverrideError, OverrideGuard, Overrides, Reader,
-    StartError, WaitError,
+    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, OverrideError, OverrideGuard, Overrides,
+    Reader, StartError, WaitError,
 };
 pub use origin::{FileOrigin, KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};

@@ -120,7 +120,9 @@ impl Item {
             Value::Null => Tree::Null,
             Value::Bool(value) => Tree::Bool(*value),
             Value::Number(number) if is_finite(number) => Tree::Number(number.clone()),
-            Value::Number(number) => return Err(Fault::new(self.at, format!("`{number}` has no stored form"))),
+            Value::Number(number) => {
+                return Err(Fault::new(self.at, format!("`{number}` has no stored form")));
+            }
             Value::Text(text) => Tree::Text(text.clone()),
             Value::List(items) => {
                 Tree::List(items.iter().map(|item| item.tree(depth + 1)).collect::<Result<_, _>>()?)

@@ -63,7 +63,8 @@ pub(crate) fn entries_of_variable(
     let mut walk = Walk { place: &place, content: Content::default(), old: Vec::new() };
     let full = join(prefix.as_str(), key);
     let parsed = str::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned()).and_then(|text| {
-        let told = |faults: Vec<Fault>| faults.into_iter().next().map(|fault| fault.message).unwrap_or_default();
+        let told =
+            |faults: Vec<Fault>| faults.into_iter().next().map(|fault| fault.message).unwrap_or_default();
         json::parse(text).map_err(told)
     });
     match parsed {

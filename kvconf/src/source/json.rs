@@ -16,7 +16,8 @@ pub(super) fn parse(text: &str) -> Result<Item, Vec<Fault>> {
         Err(fault) => {
             let (message, at) = fault.told();
             let here = reader.lines.position(reader.parser.offset());
-            let end = if matches!(fault, JsonFault::Short) { reader.lines.position(text.len()) } else { here };
+            let end =
+                if matches!(fault, JsonFault::Short) { reader.lines.position(text.len()) } else { here };
             reader.twice.push(Fault::new(at.map_or(end, |at| Position::new(at.line, at.column)), message));
             Err(reader.twice)
         }

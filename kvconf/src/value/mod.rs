@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use byte_size::ByteSize;
+pub use error::{DecodeError, EncodeError};
 #[cfg(feature = "yaml")]
 pub(crate) use json::is_number as is_json_number;
 pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree};
-pub use error::{DecodeError, EncodeError};
 pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use show::show;
 

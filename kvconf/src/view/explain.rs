@@ -105,8 +105,7 @@ impl<T: KvConfig> View<T> {
         let over = Overlay::default();
         let layered = Layered { table: &self.table, base: &all, over: &over };
         let given = layered.given_segments(&slot.key);
-        let mut keys: BTreeSet<String> =
-            given.into_iter().map(|segment| join(&slot.key, segment)).collect();
+        let mut keys: BTreeSet<String> = given.into_iter().map(|segment| join(&slot.key, segment)).collect();
         let belongs = |key: &&str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key);
         keys.extend(all.live_keys().map(|(key, _)| key).filter(belongs).map(str::to_owned));
         keys
@@ -130,13 +129,7 @@ impl<T: KvConfig> View<T> {
         }
     }
 
-    fn explain_given(
-        &self,
-        slot: &Slot,
-        key: &str,
-        from: &[Source],
-        sources: &mut Vec<ExplainedSource>,
-    ) {
+    fn explain_given(&self, slot: &Slot, key: &str, from: &[Source], sources: &mut Vec<ExplainedSource>) {
         for source in from {
             let waiting = self.rejected.iter().filter_map(|group| group.changes.given.get(*source, key));
             for given in waiting.flatten() {

@@ -7,6 +7,8 @@ mod evaluate;
 mod explain;
 mod given;
 mod outside;
+#[cfg(all(test, feature = "files"))]
+mod outside_tests;
 mod overlay;
 mod report;
 mod spare;
@@ -205,7 +207,9 @@ impl<T: KvConfig> View<T> {
         let mut problems: Vec<Problem> = trial.iter().flat_map(|group| &group.problems).cloned().collect();
         match self.evaluate(&everything, scratch) {
             // What cannot be taken asked for nothing: a file that is no text of its format.
-            Ok(candidate) if trial.iter().all(|group| group.problems.is_empty() || group.changes.is_empty()) => {
+            Ok(candidate)
+                if trial.iter().all(|group| group.problems.is_empty() || group.changes.is_empty()) =>
+            {
                 let taken: Vec<bool> = trial.iter().map(|group| group.problems.is_empty()).collect();
                 let any = taken.contains(&true) || taken.is_empty();
                 return (any.then_some((candidate, taken)), problems);
@@ -334,7 +338,9 @@ impl<T: KvConfig> View<T> {
     }
 
     fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
-        problems.extend(self.outside.values().flatten().chain(self.warnings.values()).chain(&self.polled).cloned());
+        problems.extend(
+            self.outside.values().flatten().chain(self.warnings.values()).chain(&self.polled).cloned(),
+        );
         problems.sort_by(|left, right| left.key.cmp(&right.key));
         let unchanged = match &self.report {
             Some(report) => report.problems == problems,

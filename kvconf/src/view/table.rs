@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::schema::{
-    Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct,
-};
+use crate::schema::{Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct};
 use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
 use crate::{Origin, Prefix, Problem};
 
@@ -148,8 +146,7 @@ impl<T: KvConfig> Fields for FieldsOf<'_, T> {
         {
             return Belongs::Field { key: slot.key.clone(), deprecated: slot.meta.deprecated };
         }
-        let is_above =
-            |slot: &Slot| slot.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        let is_above = |slot: &Slot| slot.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
         if self.table.slots.iter().any(is_above) {
             return Belongs::Above;
         }

@@ -30,12 +30,24 @@ async fn every_fault_of_a_file_is_told_with_line_and_column() {
 async fn every_fault_of_the_syntax_is_told_with_line_and_column() {
     let folder = Folder::new();
     for (name, text, told) in [
-        ("a.toml", "[checkout]\nmax_items = \nmax_items = 3\n[checkout]\n", "a.toml:2:13: string values must be quoted, expected literal string | a.toml:3:1: duplicate key | a.toml:4:2: duplicate key"),
-        ("a.json", "{\"checkout\": {\n  \"max_items\": 1,\n  \"max_items\": 2, \"é\": 1 }, \"a\": 1, \"a\": }", "a.json:3:3: the key `max_items` stands twice | a.json:3:42: unexpected `}`"),
+        (
+            "a.toml",
+            "[checkout]\nmax_items = \nmax_items = 3\n[checkout]\n",
+            "a.toml:2:13: string values must be quoted, expected literal string | a.toml:3:1: duplicate key | a.toml:4:2: duplicate key",
+        ),
+        (
+            "a.json",
+            "{\"checkout\": {\n  \"max_items\": 1,\n  \"max_items\": 2, \"é\": 1 }, \"a\": 1, \"a\": }",
+            "a.json:3:3: the key `max_items` stands twice | a.json:3:42: unexpected `}`",
+        ),
         ("b.json", "{\"checkout\": {", "b.json:1:15: it ends too early"),
         ("c.json", " [1]", "c.json:1:2: expected a table of settings, found a list"),
         ("d.json", "{\"checkout\":\n 5}", "checkout: expected a table, found a number"),
-        ("a.yaml", "checkout:\n  max_items: 1\n  max_items: 2\n", "a.yaml:3:3: the key `max_items` stands twice"),
+        (
+            "a.yaml",
+            "checkout:\n  max_items: 1\n  max_items: 2\n",
+            "a.yaml:3:3: the key `max_items` stands twice",
+        ),
         ("b.yaml", "a: &a [1]\n---\nb: 1\n", "b.yaml:2:1: a second document: a file of settings has one"),
         ("c.yaml", "checkout:\n  <<: {max_items: 1}\n", "c.yaml:2:3: merge keys are no part of YAML 1.2"),
         ("d.yaml", "checkout:\n  max_items: !env MAX\n", "d.yaml:2:14: the tag `!env` is not known here"),

@@ -93,7 +93,9 @@ impl Checkout {
 
 pub async fn start(bucket: &Bucket, file: impl AsRef<Path>) -> Live<Checkout> {
     let start = bucket.live().without_environment().file(file.as_ref()).start().await;
-    start.unwrap_or_else(|error| panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string)))
+    start.unwrap_or_else(|error| {
+        panic!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string))
+    })
 }
 
 /// What keeps a handle from starting.

@@ -55,7 +55,8 @@ async fn none_hides_what_weaker_sources_have() {
     bucket.put("checkout.limits.gold", "1").await.unwrap();
     let live = start(&bucket, folder.write("app.toml", "[checkout]\nregion = 'eu'\nlimits.tin = 2\n")).await;
     let fields = Checkout::fields();
-    let guard = live.overrides().set(fields.region, None).set(fields.limits, BTreeMap::new()).scoped().unwrap();
+    let guard =
+        live.overrides().set(fields.region, None).set(fields.limits, BTreeMap::new()).scoped().unwrap();
     assert_eq!((live.load().region.as_deref(), live.load().limits.len()), (None, 0));
     insta::assert_snapshot!(folder.hide(&live.explain(fields.region).to_string()), @r"
     checkout.region

@@ -57,7 +57,11 @@ async fn all_formats_say_the_same() {
         let cfg = live.load();
         assert_eq!((cfg.max_items, cfg.payment_timeout), (100, Duration::from_secs(5400)), "{name}");
         assert_eq!((cfg.retry.min, cfg.retry.max), (1, 16), "{name}");
-        assert_eq!((cfg.countries.join(" "), cfg.region.as_deref()), ("DE AT".to_owned(), Some("null")), "{name}");
+        assert_eq!(
+            (cfg.countries.join(" "), cfg.region.as_deref()),
+            ("DE AT".to_owned(), Some("null")),
+            "{name}"
+        );
         assert_eq!(cfg.any, Some(serde_json::json!("80")), "a text stays a text: {name}");
         assert_eq!((cfg.level.as_str(), cfg.api_key.expose().as_str()), ("debug", "s3cr3t"), "{name}");
         let limits: Vec<_> = cfg.limits.iter().map(|(key, value)| (key.as_str(), *value)).collect();
@@ -69,7 +73,8 @@ async fn all_formats_say_the_same() {
 #[tokio::test]
 async fn the_bucket_goes_before_files_and_a_later_file_before_an_earlier_one() {
     let (folder, bucket) = (Folder::new(), Bucket::memory());
-    let base = folder.write("base.toml", "[checkout]\nmax_items = 10\nregion = 'eu'\nlimits.gold = 1\nlimits.tin = 2\n");
+    let base = folder
+        .write("base.toml", "[checkout]\nmax_items = 10\nregion = 'eu'\nlimits.gold = 1\nlimits.tin = 2\n");
     let local = folder.write("local.json", r#"{"checkout.max_items": 20, "checkout.limits.gold": 3}"#);
     bucket.put("checkout.payment-timeout", "5s").await.unwrap();
     bucket.put("checkout.limits.lead", "9").await.unwrap();
@@ -139,7 +144,9 @@ async fn a_file_of_one_struct_alone_is_read_from_its_prefix_on() {
 
     // A handle under another prefix finds its own part.
     let file = folder.write("tenants.toml", "a.checkout.max_items = 8\nb.checkout.max_items = 9\n");
-    let tenant = |name: &str| Bucket::memory().live::<Checkout>().without_environment().prefix(format!("{name}.checkout"));
+    let tenant = |name: &str| {
+        Bucket::memory().live::<Checkout>().without_environment().prefix(format!("{name}.checkout"))
+    };
     assert_eq!(tenant("a").file(file.as_path()).start().await.unwrap().load().max_items, 8);
     assert_eq!(tenant("b").file(file).start().await.unwrap().load().max_items, 9);
 }

@@ -22,8 +22,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::{KnownFile, Reading};
 use settle::{PATIENCE, Settling, Verdict};
-pub(crate) use system::{Make, by_system};
 use system::System;
+pub(crate) use system::{Make, by_system};
 
 /// How long nothing may happen before files are looked at: a file is seldom written by one call.
 const QUIET: Duration = Duration::from_millis(50);

@@ -123,7 +123,8 @@ fn concerns(wanted: &mut Wanted, event: notify::Result<Event>) -> bool {
     if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
         return false;
     }
-    let goes = matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)));
+    let goes =
+        matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(notify::event::ModifyKind::Name(_)));
     if event.need_rescan() || (goes && event.paths.iter().any(|path| wanted.folders.contains(path))) {
         wanted.stale = true;
         return true;

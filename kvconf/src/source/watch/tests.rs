@@ -82,6 +82,7 @@ async fn without_the_systems_help_files_are_looked_at_in_intervals_and_that_is_s
     assert!(health.is_current() && !report.is_fatal());
     let mut changes = live.changes();
     fs::write(&path, "app.level = 3\n").unwrap();
-    let changed = tokio::time::timeout(super::POLL * 10, changes.next()).await.expect("it is looked at").unwrap();
+    let changed =
+        tokio::time::timeout(super::POLL * 10, changes.next()).await.expect("it is looked at").unwrap();
     assert_eq!(changed.after().level, 3);
 }

@@ -120,4 +120,13 @@ struct FurtherBelow {
     harmless: Harmless,
 }
 
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "APP")]
+struct OfAMap {
+    #[kv(nested)]
+    retry: Max,
+    #[kv(entries)]
+    retry_max: std::collections::BTreeMap<String, u32>,
+}
+
 fn main() {}
