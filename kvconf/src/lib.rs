@@ -32,6 +32,7 @@
 //! | describe settings | [`KvConfig`]: every attribute |
 //! | open or make a bucket | `Bucket::open`, `Bucket::create_or_update`, [`Bucket::memory`] |
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
+//! | take settings from files, or override them | `LiveBuilder::file`, [`Live::overrides`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
 //! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
@@ -51,14 +52,15 @@
 //! | P5 | **Never silently stale.** Every state of the watch is visible, with a since-when. Nothing hangs, nothing hammers. |
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
-//! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
+//! | P10 | **No input panics.** Whatever stands in the bucket, in a file or in the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
 //!
 //! # Features
 //!
 //! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
-//! memory bucket is there. Features add and never alter a result.
+//! memory bucket is there. `files` reads and follows TOML and JSON files, `yaml` YAML files too; they are off, because they
+//! bring twelve and two crates more. Features add and never alter a result.
 //!
 //! Handles need a tokio runtime, except [`Live::fixed`]. The library prints nothing; it reports through `tracing`.
 

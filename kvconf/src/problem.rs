@@ -48,7 +48,8 @@ impl ProblemKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The key, in full; the prefix of the struct when the values do not fit together.
+    /// The key, in full; the prefix of the struct when the values do not fit together; empty for a file as a whole, which the
+    /// message names.
     pub key: String,
     /// What kind it is.
     pub kind: ProblemKind,
@@ -140,6 +141,14 @@ impl Report {
     pub fn is_fatal(&self) -> bool {
         self.problems.iter().any(|problem| !problem.kind.is_warning())
     }
+
+    /// Whether something in it comes from a file or an override: then an empty bucket does not mean the defaults.
+    fn concerns_other_sources(&self) -> bool {
+        let is_other = |origin: &Origin| matches!(origin, Origin::File(_) | Origin::Override);
+        let origins = self.problems.iter().flat_map(|problem| &problem.origin);
+        let of_fields = self.problems.iter().flat_map(|problem| &problem.fields).map(|(_, origin)| origin);
+        origins.chain(of_fields).any(is_other)
+    }
 }
 
 impl fmt::Display for Report {
@@ -152,6 +161,9 @@ impl fmt::Display for Report {
             None => f.write_str("planned change)")?,
         }
         match self.serving {
+            Some(Revision::ZERO) if self.is_fatal() && self.concerns_other_sources() => {
+                f.write_str("; still serving the last good values")?;
+            }
             Some(Revision::ZERO) if self.is_fatal() => f.write_str("; still serving the defaults")?,
             Some(serving) if self.is_fatal() && self.revision == Some(serving) => {
                 f.write_str("; serving it less what was rejected")?;

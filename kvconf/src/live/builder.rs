@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[non_exhaustive]
 pub enum StartError {
     /// The values are no valid struct, or a file of them cannot be read. The report has every problem.
-    #[display("the values in the bucket are not valid")]
+    #[display("the settings are not valid")]
     Invalid(#[error(source)] Box<Report>),
     /// The prefix is not valid.
     #[display("invalid prefix")]

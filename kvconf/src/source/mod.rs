@@ -14,7 +14,8 @@ mod file;
 #[cfg_attr(not(feature = "files"), expect(dead_code, reason = "only variables are read then"))]
 mod flatten;
 mod json;
-#[cfg(all(test, feature = "files"))]
+#[cfg(feature = "files")]
+#[cfg(test)]
 mod tests;
 #[cfg(feature = "files")]
 pub(crate) mod watch;

@@ -7,7 +7,8 @@ mod evaluate;
 mod explain;
 mod given;
 mod outside;
-#[cfg(all(test, feature = "files"))]
+#[cfg(feature = "files")]
+#[cfg(test)]
 mod outside_tests;
 mod overlay;
 mod report;

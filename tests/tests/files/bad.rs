@@ -68,7 +68,7 @@ async fn a_bad_file_leaves_the_last_good_one_until_it_is_mended() {
     folder.replace("app.toml", "[checkout]\nregion = 'eu'\nmax_items = 9999\n");
     let told = until_told(&live, &folder, "9999").await;
     insta::assert_snapshot!(told, @r"
-    error: 1 problem in Checkout (bucket memory, revision 0); still serving the defaults
+    error: 1 problem in Checkout (bucket memory, revision 0); still serving the last good values
       × checkout.max_items: 9999 is outside 1..=500
           app.toml:3:1; before: 60
     ");
@@ -112,7 +112,7 @@ async fn a_file_and_a_change_that_are_only_valid_together_come_in_together() {
     folder.replace("app.toml", "checkout.retry.min = 8\ncheckout.max_items = 70\n");
     let told = until_told(&live, &folder, "exceeds").await;
     insta::assert_snapshot!(told, @r"
-    error: 1 problem in Checkout (bucket memory, revision 0); still serving the defaults
+    error: 1 problem in Checkout (bucket memory, revision 0); still serving the last good values
       × checkout: retry.min exceeds retry.max
           retry.min from app.toml:1 · retry.max from the default
     ");

@@ -39,7 +39,7 @@ async fn an_override_that_is_not_valid_changes_nothing_and_says_why() {
     let error = live.overrides().set(fields.max_items, 0).set(fields.region, Some("eu".into())).apply();
     let Err(OverrideError::Invalid(report)) = error else { panic!("{error:?}") };
     insta::assert_snapshot!(report, @r"
-    error: 1 problem in Checkout (bucket memory, planned change); still serving the defaults
+    error: 1 problem in Checkout (bucket memory, planned change); still serving the last good values
       × checkout.max_items: 0 is outside 1..=500
           from an override
     ");
