@@ -185,6 +185,8 @@ pub(crate) enum Unreadable {
     Special,
     #[display("it is larger than {MAX_BYTES} bytes")]
     TooLarge,
+    #[display("the file system does not answer")]
+    NoAnswer,
     #[display("{_0}")]
     Other(io::ErrorKind),
 }

@@ -12,15 +12,15 @@ mod system;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::{KnownFile, Reading};
+use super::{KnownFile, Reading, Unreadable};
 use settle::{PATIENCE, Settling, Verdict};
 use system::System;
 pub(crate) use system::{Make, by_system};
@@ -37,6 +37,9 @@ const COMPARE: Duration = Duration::from_secs(5);
 /// How often files are looked at where it does not.
 const POLL: Duration = Duration::from_secs(2);
 
+/// How long a file system may take to answer. A local one takes less than a millisecond.
+const ANSWER: Duration = Duration::from_secs(3);
+
 /// What there is to say about files.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -46,17 +49,29 @@ pub(crate) enum News {
     Polled(Option<String>),
 }
 
+/// How a file is looked at.
+type Look = fn(&Path) -> Reading;
+
 /// The files of one handle, in the order in which they were named.
 #[derive(Debug)]
 pub(crate) struct Files {
     files: Vec<KnownFile>,
     settling: Vec<Settling>,
+    look: Look,
+}
+
+/// What one look gave.
+struct Seen {
+    system: System,
+    /// Why the system tells of no changes.
+    trouble: Option<String>,
+    readings: Vec<Reading>,
 }
 
 impl Files {
     pub(crate) fn new(files: Vec<KnownFile>) -> Self {
         let settling = files.iter().map(|_| Settling::default()).collect();
-        Self { files, settling }
+        Self { files, settling, look: look::look }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,13 +80,13 @@ impl Files {
 
     /// The first look at all of them. A file that is no text of its format may be half written: it gets a second look.
     pub(crate) async fn first_look(&mut self) -> Vec<(&KnownFile, Reading)> {
-        let mut readings = self.look().await;
+        let mut readings = self.look_once().await;
         let unfinished = |(file, reading): (&KnownFile, &Reading)| {
             matches!(reading, Ok(bytes) if !bytes.trim_ascii().is_empty()) && file.looks_unfinished(reading)
         };
         if self.files.iter().zip(&readings).any(unfinished) {
             sleep(PATIENCE).await;
-            readings = self.look().await;
+            readings = self.look_once().await;
         }
         for (settling, reading) in self.settling.iter_mut().zip(&readings) {
             settling.begin(reading.clone());
@@ -79,14 +94,31 @@ impl Files {
         self.files.iter().zip(readings).collect()
     }
 
-    /// Looks at all of them. Where the runtime is shutting down nothing is new.
-    async fn look(&self) -> Vec<Reading> {
-        let paths = self.paths();
-        spawn_blocking(move || paths.iter().map(|path| look::look(path)).collect()).await.unwrap_or_default()
+    async fn look_once(&self) -> Vec<Reading> {
+        let (paths, look) = (self.paths(), self.look);
+        let looking = spawn_blocking(move || paths.iter().map(|path| look(path)).collect());
+        match timeout(ANSWER, looking).await {
+            Ok(Ok(readings)) => readings,
+            _ => self.no_answer(),
+        }
+    }
+
+    fn no_answer(&self) -> Vec<Reading> {
+        self.files.iter().map(|_| Err(Unreadable::NoAnswer)).collect()
     }
 
     fn paths(&self) -> Vec<PathBuf> {
         self.files.iter().map(|file| file.path.clone()).collect()
+    }
+
+    /// Sees to it that the system tells of changes, then looks: what came before the watch was set up is seen now, what
+    /// comes after it wakes us.
+    fn watch_and_look(&self, mut system: System) -> JoinHandle<Seen> {
+        let (paths, look) = (self.paths(), self.look);
+        spawn_blocking(move || {
+            let trouble = system.cover(&|| paths.iter().flat_map(|path| entries::of(path)).collect());
+            Seen { system, trouble, readings: paths.iter().map(|path| look(path)).collect() }
+        })
     }
 
     /// Follows the files for ever, or until the runtime shuts down.
@@ -95,18 +127,22 @@ impl Files {
     /// Dropping the future ends the watch.
     pub(crate) async fn follow(mut self, make: Make, mut tell: impl FnMut(&KnownFile, News)) {
         let wake = Arc::new(Notify::new());
-        let mut system = System::new(make, Arc::clone(&wake));
+        let mut looking = self.watch_and_look(System::new(make, Arc::clone(&wake)));
         let mut polled = None;
         loop {
-            let paths = self.paths();
-            let covered = spawn_blocking(move || {
-                let trouble = system.cover(&|| paths.iter().flat_map(|path| entries::of(path)).collect());
-                (system, trouble)
-            });
-            let Ok((back, trouble)) = covered.await else { return };
-            system = back;
-            // After the watch was set up: what came before it is seen now, what comes after it wakes us.
-            let readings = self.look().await;
+            let seen = match timeout(ANSWER, &mut looking).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(_)) => return,
+                // A file system that is gone can keep its callers for ever: one of us is enough.
+                Err(_) => {
+                    self.weigh(self.no_answer(), &mut tell);
+                    match looking.await {
+                        Ok(seen) => seen,
+                        Err(_) => return,
+                    }
+                }
+            };
+            let Seen { system, trouble, readings } = seen;
             let again = self.weigh(readings, &mut tell);
             if trouble != polled {
                 polled.clone_from(&trouble);
@@ -116,6 +152,7 @@ impl Files {
             }
             let pause = if polled.is_some() { POLL } else { COMPARE };
             rest(&wake, again.unwrap_or(pause).min(pause)).await;
+            looking = self.watch_and_look(system);
         }
     }
 

@@ -1,10 +1,14 @@
 //! Which entries of folders a path depends on, and what happens where the system does not help.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex};
 
-use super::entries;
-use super::system::Handler;
+use tokio::sync::mpsc::unbounded_channel;
+
+use super::system::{Handler, by_system};
+use super::{Files, News, entries, look};
+use crate::source::{FileSource, Reading, Unreadable};
 use crate::{Bucket, KvConfig, ProblemKind};
 
 struct Folder(PathBuf);
@@ -85,4 +89,41 @@ async fn without_the_systems_help_files_are_looked_at_in_intervals_and_that_is_s
     let changed =
         tokio::time::timeout(super::POLL * 10, changes.next()).await.expect("it is looked at").unwrap();
     assert_eq!(changed.after().level, 3);
+}
+
+/// Whether the file system below answers.
+static ANSWERS: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+/// A file system that keeps whoever asks until it answers again.
+fn stuck(path: &Path) -> Reading {
+    let (answers, changed) = &ANSWERS;
+    drop(changed.wait_while(answers.lock().unwrap(), |answers| !*answers).unwrap());
+    look::look(path)
+}
+
+// P5
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_holds_up_nobody_and_is_told() {
+    let folder = Folder::new("stuck");
+    let path = folder.0.join("app.toml");
+    fs::write(&path, "app.level = 2\n").unwrap();
+    let mut files = Files::new(vec![FileSource::new(path.as_path()).check().unwrap()]);
+    files.look = stuck;
+    let first: Vec<Reading> = files.first_look().await.into_iter().map(|(_, reading)| reading).collect();
+    assert_eq!(first, [Err(Unreadable::NoAnswer)]);
+
+    let (tell, mut told) = unbounded_channel();
+    let following = tokio::spawn(async move {
+        files
+            .follow(by_system, |_, news| {
+                if let News::Reading(0, reading) = news {
+                    let _ = tell.send(reading);
+                }
+            })
+            .await;
+    });
+    *ANSWERS.0.lock().unwrap() = true;
+    ANSWERS.1.notify_all();
+    assert_eq!(told.recv().await, Some(Ok(b"app.level = 2\n".to_vec())));
+    following.abort();
 }
