@@ -86,20 +86,24 @@ fn check_collisions(model: &Model, errors: &mut Errors) {
     }
 }
 
-/// Environment names are `PREFIX_FIELD`, or what `env` says; two fields must not read the same one.
+/// Environment names are `PREFIX_FIELD`, or what `env` says; two fields must not read the same one. Names that differ in
+/// case only are the same one on Windows.
 fn check_env_collisions(model: &Model, errors: &mut Errors) {
-    let mut seen: std::collections::BTreeMap<String, &Field> = std::collections::BTreeMap::new();
+    let mut seen: std::collections::BTreeMap<String, (String, &Field)> = std::collections::BTreeMap::new();
     let prefix = model.env_prefix.as_ref().map(syn::LitStr::value);
     for field in model.fields.iter().filter(|field| !matches!(field.kind, Kind::Flatten | Kind::Skip(_))) {
         let by_prefix = || Some(format!("{}_{}", prefix.as_ref()?, field.name().to_ascii_uppercase()));
         let Some(name) = field.env.as_ref().map(syn::LitStr::value).or_else(by_prefix) else { continue };
-        if let Some(other) = seen.get(&name) {
-            let span = field.env.as_ref().map_or_else(|| field.ident.span(), syn::LitStr::span);
-            let message = format!("the environment variable {name} is taken by the field `{}`", other.ident);
-            errors.push(syn::Error::new(span, message));
-        } else {
-            seen.insert(name, field);
-        }
+        let Some((taken, other)) = seen.get(&name.to_ascii_uppercase()) else {
+            seen.insert(name.to_ascii_uppercase(), (name, field));
+            continue;
+        };
+        let span = field.env.as_ref().map_or_else(|| field.ident.span(), syn::LitStr::span);
+        let as_what =
+            if *taken == name { String::new() } else { format!(" as {taken}, the same on Windows") };
+        let message =
+            format!("the environment variable {name} is taken by the field `{}`{as_what}", other.ident);
+        errors.push(syn::Error::new(span, message));
     }
 }
 

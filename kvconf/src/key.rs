@@ -70,6 +70,18 @@ fn check_length(text: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
+/// Whether every part has a character and all characters are ones that keys may have.
+fn is_key(text: &[u8]) -> bool {
+    let mut before = b'.';
+    for byte in text {
+        if !(is_key_byte(*byte) || (*byte == b'.' && before != b'.')) {
+            return false;
+        }
+        before = *byte;
+    }
+    before != b'.'
+}
+
 fn check_token(text: &str, token: &str) -> Result<(), KeyError> {
     if token.is_empty() {
         return Err(KeyError::EmptyToken { text: text.to_owned() });
@@ -119,7 +131,10 @@ impl Key {
     pub fn new(text: impl AsRef<str>) -> Result<Self, KeyError> {
         let text = text.as_ref();
         check_length(text)?;
-        text.split('.').try_for_each(|token| check_token(text, token))?;
+        // One pass for what is usual; only what is wrong is looked at again.
+        if !is_key(text.as_bytes()) {
+            text.split('.').try_for_each(|token| check_token(text, token))?;
+        }
         Ok(Self(text.into()))
     }
 

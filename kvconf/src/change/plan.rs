@@ -80,7 +80,7 @@ impl<T: KvConfig> Plan<T> {
             writes.push(write);
         }
         let report = if writes.is_empty() { None } else { view.preview(over) };
-        let tail = view.true_state().newest_revision();
+        let tail = view.newest_revision();
         Ok(Self { shared, writes, report, tail })
     }
 

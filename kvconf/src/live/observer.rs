@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use tokio::sync::oneshot;
 
 use super::{Shared, StartError, lock};
-use crate::Prefix;
 use crate::schema::KvConfig;
 use crate::source::{Content, Source};
 use crate::store::Store;
-use crate::view::{Outcome, Table, View};
+use crate::view::{Draft, Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
+use crate::{Entry, Prefix, Report, Revision};
 
 type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
 
@@ -47,33 +47,93 @@ pub(super) fn table_of<T: KvConfig>(environment: Environment) -> Arc<Table> {
 /// Feeds one handle. It does not keep the handle alive.
 pub(super) struct LiveObserver<T: KvConfig> {
     beginning: Option<Beginning<T>>,
+    /// The state that is being loaded.
+    draft: Option<Draft<T>>,
+    /// What arrived before the struct's table was there.
+    early: Vec<Arc<Entry>>,
+    /// What sources outside the bucket say, until the handle has begun.
+    given: Vec<(Source, Content)>,
     shared: Weak<Shared<T>>,
     state: WatchState,
 }
 
 impl<T: KvConfig> LiveObserver<T> {
-    pub(super) fn new(beginning: Beginning<T>) -> Self {
-        Self { beginning: Some(beginning), shared: Weak::new(), state: WatchState::Loading }
+    pub(super) fn new(mut beginning: Beginning<T>) -> Self {
+        let given = std::mem::take(&mut beginning.given);
+        Self {
+            beginning: Some(beginning),
+            draft: None,
+            early: Vec::new(),
+            given,
+            shared: Weak::new(),
+            state: WatchState::Loading,
+        }
     }
 
-    fn begin(&mut self, beginning: Beginning<T>, update: &Update) {
-        let Beginning { table, environment, prefix, store, started, given, .. } = beginning;
-        let table = Arc::clone(table.get_or_init(|| table_of::<T>(environment)));
-        let built = View::<T>::start(table, store.name(), prefix, update, given);
-        let built = built.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
-            let shared = Arc::new(Shared::new(view, Some(store), self.state.clone()));
+    /// Brings the draft up to what has arrived, with this table.
+    fn catch_up(&mut self, table: &Arc<Table>, prefix: &Prefix) -> &mut Draft<T> {
+        let begin = || Draft::new(Arc::clone(table), prefix.clone(), self.given.clone());
+        let draft = self.draft.get_or_insert_with(begin);
+        for entry in std::mem::take(&mut self.early) {
+            draft.take(entry.key(), Some(&entry));
+        }
+        draft
+    }
+
+    fn begin(&mut self, beginning: Beginning<T>, view: Result<View<T>, Report>) {
+        self.given.clear();
+        let built = view.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
+            let shared = Arc::new(Shared::new(view, Some(beginning.store), self.state.clone()));
             self.shared = Arc::downgrade(&shared);
             shared
         });
         // Whoever started may have given up.
-        let _ = started.send(built);
+        let _ = beginning.started.send(built);
+    }
+}
+
+impl<T: KvConfig> Beginning<T> {
+    fn table(&self) -> Arc<Table> {
+        Arc::clone(self.table.get_or_init(|| table_of::<T>(self.environment)))
     }
 }
 
 impl<T: KvConfig> Observer for LiveObserver<T> {
+    fn loading(&mut self) {
+        self.draft = None;
+        self.early.clear();
+    }
+
+    fn arrived(&mut self, entries: &[Arc<Entry>]) {
+        let Some(beginning) = &self.beginning else { return };
+        // Whoever starts the handle makes the table at this very time: waiting for it would hold up the connection.
+        match beginning.table.get().cloned() {
+            None => self.early.extend_from_slice(entries),
+            Some(table) => {
+                let prefix = beginning.prefix.clone();
+                let draft = self.catch_up(&table, &prefix);
+                entries.iter().for_each(|entry| draft.take(entry.key(), Some(entry)));
+            }
+        }
+    }
+
+    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
+        if let Some(beginning) = self.beginning.take() {
+            self.catch_up(&beginning.table(), &beginning.prefix);
+            if let Some(draft) = self.draft.take() {
+                let view = draft.finish(beginning.store.name(), revision, epoch);
+                self.begin(beginning, view);
+            }
+        }
+        true
+    }
+
     fn update(&mut self, update: &Update) {
         if let Some(beginning) = self.beginning.take() {
-            self.begin(beginning, update);
+            self.loading();
+            let (table, prefix) = (beginning.table(), beginning.prefix.clone());
+            let view = View::start(table, beginning.store.name(), prefix, update, self.given.clone());
+            self.begin(beginning, view);
         } else if let Some(shared) = self.shared.upgrade() {
             shared.apply(update);
         }

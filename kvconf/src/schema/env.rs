@@ -1,4 +1,5 @@
 //! No two fields read the same environment variable: `retry_max`, and `max` in a struct `retry`, are both `APP_RETRY_MAX`.
+//! Names that differ in case only count as the same: on Windows they are.
 //!
 //! The names are hashed as they are formed, from the root on, and looked up in a table: each pair of names would be
 //! millions of steps for a struct of a thousand fields, and the compiler stops a constant after two million.
@@ -29,7 +30,7 @@ pub const fn assert_env_apart(shapes: &[Shape]) {
 /// A name, or the part of one that is known at some level.
 #[derive(Clone, Copy)]
 struct Name {
-    /// FNV-1a of the whole name: 128 bits, so that two names with one hash need not be thought of.
+    /// FNV-1a of the whole name in capitals: 128 bits, so that two names with one hash need not be thought of.
     hash: u128,
     /// Joined by `_`.
     parts: [&'static str; Name::MAX],
@@ -57,7 +58,7 @@ impl Name {
         let bytes = part.as_bytes();
         let mut at = 0;
         while at < bytes.len() {
-            self.hash = hash(self.hash, bytes[at]);
+            self.hash = hash(self.hash, bytes[at].to_ascii_uppercase());
             at += 1;
         }
         self.parts[self.len] = part;

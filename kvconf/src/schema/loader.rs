@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::node::{EntryMap, FieldError, Raw, Slot, join, validate_struct};
+use super::node::{EntryMap, FieldError, Raw, validate_struct};
+use super::prepared::{Hoard, Prepared};
+use super::survey::{Slot, join};
 use super::validation::Complaint;
 use super::{Entries, KvConfig, Leaf, Nested, Path};
 
@@ -35,6 +37,7 @@ pub(crate) struct FieldProblem {
 #[doc(hidden)]
 pub struct Loader<'a> {
     raw: &'a dyn RawKeys,
+    prepared: Hoard<'a>,
     path: Path,
     key: String,
     problems: Vec<FieldProblem>,
@@ -42,8 +45,16 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(crate) fn new(raw: &'a dyn RawKeys) -> Self {
-        Self { raw, path: Path::ROOT, key: String::new(), problems: Vec::new(), complaints: Vec::new() }
+    /// `prepared` is what is known of `raw` already.
+    pub(crate) fn new(raw: &'a dyn RawKeys, prepared: Hoard<'a>) -> Self {
+        Self {
+            raw,
+            prepared,
+            path: Path::ROOT,
+            key: String::new(),
+            problems: Vec::new(),
+            complaints: Vec::new(),
+        }
     }
 
     pub(crate) fn into_problems(self) -> (Vec<FieldProblem>, Vec<StructProblem>) {
@@ -77,6 +88,19 @@ impl<'a> Loader<'a> {
         leaf: &Leaf<S, V>,
     ) -> Option<V> {
         let path = self.path.join(index);
+        match self.prepared.next(path) {
+            Prepared::Value(value) => {
+                if let Ok(value) = value.downcast() {
+                    return Some(*value);
+                }
+            }
+            Prepared::Absent => {
+                if let Ok(value) = leaf.decode(Raw::Absent) {
+                    return Some(value);
+                }
+            }
+            Prepared::Open => {}
+        }
         // Most fields stand in the root: nothing to put together.
         let key: Cow<'_, str> =
             if self.key.is_empty() { leaf.meta.key.into() } else { join(&self.key, leaf.meta.key).into() };
@@ -109,15 +133,25 @@ impl<'a> Loader<'a> {
         let path = self.path.join(index);
         let key = join(&self.key, entries.meta.key);
         let before = self.problems.len();
-        let mut map = M::default();
-        let raw = self.raw;
-        raw.each_below(&key, &mut |segment, raw| {
-            if let Err(errors) = entries.read_into(&mut map, segment, raw) {
-                self.report(path, &join(&key, segment), errors);
-            }
-        });
+        let map = match self.prepared.next(path) {
+            Prepared::Value(map) => map.downcast().ok().map(|map| *map),
+            Prepared::Absent => Some(M::default()),
+            Prepared::Open => None,
+        };
+        let map = map.unwrap_or_else(|| self.read_entries(path, &key, entries));
         self.report(path, &key, entries.check(&map));
         (self.problems.len() == before).then_some(map)
+    }
+
+    fn read_entries<S: 'static, M: EntryMap>(&mut self, path: Path, key: &str, entries: &Entries<S, M>) -> M {
+        let mut map = M::default();
+        let raw = self.raw;
+        raw.each_below(key, &mut |segment, raw| {
+            if let Err(errors) = entries.read_into(&mut map, segment, raw) {
+                self.report(path, &join(key, segment), errors);
+            }
+        });
+        map
     }
 }
 

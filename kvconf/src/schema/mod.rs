@@ -5,7 +5,9 @@ mod env;
 mod field;
 mod loader;
 mod node;
+mod prepared;
 mod shape;
+mod survey;
 mod validation;
 
 pub use check::{Check, Constraint, Length, Pattern, Violation, by_function, has_length, holds};
@@ -14,11 +16,10 @@ pub use field::{Field, Path};
 pub use loader::Loader;
 pub(crate) use loader::{FieldProblem, RawKeys, StructProblem};
 pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node};
-pub(crate) use node::{
-    FieldError, Kind, Place, Raw, Slot, Stored, Survey, Validator, join, node_at, survey_struct,
-    validate_struct,
-};
+pub(crate) use node::{FieldError, Raw, Stored, node_at, validate_struct};
+pub(crate) use prepared::{Hoard, Prepared};
 pub use shape::{Env, Shape, assert_depth, assert_disjoint};
+pub(crate) use survey::{Kind, Place, Slot, Survey, Validator, join, survey_struct};
 pub use validation::{Complaint, Validation};
 
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.

@@ -13,7 +13,7 @@ use crate::{Origin, Problem};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Source {
     /// Weaker than the bucket; a file that was named later is stronger.
-    #[cfg_attr(not(feature = "files"), expect(dead_code, reason = "there are none then"))]
+    #[cfg_attr(not(any(feature = "files", test)), expect(dead_code, reason = "there are none then"))]
     File(u16),
     /// Stronger than everything.
     Override,

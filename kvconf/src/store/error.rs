@@ -96,6 +96,18 @@ impl ReadError {
             _ => false,
         }
     }
+
+    /// Why several keys cannot be written at once, and what can be done: the server is too old, or the bucket is set so.
+    pub(crate) fn without_batches(bucket: &str, too_old: Option<&str>) -> Self {
+        let why = match too_old {
+            Some(version) => format!("nats-server {version} has none, 2.12 is the first that does"),
+            None => format!("bucket {bucket} does not allow atomic batches"),
+        };
+        Self::Unsupported {
+            what: "an atomic batch",
+            reason: format!("{why}; one_by_one writes the keys of a struct one after the other"),
+        }
+    }
 }
 
 impl From<KeyError> for ReadError {

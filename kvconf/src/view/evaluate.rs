@@ -8,7 +8,8 @@ use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, Table, Target, View, full_key};
 use crate::change::same_field;
 use crate::schema::{
-    FieldError, FieldProblem, KvConfig, Loader, Path, RawKeys, StructProblem, node_at, validate_struct,
+    FieldError, FieldProblem, Hoard, KvConfig, Loader, Path, Prepared, RawKeys, StructProblem, node_at,
+    validate_struct,
 };
 use crate::{Prefix, Problem, ProblemKind};
 
@@ -40,7 +41,7 @@ impl Faults {
 }
 
 /// Runs the user's code. What it leaves half done when it panics is dropped with the candidate.
-fn contained<R>(run: impl FnOnce() -> R) -> Option<R> {
+pub(super) fn contained<R>(run: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
@@ -56,8 +57,13 @@ fn panicked(prefix: &Prefix) -> Problem {
     }
 }
 
-/// Builds the first value.
-pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix) -> Result<T, Vec<Problem>> {
+/// Builds the first value. `prepared` is what is known of each slot already.
+pub(super) fn build<T: KvConfig>(
+    table: &Table,
+    raw: &RawState,
+    prefix: &Prefix,
+    prepared: Vec<Prepared>,
+) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
     let layered = Layered { table, base: raw, over: &over };
     // What a variable holds for a whole map stands in no sheet when it is bad.
@@ -66,7 +72,7 @@ pub(super) fn build<T: KvConfig>(table: &Table, raw: &RawState, prefix: &Prefix)
         problem.key = full_key(prefix, &problem.key);
     }
     let built = contained(|| {
-        let mut loader = Loader::new(&layered);
+        let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
         let value = loader.build::<T>();
         (value, loader.into_problems())
     });

@@ -3,6 +3,7 @@
 //! Pure: updates in, outcomes out. A change set is taken whole or not at all. The true state of the bucket is always tried
 //! first, so a later good change supersedes a bad one, and changes that are only valid together come in together.
 
+mod draft;
 mod evaluate;
 mod explain;
 mod given;
@@ -21,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+pub(crate) use draft::Draft;
 pub(crate) use evaluate::Candidate;
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
@@ -34,8 +36,8 @@ pub(crate) use table::{Table, Target};
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;
 use crate::source::{Content, Source};
-use crate::watch::{Change, ChangeSet, Update};
-use crate::{Entry, Origin, Prefix, Problem, Report, Revision, Snapshot};
+use crate::watch::{ChangeSet, Update};
+use crate::{Entry, Key, Origin, Prefix, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
 ///
@@ -119,63 +121,11 @@ impl<T: KvConfig> View<T> {
         update: &Update,
         contents: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
-        let mut raw = RawState::default();
-        raw.reserve(update.sets.iter().map(|set| set.changes.len()).sum());
+        let mut draft = Draft::new(table, prefix, contents);
         for change in update.sets.iter().flat_map(|set| &set.changes) {
-            if let Some(key) = key_of(change, &prefix) {
-                raw.set(key.to_owned(), change.entry.as_ref());
-            }
+            draft.take(&change.key, change.entry.as_ref());
         }
-        let (mut outside, mut unusable) = (BTreeMap::new(), Vec::new());
-        for (source, content) in contents {
-            raw.given.set(source, content.sheet);
-            unusable.extend(content.problems);
-            outside.insert(source, content.warnings);
-        }
-        let now = SystemTime::now();
-        let report = |mut problems: Vec<Problem>| {
-            problems.sort_by(|left, right| left.key.cmp(&right.key));
-            Report {
-                name: table.name,
-                bucket: bucket.to_owned(),
-                revision: Some(update.revision),
-                serving: None,
-                at: now,
-                problems,
-            }
-        };
-        let built = evaluate::build::<T>(&table, &raw, &prefix);
-        let value = match built {
-            Ok(value) if unusable.is_empty() => value,
-            built => {
-                unusable.extend(built.err().unwrap_or_default());
-                return Err(report(unusable));
-            }
-        };
-        let warnings = report::warnings(&table, &raw, &prefix);
-        let odd: Vec<Problem> = outside.values().flatten().chain(warnings.values()).cloned().collect();
-        let found = (!odd.is_empty()).then(|| {
-            let mut found = report(odd);
-            found.serving = Some(update.revision);
-            Arc::new(found)
-        });
-        let snapshot = Arc::new(Snapshot::new(value, update.revision, update.epoch, Arc::from([])));
-        Ok(Self {
-            table,
-            bucket: bucket.to_owned(),
-            prefix,
-            raw,
-            rejected: Vec::new(),
-            snapshot,
-            seen: update.revision,
-            epoch: update.epoch,
-            report: found,
-            awaiting_restart: BTreeSet::new(),
-            spare: None,
-            warnings,
-            outside,
-            polled: None,
-        })
+        draft.finish(bucket, update.revision, update.epoch)
     }
 
     /// Takes the next state of the bucket.
@@ -377,6 +327,13 @@ impl<T: KvConfig> View<T> {
         all
     }
 
+    /// The newest revision that stands in the bucket under the prefix.
+    pub(crate) fn newest_revision(&self) -> Revision {
+        let rejected = merge(self.rejected.iter());
+        let newest = rejected.entries().map(|entry| entry.revision()).max().unwrap_or_default();
+        self.raw.newest_revision(|key| rejected.get(key).is_none()).max(newest)
+    }
+
     /// The newest entry that stands in the bucket under a key below the prefix.
     pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Entry>> {
         match self.rejected.iter().rev().find_map(|group| group.changes.get(key)) {
@@ -422,9 +379,9 @@ fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
 }
 
 /// The key below the prefix; `None` for one that is no field.
-fn key_of<'a>(change: &'a Change, prefix: &Prefix) -> Option<&'a str> {
+fn below<'a>(key: &'a Key, prefix: &Prefix) -> Option<&'a str> {
     // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
-    if change.key.is_reserved() { None } else { change.key.under(prefix) }
+    if key.is_reserved() { None } else { key.under(prefix) }
 }
 
 /// The parts of an update that lie under a prefix.
@@ -432,7 +389,7 @@ fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
     let group = |set: &ChangeSet| {
         let mut changes = Overlay::default();
         for change in &set.changes {
-            if let Some(key) = key_of(change, prefix) {
+            if let Some(key) = below(&change.key, prefix) {
                 changes.insert(key.to_owned(), change.entry.clone());
             }
         }

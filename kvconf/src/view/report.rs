@@ -1,6 +1,6 @@
 //! Telling faults so that they can be mended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::overlay::{Layered, Overlay, RawState};
@@ -109,14 +109,21 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
     }
 }
 
-/// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields.
-pub(super) fn warnings(table: &Table, state: &RawState, prefix: &Prefix) -> BTreeMap<String, Problem> {
+/// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields. Looked at
+/// are only these keys.
+pub(super) fn warnings(
+    table: &Table,
+    state: &RawState,
+    prefix: &Prefix,
+    keys: &BTreeSet<String>,
+) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
     let layered = Layered { table, base: state, over: &over };
-    let of_key = |(key, entry): (&str, &Arc<Entry>)| {
-        Some((key.to_owned(), warning(table, &layered, prefix, key, entry)?))
+    let of_key = |key: &String| {
+        let entry = state.get(key).filter(|entry| !entry.operation().is_removal())?;
+        Some((key.clone(), warning(table, &layered, prefix, key, entry)?))
     };
-    state.live_keys().filter_map(of_key).collect()
+    keys.iter().filter_map(of_key).collect()
 }
 
 /// What is odd about one key that has a value.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct};
 use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
 use crate::{Origin, Prefix, Problem};
@@ -23,9 +25,9 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) slots: Vec<Slot>,
     pub(crate) validators: Vec<Validator>,
-    by_key: HashMap<String, usize>,
-    maps: HashMap<String, usize>,
-    by_path: HashMap<Path, usize>,
+    by_key: HashMap<String, usize, RandomState>,
+    maps: HashMap<String, usize, RandomState>,
+    by_path: HashMap<Path, usize, RandomState>,
     /// Values from the environment.
     env: Sheet,
     /// What is wrong with variables as a whole. Their keys stand below the prefix.
@@ -42,9 +44,9 @@ impl Table {
             name: T::__SCHEMA.name,
             slots: Vec::new(),
             validators,
-            by_key: HashMap::with_capacity(slots.len()),
-            maps: HashMap::new(),
-            by_path: HashMap::with_capacity(slots.len()),
+            by_key: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
+            maps: HashMap::default(),
+            by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             env: Sheet::new(),
             env_problems: Vec::new(),
         };

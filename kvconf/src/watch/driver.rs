@@ -14,13 +14,26 @@ use super::machine::{Effect, Input, Machine, Tuning};
 use super::{Update, WatchState};
 use crate::backoff::Backoff;
 use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
-use crate::{Filter, Prefix};
+use crate::{Entry, Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
 const DRAIN: usize = 256;
 
 /// What wants to know of changes under one prefix. Called from the watch's task: quick, and never blocking.
 pub(crate) trait Observer: Send + 'static {
+    /// A load begins: what has arrived before no longer counts. Only before the first state.
+    fn loading(&mut self) {}
+    /// Entries that a load has brought, in the order of the bucket, while the server still delivers more: time to prepare.
+    /// They are no state yet. Only before the first state.
+    fn arrived(&mut self, entries: &[Arc<Entry>]) {
+        let _ = entries;
+    }
+    /// The first exact state: the newest entry of each key of all that have arrived since the load began. `false` asks
+    /// for [`Self::update`] with all of it instead.
+    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
+        let _ = (revision, epoch);
+        false
+    }
     /// The next exact state. The first one is what leads from nothing to the state.
     fn update(&mut self, update: &Update);
     /// The watch's state changed.
@@ -216,12 +229,21 @@ impl Driver {
         self.input(Input::Watch(self.needed()));
     }
 
+    /// Handles that have no state yet.
+    fn newcomers(&mut self) -> impl Iterator<Item = &mut Attached> {
+        self.observers.iter_mut().filter(|attached| !attached.loaded)
+    }
+
     /// Gives the loaded state to handles that have none.
-    fn load_newcomers(&mut self) {
+    fn load_newcomers(&mut self, as_arrived: bool) {
+        let Some((revision, epoch)) = self.machine.applied() else { return };
         for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
+            attached.loaded = true;
             attached.observer.state(self.machine.watch_state());
+            if as_arrived && attached.observer.complete(revision, epoch) {
+                continue;
+            }
             if let Some(update) = self.machine.snapshot_of(&attached.prefix) {
-                attached.loaded = true;
                 attached.observer.update(&update);
             }
         }
@@ -242,13 +264,15 @@ impl Driver {
 
     /// Takes what is ready, so that a burst becomes few states.
     fn drain(&mut self, first: Delivery) {
-        self.input(Input::Delivered(first));
+        // Asked once: for ten thousand entries the clock alone is a measurable part.
+        let now = Instant::now();
+        self.input_at(now, Input::Delivered(first));
         for _ in 1..DRAIN {
             let ready = self.deliveries.as_mut().and_then(|stream| stream.next().now_or_never());
             match ready {
-                Some(Some(delivery)) => self.input(Input::Delivered(delivery)),
+                Some(Some(delivery)) => self.input_at(now, Input::Delivered(delivery)),
                 Some(None) => {
-                    self.input(Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
+                    self.input_at(now, Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
                     break;
                 }
                 None => break,
@@ -258,7 +282,11 @@ impl Driver {
     }
 
     fn input(&mut self, input: Input) {
-        for effect in self.machine.step(Instant::now(), input) {
+        self.input_at(Instant::now(), input);
+    }
+
+    fn input_at(&mut self, now: Instant, input: Input) {
+        for effect in self.machine.step(now, input) {
             self.perform(effect);
         }
     }
@@ -269,6 +297,7 @@ impl Driver {
                 self.deliveries = None;
                 self.reading = None;
                 self.counting = None;
+                self.newcomers().for_each(|attached| attached.observer.loading());
                 self.opening = Some(self.subscribe(failures));
             }
             Effect::Read => {
@@ -280,7 +309,10 @@ impl Driver {
                 self.counting = Some(async move { store.count(&filters).await }.boxed());
             }
             Effect::Publish(update) => self.publish(&update),
-            Effect::Loaded => self.load_newcomers(),
+            Effect::Arrived(entries) => {
+                self.newcomers().for_each(|attached| attached.observer.arrived(&entries));
+            }
+            Effect::Loaded { as_arrived } => self.load_newcomers(as_arrived),
             Effect::State(state) => {
                 tracing::debug!(bucket = self.store.name(), %state, "watch");
                 for attached in &mut self.observers {

@@ -107,21 +107,53 @@ struct Recorder {
     prefix: Prefix,
     state: State,
     published: Arc<Mutex<Vec<Published>>>,
+    /// Whether its first state is made of what arrives during the load.
+    prepares: bool,
+}
+
+impl Recorder {
+    fn change(&mut self, key: &Key, entry: Option<&Arc<Entry>>) {
+        if key.under(&self.prefix).is_none() {
+            return;
+        }
+        match entry.and_then(|entry| entry.put_value()) {
+            Some(value) => self.state.insert(key.clone(), value.clone()),
+            None => self.state.remove(key),
+        };
+    }
+
+    fn publish(&self, revision: Revision, epoch: u64) {
+        self.published.lock().unwrap().push(Published { epoch, revision, state: self.state.clone() });
+    }
 }
 
 impl Observer for Recorder {
-    fn update(&mut self, update: &Update) {
-        for change in update.sets.iter().flat_map(|set| &set.changes) {
-            if change.key.under(&self.prefix).is_none() {
-                continue;
-            }
-            match change.entry.as_ref().and_then(|entry| entry.put_value()) {
-                Some(value) => self.state.insert(change.key.clone(), value.clone()),
-                None => self.state.remove(&change.key),
-            };
+    fn loading(&mut self) {
+        assert!(self.published.lock().unwrap().is_empty(), "only before the first state");
+        self.state.clear();
+    }
+
+    fn arrived(&mut self, entries: &[Arc<Entry>]) {
+        if self.prepares {
+            entries.iter().for_each(|entry| self.change(entry.key(), Some(entry)));
         }
-        let (epoch, revision) = (update.epoch, update.revision);
-        self.published.lock().unwrap().push(Published { epoch, revision, state: self.state.clone() });
+    }
+
+    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
+        if self.prepares {
+            self.publish(revision, epoch);
+        }
+        self.prepares
+    }
+
+    fn update(&mut self, update: &Update) {
+        if self.published.lock().unwrap().is_empty() {
+            self.state.clear();
+        }
+        for change in update.sets.iter().flat_map(|set| &set.changes) {
+            self.change(&change.key, change.entry.as_ref());
+        }
+        self.publish(update.revision, update.epoch);
     }
 
     fn state(&mut self, _: &WatchState) {}
@@ -158,8 +190,12 @@ impl World {
     fn join(&mut self, prefix: &str) {
         let prefix = Prefix::new(prefix).unwrap();
         let published = Arc::default();
-        let recorder =
-            Recorder { prefix: prefix.clone(), state: State::new(), published: Arc::clone(&published) };
+        let recorder = Recorder {
+            prefix: prefix.clone(),
+            state: State::new(),
+            published: Arc::clone(&published),
+            prepares: (self.readers.len() + self.gone.len()) % 2 == 0,
+        };
         let attachment = self.hub.attach(prefix.clone(), Box::new(recorder));
         self.readers.push(Reader { prefix, published, _attachment: attachment });
     }
@@ -324,6 +360,15 @@ proptest! {
 }
 
 fn delivered(key: &str, revision: u64, headers: Headers) -> Input {
+    match delivered_before(key, revision, revision, 0) {
+        Input::Delivered(Delivery::Entry { entry, sequence, pending }) => {
+            Input::Delivered(Delivery::Entry { entry: Entry { headers, ..entry }, sequence, pending })
+        }
+        other => other,
+    }
+}
+
+fn delivered_before(key: &str, revision: u64, sequence: u64, pending: u64) -> Input {
     let entry = Entry {
         key: Key::new(key).unwrap(),
         revision: Revision::new(revision),
@@ -331,9 +376,61 @@ fn delivered(key: &str, revision: u64, headers: Headers) -> Input {
         operation: crate::Operation::Put,
         marker: None,
         created: std::time::SystemTime::UNIX_EPOCH,
-        headers,
+        headers: Headers::new(),
     };
-    Input::Delivered(Delivery::Entry { entry, sequence: revision, pending: 0 })
+    Input::Delivered(Delivery::Entry { entry, sequence, pending })
+}
+
+fn watching(prefix: &str, pending: u64) -> (Machine, tokio::time::Instant) {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new(prefix).unwrap()]));
+    machine.step(now, Input::Opened { pending, incarnation: None, history: Some(64) });
+    (machine, now)
+}
+
+fn keys_and_revisions(entries: &[Arc<Entry>]) -> Vec<(&str, u64)> {
+    entries.iter().map(|entry| (entry.key().as_str(), entry.revision().get())).collect()
+}
+
+#[test]
+fn what_a_load_brings_is_handed_on_before_it_is_complete() {
+    let (mut machine, now) = watching("a", 3);
+    machine.step(now, delivered_before("a.x", 1, 1, 2));
+    let effects = machine.step(now, Input::Drained);
+    let [Effect::Arrived(entries)] = &effects[..] else { panic!("{effects:?}") };
+    assert_eq!(keys_and_revisions(entries), [("a.x", 1)]);
+
+    machine.step(now, delivered_before("a.y", 2, 2, 1));
+    machine.step(now, delivered_before("a.x", 3, 3, 0));
+    let effects = machine.step(now, Input::Drained);
+    let [Effect::Arrived(entries), Effect::State(WatchState::Live), Effect::Publish(update), loaded] =
+        &effects[..]
+    else {
+        panic!("{effects:?}")
+    };
+    assert_eq!(keys_and_revisions(entries), [("a.y", 2), ("a.x", 3)]);
+    assert_eq!((update.revision.get(), loaded), (3, &Effect::Loaded { as_arrived: true }));
+}
+
+// P1: nobody has prepared what a consistent reading brings.
+#[test]
+fn a_load_that_a_reading_completes_is_not_what_has_arrived() {
+    let (mut machine, now) = watching("a", 1);
+    let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
+    machine.step(now, delivered("a.x", 1, part));
+    let effects = machine.step(now, Input::Drained);
+    assert!(matches!(effects[..], [Effect::Arrived(_), Effect::Read]), "{effects:?}");
+
+    let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.y", 2, Headers::new()) else {
+        unreachable!()
+    };
+    let reading = Reading { entries: vec![entry], revision: Revision::new(2), isolated: true };
+    let effects = machine.step(now, Input::Read(Ok(reading)));
+    assert_eq!(effects.last(), Some(&Effect::Loaded { as_arrived: false }));
+    let update = machine.snapshot_of(&Prefix::new("a").unwrap()).unwrap();
+    let keys: Vec<&str> = update.sets[0].changes.iter().map(|change| change.key.as_str()).collect();
+    assert_eq!(keys, ["a.y"]);
 }
 
 // P2: a user of one prefix has no reading of one moment, and the rest of a set may come at any time.

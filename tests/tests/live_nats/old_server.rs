@@ -28,7 +28,8 @@ async fn several_keys_are_refused_with_the_reason_unless_written_one_by_one() {
         [
             "the change was not written",
             "the write was not made",
-            "an atomic batch is not supported: bucket b does not allow atomic batches"
+            "an atomic batch is not supported: nats-server 2.11.11 has none, 2.12 is the first that does; \
+             one_by_one writes the keys of a struct one after the other"
         ]
     );
     assert_eq!(bucket.status().await.unwrap().last_revision, applied.revision());

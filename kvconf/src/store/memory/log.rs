@@ -147,10 +147,7 @@ impl Log {
         self.expire(now);
         check::batch(&writes)?;
         if !self.settings.takes_batches() {
-            return Err(WriteError::Failed(ReadError::Unsupported {
-                what: "an atomic batch",
-                reason: format!("bucket {} does not allow atomic batches", self.settings.name()),
-            }));
+            return Err(ReadError::without_batches(self.settings.name(), None).into());
         }
         let count = writes.len();
         if count > MAX_BATCH {

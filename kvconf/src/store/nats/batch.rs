@@ -2,10 +2,10 @@
 
 use super::NatsStore;
 use super::connection::ANSWER_WITHIN;
-use super::error::{Failure, batches_unsupported, code};
+use super::error::{Failure, code};
 use super::write::{Acknowledgement, Outgoing};
 use crate::store::{Write, check, header};
-use crate::{Key, Revision, WriteError};
+use crate::{Key, ReadError, Revision, WriteError};
 
 /// The most messages that a server takes in one batch.
 pub(super) const MAX_BATCH: usize = 1_000;
@@ -85,7 +85,8 @@ impl NatsStore {
         if !self.known.allows_batches() {
             self.refresh().await?;
             if !self.known.allows_batches() {
-                return Err(batches_unsupported(&self.bucket).into());
+                let old = self.server_without_batches();
+                return Err(ReadError::without_batches(&self.bucket, old.as_deref()).into());
             }
         }
         Ok(())

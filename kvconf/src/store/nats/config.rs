@@ -228,6 +228,12 @@ impl NatsStore {
         }
     }
 
+    /// The server's version, when it knows no atomic batches.
+    pub(super) fn server_without_batches(&self) -> Option<String> {
+        let text = self.connection.client().server_info().version;
+        version(&text).is_some_and(|version| version < WITH_BATCHES).then_some(text)
+    }
+
     /// Refuses a server that is too old. `None` when it does not tell its version.
     fn check_version(&self) -> Result<Option<(u32, u32)>, ReadError> {
         let text = self.connection.client().server_info().version;

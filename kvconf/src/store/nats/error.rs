@@ -137,19 +137,11 @@ impl Failure {
                     what: "a time to live per key",
                     reason: format!("bucket {bucket} has no limit_markers"),
                 }),
-                code::BATCHES_DISABLED => batches_unsupported(bucket).into(),
+                code::BATCHES_DISABLED => ReadError::without_batches(bucket, None).into(),
                 _ => WriteError::Failed(Self::Api(error).read(bucket, WHAT)),
             },
             other => WriteError::Failed(other.read(bucket, WHAT)),
         }
-    }
-}
-
-/// Why several keys cannot be written at once.
-pub(super) fn batches_unsupported(bucket: &str) -> ReadError {
-    ReadError::Unsupported {
-        what: "an atomic batch",
-        reason: format!("bucket {bucket} does not allow atomic batches"),
     }
 }
 

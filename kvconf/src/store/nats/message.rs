@@ -133,16 +133,17 @@ impl Delivered {
     /// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or the later form,
     /// which has a domain and an account before the stream and may have more behind.
     pub(super) fn parse(reply: &str) -> Option<Self> {
-        let rest = reply.strip_prefix("$JS.ACK.")?;
-        let count = rest.bytes().filter(|byte| *byte == b'.').count() + 1;
+        // By bytes: every message that is delivered comes through here.
+        let rest = reply.strip_prefix("$JS.ACK.")?.as_bytes();
+        let count = rest.iter().filter(|byte| **byte == b'.').count() + 1;
         // Counted from the front: the later form may grow at its end.
         let before = match count {
             7 => 3,
             9.. => 5,
             _ => return None,
         };
-        let mut tokens = rest.split('.').skip(before);
-        let mut number = || tokens.next()?.parse::<u64>().ok();
+        let mut tokens = rest.split(|byte| *byte == b'.').skip(before);
+        let mut number = || number(tokens.next()?);
         Some(Self {
             stream_sequence: number()?,
             consumer_sequence: number()?,
@@ -150,6 +151,12 @@ impl Delivered {
             pending: number()?,
         })
     }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let next = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, next))?
 }
 
 #[cfg(test)]
@@ -212,7 +219,13 @@ mod tests {
         ] {
             assert_eq!(Delivered::parse(reply), Some(expected), "{reply}");
         }
-        for reply in ["", "_INBOX.x", "$JS.ACK.KV_b.c1.1.12.3.17", "$JS.ACK.KV_b.c1.1.x.3.1795.40"] {
+        for reply in [
+            "",
+            "_INBOX.x",
+            "$JS.ACK.KV_b.c1.1.12.3.17",
+            "$JS.ACK.KV_b.c1.1.x.3.1795.40",
+            "$JS.ACK.KV_b.c1.1.1.3.1795.",
+        ] {
             assert_eq!(Delivered::parse(reply), None, "{reply}");
         }
     }

@@ -51,14 +51,19 @@ impl NatsStore {
         Ok(Subscription { pending, incarnation, history, deliveries: deliveries.boxed() })
     }
 
-    /// Subscribes first and makes the consumer then: nothing that it sends is missed.
+    /// Makes the consumer first and subscribes then. Nothing is missed: the server delivers to nobody until somebody
+    /// listens.
+    ///
+    /// The other order saves a round trip and costs more where there is much to load: a server that finds a listener while
+    /// it makes the consumer takes a seventh longer for 10 000 keys (2.15; 19.0 instead of 16.6 ms until the last one).
     pub(super) async fn deliveries(&self, filters: &[Filter], start: Start) -> Result<Deliveries, Failure> {
         let client = self.connection.client();
         let inbox = client.new_inbox();
-        let subscriber = client.subscribe(inbox.clone()).await.map_err(Failure::client)?;
         let statistics = client.statistics();
+        // Before the consumer is made: a connection that is replaced in between is noticed.
         let connects = statistics.connects.load(Ordering::Relaxed);
         let consumer = self.consumer(filters, start, Purpose::Deliver(&inbox)).await?;
+        let subscriber = client.subscribe(inbox).await.map_err(Failure::client)?;
         let mut tick = interval_at(tokio::time::Instant::now() + TICK, TICK);
         // A task that did not run for a while has not heard the server, and the server may well have spoken.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

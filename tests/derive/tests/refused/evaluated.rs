@@ -121,6 +121,14 @@ struct FurtherBelow {
 }
 
 #[derive(KvConfig, Clone)]
+struct InTwoCases {
+    #[kv(env = "Pause")]
+    pause: u32,
+    #[kv(nested)]
+    retry: Retry,
+}
+
+#[derive(KvConfig, Clone)]
 #[kv(env_prefix = "APP")]
 struct OfAMap {
     #[kv(nested)]

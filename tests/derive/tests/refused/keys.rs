@@ -65,6 +65,14 @@ struct Environment {
     bad: u8,
 }
 
+#[derive(KvConfig, Clone)]
+struct EnvironmentInTwoCases {
+    #[kv(env = "Host")]
+    host: u8,
+    #[kv(env = "HOST")]
+    other: u8,
+}
+
 fn main() {
     // The names of a struct with mistakes are there all the same.
     let _ = (Collisions::fields().first, Keys::fields().hole, Collisions::fields().deep.value);

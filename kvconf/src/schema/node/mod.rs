@@ -1,0 +1,203 @@
+//! The rows of a struct's table.
+//!
+//! One row type for all fields of one type: the macro writes data, not code, so a struct of 300 fields compiles about as
+//! many instances as it has field types.
+
+mod entries;
+mod leaf;
+mod nested;
+
+use std::any::Any;
+
+use bytes::Bytes;
+use derive_more::{Display, Error};
+
+pub use entries::{Entries, EntryMap};
+pub use leaf::{Absent, Leaf};
+pub use nested::Nested;
+
+use super::KvConfig;
+use super::check::{Check, Constraint, Violation};
+use super::prepared::Prepared;
+use super::survey::{Place, Survey};
+use super::validation::{Complaint, Validation};
+use crate::value::{DecodeError, EncodeError};
+
+/// What the macro knows about a field besides its type.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// The Rust name.
+    pub name: &'static str,
+    /// The part of the key; empty for a flattened struct.
+    pub key: &'static str,
+    /// Older names of the key part, tried in this order where the key is absent.
+    pub aliases: &'static [&'static str],
+    /// The doc comment.
+    pub description: &'static str,
+    /// The type as it stands in the source.
+    pub type_name: &'static str,
+    /// `secret`.
+    pub secret: bool,
+    /// `restart`.
+    pub restart: bool,
+    /// `deprecated(use = "…")`.
+    pub deprecated: Option<&'static str>,
+    /// `env = "…"`.
+    pub env: Option<&'static str>,
+}
+
+/// What somebody wrote, or did not write, for a key.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Raw<'a> {
+    /// Nothing, or a removal.
+    Absent,
+    /// A value.
+    Bytes(&'a [u8]),
+    /// An entry whose operation nobody knows.
+    Unknown,
+}
+
+/// Why one field has no value.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
+pub enum FieldError {
+    #[display("required, and no source has a value")]
+    Missing,
+    #[display("{_0}")]
+    Decode(#[error(not(source))] DecodeError),
+    #[display("the default does not fit the type: {_0}")]
+    Default(#[error(not(source))] DecodeError),
+    #[display("written by an operation that is not known here")]
+    Operation,
+    #[display("{value} is outside {constraint}")]
+    Range { value: String, constraint: Constraint },
+    #[display("length {length} is outside {constraint}")]
+    Length { length: usize, constraint: Constraint },
+    #[display("{value} does not match {constraint}")]
+    Pattern { value: String, constraint: Constraint },
+    #[display("{value} is not one of {constraint}")]
+    OneOf { value: String, constraint: Constraint },
+    #[display("{message}")]
+    Function { message: String },
+}
+
+/// What a field has to write.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// No key: the field is `None`.
+    Absent,
+    /// A key with these bytes.
+    Value(Bytes),
+}
+
+/// One row, without its type. `rest` is what remains of a path behind this row's own index: empty for a leaf.
+///
+/// A call that does not fit the row (a path that leads nowhere) answers `None` or does nothing.
+#[doc(hidden)]
+pub trait Node<S>: Send + Sync {
+    /// What the macro knows.
+    fn meta(&self) -> &Meta;
+
+    /// Adds this row, or the rows below it, to the flattened table.
+    fn survey(&'static self, place: &Place, index: u16, survey: &mut Survey);
+
+    /// Borrows the field's value.
+    fn value<'a>(&self, target: &'a S, rest: &[u16]) -> Option<&'a dyn Any>;
+
+    #[doc(hidden)]
+    fn read(&self, target: &mut S, rest: &[u16], raw: Raw<'_>) -> Result<(), Vec<FieldError>>;
+
+    #[doc(hidden)]
+    fn read_entry(
+        &self,
+        target: &mut S,
+        rest: &[u16],
+        segment: &str,
+        raw: Raw<'_>,
+    ) -> Result<(), Vec<FieldError>>;
+
+    /// Reads a key's bytes before there is a struct: the field's, or those of one entry of its map.
+    ///
+    /// A value that is bad leaves it [`Prepared::Open`]: whoever builds the struct then finds the same problems.
+    #[doc(hidden)]
+    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], segment: Option<&str>, raw: Raw<'_>);
+
+    /// Runs the checks of a whole map of entries.
+    #[doc(hidden)]
+    fn check_entries(&self, target: &S, rest: &[u16]) -> Result<(), Vec<FieldError>>;
+
+    #[doc(hidden)]
+    fn encode(&self, target: &S, rest: &[u16]) -> Result<Stored, EncodeError>;
+
+    /// The key parts and values of a map of entries.
+    #[doc(hidden)]
+    fn encode_entries(&self, target: &S, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError>;
+
+    /// Encodes a value of the field's type that stands nowhere yet; for a map of entries the value of one entry.
+    #[doc(hidden)]
+    fn encode_value(&self, value: &dyn Any, rest: &[u16]) -> Result<Stored, EncodeError>;
+
+    /// The same for all entries of a map that stands nowhere yet.
+    #[doc(hidden)]
+    fn encode_map(&self, value: &dyn Any, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError>;
+
+    /// The stored form of a text, or of `null`, from a file; for a map of entries that of one entry's value. `None` where
+    /// `null` is no value.
+    #[doc(hidden)]
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored>;
+
+    /// The default in stored form.
+    #[doc(hidden)]
+    fn default_text(&self, rest: &[u16]) -> Option<Bytes>;
+
+    /// Runs the `validate` function of the struct at the path.
+    #[doc(hidden)]
+    fn validate(&self, target: &S, rest: &[u16]) -> Vec<Complaint>;
+}
+
+fn mismatch() -> EncodeError {
+    EncodeError::new("the value is of another type than the field")
+}
+
+fn run_checks<V>(meta: &Meta, checks: &[Check<V>], value: &V, shown: &dyn Fn() -> String) -> Vec<FieldError> {
+    let shown = || if meta.secret { crate::value::MASK.to_owned() } else { shown() };
+    checks
+        .iter()
+        .filter_map(|check| {
+            let constraint = check.constraint;
+            let violation = (check.test)(value).err()?;
+            Some(match (violation, constraint) {
+                (Violation::Length(length), _) => FieldError::Length { length, constraint },
+                (Violation::Message(_), _) if meta.secret => {
+                    FieldError::Function { message: format!("the secret value is refused by {constraint}") }
+                }
+                (Violation::Message(message), _) => FieldError::Function { message },
+                (_, Constraint::Pattern(_)) => FieldError::Pattern { value: shown(), constraint },
+                (_, Constraint::OneOf(_)) => FieldError::OneOf { value: shown(), constraint },
+                _ => FieldError::Range { value: shown(), constraint },
+            })
+        })
+        .collect()
+}
+
+fn mask_if_secret(meta: &Meta, error: DecodeError) -> DecodeError {
+    if meta.secret { error.masked(meta.type_name) } else { error }
+}
+
+/// Finds the row that a path leads to below a struct, and what remains of the path.
+pub(crate) fn node_at<S: KvConfig>(steps: &[u16]) -> Option<(&'static dyn Node<S>, &[u16])> {
+    let (first, rest) = steps.split_first()?;
+    Some((*S::__SCHEMA.nodes.get(usize::from(*first))?, rest))
+}
+
+/// The struct's own `validate`.
+pub(crate) fn validate_struct<S: KvConfig>(target: &S) -> Vec<Complaint> {
+    let mut validation = Validation::new();
+    if let Some(validate) = S::__SCHEMA.validate {
+        validate(target, &mut validation);
+    }
+    validation.into_complaints()
+}

@@ -1,0 +1,116 @@
+//! Fields that are structs.
+
+use std::any::Any;
+
+use bytes::Bytes;
+
+use super::{FieldError, Meta, Node, Raw, Stored, mismatch, node_at, validate_struct};
+use crate::schema::KvConfig;
+use crate::schema::prepared::Prepared;
+use crate::schema::survey::{Place, Survey, join, survey_struct};
+use crate::schema::validation::Complaint;
+use crate::value::EncodeError;
+
+/// A field that is a struct.
+#[doc(hidden)]
+pub struct Nested<S: 'static, N: 'static> {
+    /// What is known of it; `key` is empty when it is flattened.
+    pub meta: Meta,
+    /// Borrows the field.
+    pub get: fn(&S) -> &N,
+    /// Borrows the field to change it.
+    pub get_mut: fn(&mut S) -> &mut N,
+}
+
+impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
+    fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    fn survey(&'static self, place: &Place, index: u16, survey: &mut Survey) {
+        let env_prefix = match N::__SCHEMA.env_prefix {
+            Some(own) => Some(own.to_owned()),
+            None if self.meta.key.is_empty() => place.env_prefix.clone(),
+            None => place.env(&self.meta),
+        };
+        let place = Place { path: place.path.join(index), key: join(&place.key, self.meta.key), env_prefix };
+        survey_struct::<N>(&place, survey);
+    }
+
+    fn value<'a>(&self, target: &'a S, rest: &[u16]) -> Option<&'a dyn Any> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.value((self.get)(target), rest),
+            None => Some((self.get)(target)),
+        }
+    }
+
+    fn read(&self, target: &mut S, rest: &[u16], raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.read((self.get_mut)(target), rest, raw),
+            None => Ok(()),
+        }
+    }
+
+    fn read_entry(
+        &self,
+        target: &mut S,
+        rest: &[u16],
+        segment: &str,
+        raw: Raw<'_>,
+    ) -> Result<(), Vec<FieldError>> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.read_entry((self.get_mut)(target), rest, segment, raw),
+            None => Ok(()),
+        }
+    }
+
+    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], segment: Option<&str>, raw: Raw<'_>) {
+        if let Some((node, rest)) = node_at::<N>(rest) {
+            node.prepare(prepared, rest, segment, raw);
+        }
+    }
+
+    fn check_entries(&self, target: &S, rest: &[u16]) -> Result<(), Vec<FieldError>> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.check_entries((self.get)(target), rest),
+            None => Ok(()),
+        }
+    }
+
+    fn encode(&self, target: &S, rest: &[u16]) -> Result<Stored, EncodeError> {
+        let (node, rest) = node_at::<N>(rest).ok_or_else(mismatch)?;
+        node.encode((self.get)(target), rest)
+    }
+
+    fn encode_entries(&self, target: &S, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError> {
+        let (node, rest) = node_at::<N>(rest).ok_or_else(mismatch)?;
+        node.encode_entries((self.get)(target), rest)
+    }
+
+    fn encode_value(&self, value: &dyn Any, rest: &[u16]) -> Result<Stored, EncodeError> {
+        let (node, rest) = node_at::<N>(rest).ok_or_else(mismatch)?;
+        node.encode_value(value, rest)
+    }
+
+    fn encode_map(&self, value: &dyn Any, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError> {
+        let (node, rest) = node_at::<N>(rest).ok_or_else(mismatch)?;
+        node.encode_map(value, rest)
+    }
+
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored> {
+        let (node, rest) = node_at::<N>(rest)?;
+        node.stored_form(text, rest)
+    }
+
+    fn default_text(&self, rest: &[u16]) -> Option<Bytes> {
+        let (node, rest) = node_at::<N>(rest)?;
+        node.default_text(rest)
+    }
+
+    fn validate(&self, target: &S, rest: &[u16]) -> Vec<Complaint> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.validate((self.get)(target), rest),
+            None => validate_struct((self.get)(target)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A struct's rows, flattened.
+
+use super::node::Meta;
+use super::{KvConfig, Path};
+
+/// What kind of row it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Leaf,
+    Entries,
+}
+
+/// One row of the flattened table: a leaf or a map of entries, wherever it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Slot {
+    pub(crate) path: Path,
+    /// Below the struct's prefix.
+    pub(crate) key: String,
+    /// In full, like `key`.
+    pub(crate) aliases: Vec<String>,
+    pub(crate) meta: &'static Meta,
+    pub(crate) kind: Kind,
+    pub(crate) env: Option<String>,
+    pub(crate) required: bool,
+}
+
+/// A struct with a `validate` function, wherever it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Validator {
+    pub(crate) path: Path,
+    /// Below the root's prefix; empty for the root itself.
+    pub(crate) key: String,
+}
+
+/// What [`Node::survey`] collects.
+#[derive(Debug, Default)]
+pub struct Survey {
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) validators: Vec<Validator>,
+}
+
+/// Where a survey stands.
+#[derive(Debug, Clone)]
+pub struct Place {
+    pub(crate) path: Path,
+    pub(crate) key: String,
+    pub(crate) env_prefix: Option<String>,
+}
+
+impl Place {
+    pub(crate) fn root(env_prefix: Option<&str>) -> Self {
+        Self { path: Path::ROOT, key: String::new(), env_prefix: env_prefix.map(str::to_owned) }
+    }
+
+    pub(super) fn env(&self, meta: &Meta) -> Option<String> {
+        let by_prefix =
+            || self.env_prefix.as_ref().map(|p| format!("{p}_{}", meta.name.to_ascii_uppercase()));
+        meta.env.map(str::to_owned).or_else(by_prefix)
+    }
+}
+
+/// `a.b`, or the other one where one of them is empty.
+pub(crate) fn join(left: &str, right: &str) -> String {
+    match (left.is_empty(), right.is_empty()) {
+        (true, _) => right.to_owned(),
+        (_, true) => left.to_owned(),
+        _ => format!("{left}.{right}"),
+    }
+}
+
+/// Surveys a whole struct from a place on.
+pub(crate) fn survey_struct<S: KvConfig>(place: &Place, survey: &mut Survey) {
+    if S::__SCHEMA.validate.is_some() {
+        survey.validators.push(Validator { path: place.path, key: place.key.clone() });
+    }
+    for (index, node) in (0_u16..).zip(S::__SCHEMA.nodes) {
+        node.survey(place, index, survey);
+    }
+}

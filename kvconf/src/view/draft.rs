@@ -1,0 +1,302 @@
+//! A first state in the making.
+//!
+//! Entries are decoded one by one as they come, while the server still delivers the next ones and the processor would wait:
+//! what is left for the end is to put values into their fields. With 10 000 keys, decoding them all after the last one had
+//! arrived took a quarter of the start.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::evaluate::{build, contained};
+use super::overlay::raw_of;
+use super::{RawState, Table, Target, View, below, report};
+use crate::schema::{KvConfig, Prepared, Slot, node_at};
+use crate::source::{Content, Source};
+use crate::{Entry, Key, Prefix, Problem, Report, Revision, Snapshot};
+
+/// What will be a [`View`] when the last entry is here. A newer entry of a key takes the place of an older one.
+pub(crate) struct Draft<T> {
+    table: Arc<Table>,
+    prefix: Prefix,
+    raw: RawState,
+    /// By slot.
+    prepared: Vec<Prepared>,
+    /// Keys with which something may be odd.
+    odd: BTreeSet<String>,
+    /// What is odd about sources outside the bucket.
+    outside: BTreeMap<Source, Vec<Problem>>,
+    /// Why some of them cannot be used.
+    unusable: Vec<Problem>,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T: KvConfig> Draft<T> {
+    /// A state with no keys in the bucket, and what other sources say.
+    pub(crate) fn new(table: Arc<Table>, prefix: Prefix, contents: Vec<(Source, Content)>) -> Self {
+        let (mut raw, mut outside, mut unusable) = (RawState::default(), BTreeMap::new(), Vec::new());
+        for (source, content) in contents {
+            raw.given.set(source, content.sheet);
+            unusable.extend(content.problems);
+            outside.insert(source, content.warnings);
+        }
+        // Several keys, or other sources, may have a value: which one counts is known at the end.
+        let is_open = |slot: &Slot| if slot.aliases.is_empty() { Prepared::Absent } else { Prepared::Open };
+        let mut prepared: Vec<Prepared> = table.slots.iter().map(is_open).collect();
+        let sheets = raw.given.sources().filter_map(|source| raw.given.sheet(source));
+        for key in sheets.chain([table.env_sheet()]).flat_map(|sheet| sheet.keys()) {
+            if let Some(Target::Field(at) | Target::Entry(at, _)) = table.target(key)
+                && let Some(prepared) = prepared.get_mut(at)
+            {
+                *prepared = Prepared::Open;
+            }
+        }
+        Self { table, prefix, raw, prepared, odd: BTreeSet::new(), outside, unusable, marker: PhantomData }
+    }
+
+    /// Takes what stands under a key, or that nothing does.
+    pub(crate) fn take(&mut self, key: &Key, entry: Option<&Arc<Entry>>) {
+        let Some(key) = below(key, &self.prefix) else { return };
+        match self.table.target(key) {
+            Some(Target::Field(at)) => {
+                let slot = self.table.slot(at);
+                if slot.is_some_and(|slot| slot.key != key || slot.meta.deprecated.is_some()) {
+                    self.odd.insert(key.to_owned());
+                }
+                self.prepare(at, None, entry);
+            }
+            Some(Target::Entry(at, segment)) => self.prepare(at, Some(segment), entry),
+            None => _ = self.odd.insert(key.to_owned()),
+        }
+        self.raw.set(key, entry);
+    }
+
+    fn prepare(&mut self, at: usize, segment: Option<&str>, entry: Option<&Arc<Entry>>) {
+        let (Some(slot), Some(prepared)) = (self.table.slot(at), self.prepared.get_mut(at)) else { return };
+        if matches!(prepared, Prepared::Open) {
+            return;
+        }
+        let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
+        if contained(|| node.prepare(prepared, rest, segment, raw_of(entry))).is_none() {
+            // The program's own code panics on it: when the struct is built it will again, and that is told.
+            *prepared = Prepared::Open;
+        }
+    }
+
+    /// Builds the first state as of a revision, or says everything that is wrong with it.
+    pub(crate) fn finish(self, bucket: &str, revision: Revision, epoch: u64) -> Result<View<T>, Report> {
+        let Self { table, prefix, raw, prepared, odd, outside, mut unusable, .. } = self;
+        let at = SystemTime::now();
+        let report = |mut problems: Vec<Problem>| {
+            problems.sort_by(|left, right| left.key.cmp(&right.key));
+            Report {
+                name: table.name,
+                bucket: bucket.to_owned(),
+                revision: Some(revision),
+                serving: None,
+                at,
+                problems,
+            }
+        };
+        let value = match build::<T>(&table, &raw, &prefix, prepared) {
+            Ok(value) if unusable.is_empty() => value,
+            built => {
+                unusable.extend(built.err().unwrap_or_default());
+                return Err(report(unusable));
+            }
+        };
+        let warnings = report::warnings(&table, &raw, &prefix, &odd);
+        let strange: Vec<Problem> = outside.values().flatten().chain(warnings.values()).cloned().collect();
+        let found = (!strange.is_empty()).then(|| {
+            let mut found = report(strange);
+            found.serving = Some(revision);
+            Arc::new(found)
+        });
+        Ok(View {
+            snapshot: Arc::new(Snapshot::new(value, revision, epoch, Arc::from([]))),
+            table,
+            bucket: bucket.to_owned(),
+            prefix,
+            raw,
+            rejected: Vec::new(),
+            seen: revision,
+            epoch,
+            report: found,
+            awaiting_restart: BTreeSet::new(),
+            spare: None,
+            warnings,
+            outside,
+            polled: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::HashMap;
+
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::source::Given;
+    use crate::{Headers, KvConfig, Operation, Origin, Validation};
+
+    thread_local! {
+        static CHECKED: Cell<u32> = const { Cell::new(0) };
+    }
+
+    #[derive(KvConfig, Debug, Clone, PartialEq)]
+    #[kv(prefix = "p", validate = Self::check)]
+    struct Shop {
+        #[kv(default = 10, range(..=99))]
+        low: u8,
+        high: u8,
+        #[kv(default = "none", alias = "old")]
+        name: String,
+        #[kv(env = "SHOP_LEVEL", default = 1)]
+        level: u8,
+        #[kv(deprecated)]
+        gone: Option<u8>,
+        #[kv(entries, length(..=2))]
+        limits: BTreeMap<u8, u8>,
+        #[kv(nested)]
+        retry: Retry,
+        #[kv(default = 0, validate = Self::boom)]
+        boom: u8,
+    }
+
+    #[derive(KvConfig, Debug, Clone, PartialEq)]
+    struct Retry {
+        #[kv(default = 3)]
+        times: u8,
+        #[kv(entries)]
+        waits: HashMap<String, u8>,
+    }
+
+    impl Shop {
+        fn check(&self, problems: &mut Validation<Self>) {
+            if self.low > self.high {
+                problems.problem("low exceeds high").on(Self::fields().low);
+            }
+        }
+
+        fn boom(value: &u8) -> Result<(), String> {
+            CHECKED.set(CHECKED.get() + 1);
+            assert!(*value != 13, "code of the program that cannot cope");
+            Ok(())
+        }
+    }
+
+    const KEYS: [&str; 13] = [
+        "low",
+        "high",
+        "name",
+        "old",
+        "level",
+        "gone",
+        "limits.1",
+        "limits.2",
+        "limits.x",
+        "retry.times",
+        "retry.waits.=2a",
+        "retry.unknown",
+        "boom",
+    ];
+    const VALUES: [&str; 6] = ["7", "13", "60", "100", "300", "x"];
+
+    fn table(level: Option<&'static str>) -> Arc<Table> {
+        Arc::new(Table::new::<Shop>(&|_| level.map(|text| text.as_bytes().to_vec())))
+    }
+
+    fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
+        Arc::new(Entry {
+            key: Key::new(format!("p.{key}")).unwrap(),
+            revision: Revision::new(revision),
+            value: Bytes::from(value.unwrap_or_default().to_owned()),
+            operation: if value.is_some() { Operation::Put } else { Operation::Delete },
+            marker: None,
+            created: SystemTime::UNIX_EPOCH,
+            headers: Headers::new(),
+        })
+    }
+
+    fn draft(table: &Arc<Table>, file: &Ops) -> Draft<Shop> {
+        let given = file.iter().filter(|(key, _)| *key != "old" && !key.ends_with("unknown"));
+        let given = given.map(|(key, value)| {
+            let value = value.map(|text| Bytes::from(text.to_owned()));
+            ((*key).to_owned(), Arc::new(Given { value, origin: Origin::Default }))
+        });
+        let content = Content { sheet: given.collect(), ..Content::default() };
+        Draft::new(Arc::clone(table), Prefix::new("p").unwrap(), vec![(Source::File(0), content)])
+    }
+
+    type Told = Result<(Shop, Vec<Problem>), Vec<Problem>>;
+
+    fn told(draft: Draft<Shop>) -> Told {
+        let built = draft.finish("test", Revision::new(99), 0);
+        built
+            .map(|view| {
+                let warnings = view.report.as_ref().map(|report| report.problems.clone());
+                (view.snapshot.value().clone(), warnings.unwrap_or_default())
+            })
+            .map_err(|report| report.problems)
+    }
+
+    type Ops = Vec<(&'static str, Option<&'static str>)>;
+
+    fn ops() -> impl Strategy<Value = Ops> {
+        let value = prop_oneof![1 => Just(None), 5 => proptest::sample::select(&VALUES[..]).prop_map(Some)];
+        proptest::collection::vec((proptest::sample::select(&KEYS[..]), value), 0..20)
+    }
+
+    fn agree(ops: &Ops, level: Option<&'static str>, file: &Ops) -> Result<(), TestCaseError> {
+        let table = table(level);
+        let mut as_they_came = draft(&table, file);
+        let mut newest: BTreeMap<&str, Arc<Entry>> = Default::default();
+        let sure = [("high", Some("60"))];
+        for ((key, value), revision) in sure.iter().chain(ops).zip(1..) {
+            let entry = entry(key, revision, *value);
+            as_they_came.take(entry.key(), Some(&entry));
+            newest.insert(key, entry);
+        }
+        let mut at_once = draft(&table, file);
+        for entry in newest.values() {
+            at_once.take(entry.key(), Some(entry));
+        }
+        // Everything is read from the raw keys then, as if nothing had been prepared.
+        at_once.prepared.fill_with(|| Prepared::Open);
+        at_once.odd = KEYS.iter().map(|key| (*key).to_owned()).collect();
+        prop_assert_eq!(told(as_they_came), told(at_once));
+        Ok(())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+        // P1, P3
+        #[test]
+        fn a_state_that_was_prepared_is_the_one_that_is_read_at_once(
+            ops in ops(),
+            level in prop_oneof![Just(None), Just(Some("5")), Just(Some("x"))],
+            file in prop_oneof![Just(Vec::new()), ops()],
+        ) {
+            agree(&ops, level, &file)?;
+        }
+    }
+
+    #[test]
+    fn a_value_is_decoded_when_it_arrives_and_not_again() {
+        let mut draft = draft(&table(None), &Vec::new());
+        for (key, revision) in [("high", 1), ("boom", 2)] {
+            let entry = entry(key, revision, Some("20"));
+            draft.take(entry.key(), Some(&entry));
+        }
+        let before = CHECKED.get();
+        assert!(matches!(draft.prepared.last(), Some(Prepared::Value(_))));
+        let view = draft.finish("test", Revision::new(2), 0).unwrap();
+        assert_eq!((view.snapshot.value().boom, CHECKED.get()), (20, before));
+    }
+}

@@ -1,0 +1,195 @@
+//! Loading the last entry of each key, and whether the answer is believed.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::{Effect, Machine, Phase, Tracker};
+use crate::store::{ReadError, Reading};
+use crate::watch::compare::{Keys, difference, emptied};
+use crate::watch::{Change, ChangeSet, Update, WatchState};
+use crate::{Entry, Key, Prefix, Revision};
+
+/// For how many keys room is made at once. The number comes from outside.
+const MOST_ROOM: u64 = 1 << 20;
+
+/// A load under way.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    /// The newest entry of each key so far.
+    fresh: Keys,
+    /// The newest revision among them.
+    tail: Revision,
+    /// How many of the entries that stood there at the start are outstanding.
+    pub(super) remaining: u64,
+    /// What was delivered and not handed on yet.
+    arrived: Vec<Arc<Entry>>,
+    /// Whether all of it was delivered one by one. A consistent reading comes at once, and nobody has prepared it.
+    one_by_one: bool,
+}
+
+impl Load {
+    fn new(pending: u64) -> Self {
+        let room = usize::try_from(pending.min(MOST_ROOM)).unwrap_or(0);
+        let fresh = Keys::with_capacity_and_hasher(room, Default::default());
+        Self { fresh, remaining: pending, one_by_one: true, ..Self::default() }
+    }
+
+    fn of(reading: Reading) -> Self {
+        let mut load = Self::default();
+        for entry in reading.entries {
+            load.insert(Arc::new(entry));
+        }
+        load
+    }
+
+    fn insert(&mut self, entry: Arc<Entry>) {
+        self.tail = self.tail.max(entry.revision());
+        self.fresh.insert(entry.key().clone(), entry);
+    }
+
+    /// Takes an entry that was delivered.
+    pub(super) fn take(&mut self, entry: Arc<Entry>) {
+        self.remaining = self.remaining.saturating_sub(1);
+        self.arrived.push(Arc::clone(&entry));
+        self.insert(entry);
+    }
+
+    /// What was delivered since the last time.
+    pub(super) fn hand_on(&mut self) -> Option<Effect> {
+        (!self.arrived.is_empty()).then(|| Effect::Arrived(std::mem::take(&mut self.arrived)))
+    }
+}
+
+/// An answer that is not believed yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Suspicion {
+    pub(super) until: Instant,
+    /// Whether it is asked for again already.
+    pub(super) confirming: bool,
+}
+
+impl Machine {
+    /// The revision and the epoch of the published state; `None` before the first load.
+    pub(crate) fn applied(&self) -> Option<(Revision, u64)> {
+        self.loaded.then_some((self.applied, self.applied_epoch))
+    }
+
+    /// The published state of one prefix as an update from nothing; `None` before the first load.
+    pub(crate) fn snapshot_of(&self, prefix: &Prefix) -> Option<Update> {
+        if !self.loaded {
+            return None;
+        }
+        let under = self.keys.iter().filter(|(key, _)| key.under(prefix).is_some());
+        // In the order in which they came, and so lie in memory: what follows is bound by that.
+        let mut under: Vec<_> = under.map(|(key, entry)| (entry.revision(), key, entry)).collect();
+        under.sort_unstable_by_key(|(revision, ..)| *revision);
+        let change = |(_, key, entry): (Revision, &Key, &Arc<Entry>)| Change {
+            key: key.clone(),
+            entry: Some(Arc::clone(entry)),
+        };
+        // Whoever has nothing yet takes all of it at once: no matter which entries once belonged together.
+        let sets = vec![ChangeSet { changes: under.into_iter().map(change).collect() }];
+        Some(Update { revision: self.applied, epoch: self.applied_epoch, sets })
+    }
+
+    pub(super) fn opened(&mut self, now: Instant, pending: u64, incarnation: Option<SystemTime>) {
+        if let (Some(old), Some(new)) = (self.incarnation, incarnation)
+            && old != new
+        {
+            self.begin_epoch();
+        }
+        self.incarnation = incarnation.or(self.incarnation);
+        self.sequence = 0;
+        self.pending = pending;
+        self.cursor = Revision::ZERO;
+        self.floor = Revision::ZERO;
+        self.tracker = Tracker::default();
+        self.strangers.clear();
+        self.next_expiry = None;
+        self.idle_while_loading = None;
+        self.waiting_since = Some(now);
+        self.phase = Phase::Loading(Load::new(pending));
+    }
+
+    fn begin_epoch(&mut self) {
+        self.epoch += 1;
+        self.newest = Revision::ZERO;
+    }
+
+    /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
+    pub(super) fn finish_load(&mut self, now: Instant, load: Load, effects: &mut Vec<Effect>) {
+        let tail = load.tail.max(self.floor);
+        if let Some((what, patience)) = self.oddity(&load.fresh, tail) {
+            let suspicion =
+                *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
+            if now < suspicion.until {
+                // Kept as it is: more deliveries, or the next load, may clear it up.
+                self.phase = Phase::Loading(Load { remaining: 0, ..load });
+                self.waiting_since = None;
+                self.set_state(WatchState::Suspect { what }, effects);
+                return;
+            }
+            if tail < self.newest && self.incarnation.is_none() {
+                // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
+                self.begin_epoch();
+                self.newest = tail;
+            }
+        }
+        self.suspect = None;
+        self.failures = 0;
+        self.waiting_since = None;
+        self.phase = Phase::Live;
+        self.next_count = Some(now + self.tuning.count_every);
+        self.next_reload = Some(now + self.tuning.reload_every);
+        // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
+        let sets = if self.loaded { difference(&self.keys, &load.fresh, &self.prefixes) } else { Vec::new() };
+        self.keys = load.fresh;
+        self.set_state(WatchState::Live, effects);
+        self.publish(sets, effects);
+        effects.push(Effect::Loaded { as_arrived: load.one_by_one });
+    }
+
+    /// What is odd about a complete answer, and how long it must last to be believed.
+    fn oddity(&self, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
+        if emptied(&self.keys, fresh, &self.prefixes) {
+            return Some(("empty, where values stood before", self.tuning.suspicion));
+        }
+        let patience =
+            if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
+        (tail < self.newest).then_some(("older than what was delivered before", patience))
+    }
+
+    pub(super) fn read(
+        &mut self,
+        now: Instant,
+        result: Result<Reading, ReadError>,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.reading = false;
+        let reading = match result {
+            Ok(reading) if reading.isolated => reading,
+            failed => {
+                // The next heartbeat, or the next entry, settles what the reading could not. One that is not of one moment
+                // is none: it may hold the same part of a set that it was asked for.
+                self.can_read = !matches!(
+                    failed,
+                    Ok(_) | Err(ReadError::NotPermitted { .. } | ReadError::Unsupported { .. })
+                );
+                self.waiting_since = self.waiting_since.map(|_| now);
+                return;
+            }
+        };
+        if matches!(self.phase, Phase::Down) || reading.revision < self.newest {
+            self.waiting_since = self.waiting_since.map(|_| now);
+            return;
+        }
+        self.tracker.close();
+        self.open = ChangeSet::default();
+        self.ready.clear();
+        self.doubt = false;
+        self.floor = reading.revision;
+        self.finish_load(now, Load::of(reading), effects);
+    }
+}

@@ -1,0 +1,344 @@
+//! The watch as a pure state machine: inputs in, effects out; no clock, no task, no I/O.
+//!
+//! # When a state is exact
+//! A reader knows the bucket's state at a revision when three things hold (measured against a real server with three
+//! writers at full speed: no wrong state among 60 000):
+//! 1. the change set at the end of what was delivered is complete ([`super::tracker`]),
+//! 2. fewer entries are pending than the bucket keeps revisions of a key, so nothing can have been pushed out before it
+//!    was delivered, and the bucket keeps at least [`SAFE_HISTORY`],
+//! 3. no entry of an earlier set was missed. A missed entry was superseded or purged; what did it stands later in the
+//!    bucket, so the doubt ends when everything pending is here.
+//!
+//! Between exact states nothing is published, and what was delivered waits. A set that does not say where it ends, or whose
+//! rest does not come, is settled by one consistent reading.
+//!
+//! # Doubt
+//! Every gap, fault or reconnect has one answer: load the last entry of each key again and compare. That finds lost
+//! entries, silently expired keys and recreated buckets alike, and costs about as much as the start did.
+
+mod deliver;
+mod load;
+mod timing;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+pub(crate) use self::timing::Tuning;
+
+use self::load::{Load, Suspicion};
+use super::compare::{Keys, apply};
+use super::tracker::Tracker;
+use super::{ChangeSet, Update, WatchState};
+use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
+use crate::{Entry, Prefix, Revision};
+
+/// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
+const PRUNE_AT: usize = 4_096;
+
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// A subscription that starts with the last entry of each key was opened.
+    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64> },
+    /// A subscription could not be opened.
+    NotOpened(ReadError),
+    /// The subscription said something.
+    Delivered(Delivery),
+    /// Nothing more is waiting in the subscription right now.
+    Drained,
+    /// A consistent reading that was asked for.
+    Read(Result<Reading, ReadError>),
+    /// The number of keys that was asked for.
+    Counted(Result<u64, ReadError>),
+    /// The deadline has passed.
+    Deadline,
+    /// Other prefixes are to be watched.
+    Watch(Vec<Prefix>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Drop the subscription, if there is one, and open a new one: at once, or with a backoff after so many failures.
+    Subscribe { failures: Option<u32> },
+    /// Read all prefixes consistently.
+    Read,
+    /// Count the keys of all prefixes.
+    Count,
+    /// A new exact state.
+    Publish(Update),
+    /// Entries that the load under way has brought, in the order of the bucket. They are no state yet: newer ones may
+    /// supersede them, and a fault may end the load.
+    Arrived(Vec<Arc<Entry>>),
+    /// A load is complete: what was acknowledged before the subscription was opened is contained. `as_arrived` when the
+    /// state is the newest one of each key among the entries that have [`Effect::Arrived`] since the last
+    /// [`Effect::Subscribe`], and nothing else.
+    Loaded { as_arrived: bool },
+    /// The watch's state changed.
+    State(WatchState),
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// No subscription.
+    Down,
+    /// The subscription is still delivering what stood in the bucket.
+    Loading(Load),
+    /// Everything that stands in the bucket was delivered and published.
+    Live,
+}
+
+#[derive(Debug)]
+pub(crate) struct Machine {
+    tuning: Tuning,
+    /// How many revisions of a key the bucket keeps; 1 where it is unknown.
+    history: u64,
+    prefixes: Vec<Prefix>,
+    phase: Phase,
+    watch_state: WatchState,
+    /// As published.
+    keys: Keys,
+    applied: Revision,
+    applied_epoch: u64,
+    /// How often the bucket was found recreated; the newest one may not be published yet.
+    epoch: u64,
+    incarnation: Option<SystemTime>,
+    /// Whether anything was published yet.
+    loaded: bool,
+    /// The newest revision ever delivered in this incarnation.
+    newest: Revision,
+    /// The newest revision of the present subscription.
+    cursor: Revision,
+    /// Entries up to here are contained in a consistent reading already.
+    floor: Revision,
+    /// Deliveries so far in the present subscription.
+    sequence: u64,
+    pending: u64,
+    tracker: Tracker,
+    open: ChangeSet,
+    ready: Vec<ChangeSet>,
+    /// Above how many of them superseded ones are dropped next.
+    prune_at: usize,
+    doubt: bool,
+    failures: u32,
+    /// The present answer is suspect, and since when.
+    suspect: Option<Suspicion>,
+    /// Since when something waits to be published.
+    waiting_since: Option<Instant>,
+    reading: bool,
+    /// Whether consistent readings are to be had.
+    can_read: bool,
+    /// Subjects in the bucket that no key can have.
+    strangers: BTreeSet<String>,
+    /// The number that a first sign of idleness during the load gave.
+    idle_while_loading: Option<u64>,
+    /// Asked after this many deliveries.
+    counting: Option<u64>,
+    next_count: Option<Instant>,
+    next_reload: Option<Instant>,
+    /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
+    /// that one current again and tells nobody (measured with 2.15).
+    next_expiry: Option<Instant>,
+}
+
+impl Machine {
+    pub(crate) fn new(tuning: Tuning) -> Self {
+        Self {
+            tuning,
+            history: 1,
+            prefixes: Vec::new(),
+            phase: Phase::Down,
+            watch_state: WatchState::Loading,
+            keys: Keys::default(),
+            applied: Revision::ZERO,
+            applied_epoch: 0,
+            epoch: 0,
+            incarnation: None,
+            loaded: false,
+            newest: Revision::ZERO,
+            cursor: Revision::ZERO,
+            floor: Revision::ZERO,
+            sequence: 0,
+            pending: 0,
+            tracker: Tracker::default(),
+            open: ChangeSet::default(),
+            ready: Vec::new(),
+            prune_at: PRUNE_AT,
+            doubt: false,
+            failures: 0,
+            suspect: None,
+            strangers: BTreeSet::new(),
+            idle_while_loading: None,
+            can_read: true,
+            waiting_since: None,
+            reading: false,
+            counting: None,
+            next_count: None,
+            next_reload: None,
+            next_expiry: None,
+        }
+    }
+
+    pub(crate) fn prefixes(&self) -> &[Prefix] {
+        &self.prefixes
+    }
+
+    pub(crate) fn watch_state(&self) -> &WatchState {
+        &self.watch_state
+    }
+
+    pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match input {
+            Input::Opened { pending, incarnation, history } => {
+                self.history = history.unwrap_or(1);
+                self.opened(now, pending, incarnation);
+            }
+            Input::NotOpened(error) => self.not_opened(&error, &mut effects),
+            Input::Delivered(delivery) => self.delivered(now, delivery, &mut effects),
+            Input::Drained => self.publish_if_exact(now, &mut effects),
+            Input::Read(result) => self.read(now, result, &mut effects),
+            Input::Counted(result) => self.counted(now, result, &mut effects),
+            Input::Deadline => self.deadline_passed(now, &mut effects),
+            Input::Watch(prefixes) => self.watch(prefixes, &mut effects),
+        }
+        effects
+    }
+
+    fn watch(&mut self, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
+        self.keys.retain(|key, _| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
+        // What is watched no longer must not make what is watched look old.
+        let tail = self.keys.values().map(|entry| entry.revision()).max().unwrap_or_default();
+        self.newest = self.newest.min(tail);
+        self.prefixes = prefixes;
+        self.down();
+        effects.push(Effect::Subscribe { failures: None });
+    }
+
+    fn down(&mut self) {
+        self.phase = Phase::Down;
+        self.tracker = Tracker::default();
+        self.open = ChangeSet::default();
+        self.ready.clear();
+        self.doubt = false;
+        self.waiting_since = None;
+        self.reading = false;
+        self.counting = None;
+    }
+
+    fn resync(&mut self, cause: impl Into<String>, effects: &mut Vec<Effect>) {
+        self.down();
+        self.set_state(WatchState::Resyncing { cause: cause.into() }, effects);
+        effects.push(Effect::Subscribe { failures: Some(self.failures) });
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    fn set_state(&mut self, state: WatchState, effects: &mut Vec<Effect>) {
+        if self.watch_state != state {
+            self.watch_state = state.clone();
+            effects.push(Effect::State(state));
+        }
+    }
+
+    fn not_opened(&mut self, error: &ReadError, effects: &mut Vec<Effect>) {
+        self.down();
+        self.failures = self.failures.saturating_add(1);
+        let state = match error {
+            ReadError::BucketNotFound { .. } => WatchState::BucketMissing,
+            ReadError::NotPermitted { subject } => WatchState::NotPermitted { subject: subject.clone() },
+            ReadError::Disconnected => WatchState::Disconnected,
+            other => WatchState::Resyncing { cause: other.to_string() },
+        };
+        self.set_state(state, effects);
+        effects.push(Effect::Subscribe { failures: Some(self.failures) });
+    }
+
+    fn fault(&mut self, fault: &Fault, effects: &mut Vec<Effect>) {
+        match fault {
+            Fault::Disconnected => self.set_state(WatchState::Disconnected, effects),
+            Fault::NotPermitted { subject } => {
+                let error = ReadError::NotPermitted { subject: subject.clone() };
+                self.not_opened(&error, effects);
+            }
+            Fault::BucketGone => {
+                self.not_opened(&ReadError::BucketNotFound { bucket: String::new() }, effects)
+            }
+            _ => self.resync(fault.to_string(), effects),
+        }
+    }
+
+    /// How many entries may be pending for the state to be exact.
+    fn margin(&self) -> u64 {
+        if self.history >= u64::from(SAFE_HISTORY) { self.history - 1 } else { 0 }
+    }
+
+    fn publish_if_exact(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Phase::Loading(load) = &mut self.phase {
+            effects.extend(load.hand_on());
+        }
+        if self.tracker.is_open() || self.doubt || self.pending > self.margin() {
+            self.ask_for_a_reading_of_an_endless_set(effects);
+            return;
+        }
+        match &mut self.phase {
+            Phase::Down => {}
+            Phase::Loading(load) if load.remaining > 0 && (self.pending > 0 || self.sequence == 0) => {}
+            Phase::Loading(load) => {
+                let load = std::mem::take(load);
+                self.finish_load(now, load, effects);
+            }
+            Phase::Live => self.publish_ready(effects),
+        }
+    }
+
+    /// A batch of another client may have more messages for us or not. Nothing is pending, so nothing will tell soon.
+    fn ask_for_a_reading_of_an_endless_set(&mut self, effects: &mut Vec<Effect>) {
+        if self.pending == 0 && self.tracker.is_endless() {
+            self.ask_for_a_reading(effects);
+        }
+    }
+
+    fn ask_for_a_reading(&mut self, effects: &mut Vec<Effect>) {
+        if !self.reading && self.can_read {
+            self.reading = true;
+            effects.push(Effect::Read);
+        }
+    }
+
+    fn publish_ready(&mut self, effects: &mut Vec<Effect>) {
+        self.waiting_since = None;
+        let sets = std::mem::take(&mut self.ready);
+        self.prune_at = PRUNE_AT;
+        if !sets.is_empty() || matches!(self.watch_state, WatchState::Lagging { .. }) {
+            self.set_state(WatchState::Live, effects);
+        }
+        for set in &sets {
+            apply(&mut self.keys, set);
+        }
+        self.publish(sets, effects);
+    }
+
+    fn publish(&mut self, sets: Vec<ChangeSet>, effects: &mut Vec<Effect>) {
+        if sets.is_empty() && self.loaded {
+            return;
+        }
+        let reached = self.newest.max(self.floor);
+        let revision = if self.epoch == self.applied_epoch { self.applied.max(reached) } else { reached };
+        self.applied = revision;
+        self.applied_epoch = self.epoch;
+        self.loaded = true;
+        effects.push(Effect::Publish(Update { revision, epoch: self.epoch, sets }));
+    }
+
+    fn counted(&mut self, now: Instant, result: Result<u64, ReadError>, effects: &mut Vec<Effect>) {
+        let asked_at = self.counting.take();
+        self.next_count = Some(now + self.tuning.count_every);
+        let quiet = asked_at == Some(self.sequence) && self.ready.is_empty() && self.open.changes.is_empty();
+        if let (Ok(count), true, Phase::Live) = (result, quiet, &self.phase)
+            && count != (self.keys.len() + self.strangers.len()) as u64
+        {
+            self.resync("keys vanished or appeared without a word", effects);
+        }
+    }
+}
