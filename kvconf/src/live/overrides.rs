@@ -61,7 +61,8 @@ impl<T: KvConfig> Live<T> {
     /// Begins to set or clear values that count before every other source, in this handle and its clones only: for a test,
     /// for a flag on the command line, for a switch of an operator. The bucket knows nothing of them.
     ///
-    /// They are checked as any change is, and become visible in one swap.
+    /// They are checked as any change is, and become visible in one swap. They are part of what readers see, so also of what
+    /// the function of [`Live::update`] begins from.
     ///
     /// ```
     /// # use kvconf::{Bucket, KvConfig};

@@ -123,7 +123,7 @@ impl<'d> Walk<'_, 'd> {
             return;
         }
         let mut found = false;
-        for member in members {
+        for member in members.iter().filter(|member| !member.name.is_empty()) {
             let key = join(key, &member.name);
             if let Some(below) = below(&key, prefix) {
                 found = true;
@@ -162,7 +162,13 @@ impl<'d> Walk<'_, 'd> {
 
     fn table(&mut self, key: &str, members: &'d [Member]) {
         for member in members {
-            self.member(&join(key, &member.name), member);
+            if member.name.is_empty() {
+                // Joined to the key it would be the key itself.
+                let message = "a name without a letter is no key".to_owned();
+                self.warning(&self.full(key), member.at, ProblemKind::UnknownKey, message);
+            } else {
+                self.member(&join(key, &member.name), member);
+            }
         }
     }
 
@@ -188,7 +194,7 @@ impl<'d> Walk<'_, 'd> {
         let parent = key.match_indices('.').map(|(at, _)| key.split_at(at));
         let map = parent.into_iter().find(|(map, _)| self.place.fields.belongs(map) == Belongs::Map);
         if let Some((map, entry)) = map {
-            self.entry(map, entry.trim_start_matches('.'), member);
+            self.entry(map, entry.strip_prefix('.').unwrap_or(entry), member);
             return;
         }
         let hint = similar.map_or_else(String::new, |key| format!(", did you mean {}?", self.full(&key)));

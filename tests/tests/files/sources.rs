@@ -190,6 +190,15 @@ async fn names_by_several_ways_and_null_are_settled_or_refused() {
     let report = refused(&Bucket::memory(), twice).await;
     assert_eq!(report.problems[0].to_string(), "checkout.max_items: stands twice, first in line 1");
 
+    let empty = folder.write(
+        "empty.json",
+        r#"{"": {"checkout": 1}, "checkout": {"": {"max_items": 9}, "limits": {"": 2}}}"#,
+    );
+    let live = start(&Bucket::memory(), empty).await;
+    assert_eq!((live.load().max_items, live.load().limits[""]), (50, 2));
+    let told = live.health().report.expect("a name without a letter").problems[0].to_string();
+    assert_eq!(told, "checkout: a name without a letter is no key");
+
     // The present name goes before the old one, wherever they stand.
     let both = folder.write("both.toml", "[checkout]\ntimeout = '1s'\npayment-timeout = '2s'\n");
     let live = start(&Bucket::memory(), both).await;
