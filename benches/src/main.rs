@@ -2,13 +2,16 @@
 
 use anyhow::Result;
 use kvconf_benches::figures::Row;
-use kvconf_benches::{allocations, arrival, burst, change, reads, start, tree, under_changes, writes};
+use kvconf_benches::{
+    allocations, arrival, burst, change, history, reads, rollback, start, tree, under_changes, writes,
+};
 
 #[global_allocator]
 static COUNTING: allocations::Counting = allocations::Counting;
 
 /// The groups of rows, in the order of the table.
-const GROUPS: [&str; 8] = ["reads", "load", "arrival", "writes", "start", "change", "tree", "burst"];
+const GROUPS: [&str; 10] =
+    ["reads", "load", "arrival", "writes", "start", "change", "history", "rollback", "tree", "burst"];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -43,6 +46,8 @@ fn rows(group: &str, runtime: &tokio::runtime::Handle) -> Result<Vec<Row>> {
         "writes" => runtime.block_on(async { tokio::spawn(writes::rows()).await? }),
         "start" => runtime.block_on(async { tokio::spawn(start::rows()).await? }),
         "change" => change::rows(),
+        "history" => runtime.block_on(async { tokio::spawn(history::rows()).await? }),
+        "rollback" => runtime.block_on(async { tokio::spawn(rollback::rows()).await? }),
         "tree" => Ok(vec![tree::row()?]),
         _ => burst::rows(runtime),
     }

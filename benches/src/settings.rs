@@ -63,6 +63,59 @@ pub struct Few {
     pub of: BTreeMap<String, u32>,
 }
 
+/// Ten numbers.
+#[derive(KvConfig, Debug, Clone)]
+#[expect(missing_docs, reason = "ten numbers")]
+pub struct Ten {
+    #[kv(default = 1)]
+    pub a: u32,
+    #[kv(default = 1)]
+    pub b: u32,
+    #[kv(default = 1)]
+    pub c: u32,
+    #[kv(default = 1)]
+    pub d: u32,
+    #[kv(default = 1)]
+    pub e: u32,
+    #[kv(default = 1)]
+    pub f: u32,
+    #[kv(default = 1)]
+    pub g: u32,
+    #[kv(default = 1)]
+    pub h: u32,
+    #[kv(default = 1)]
+    pub i: u32,
+    #[kv(default = 1)]
+    pub j: u32,
+}
+
+/// A hundred numbers, each with a key.
+#[derive(KvConfig, Debug, Clone)]
+#[kv(prefix = "hundred")]
+#[expect(missing_docs, reason = "ten times ten numbers")]
+pub struct Hundred {
+    #[kv(nested)]
+    pub a: Ten,
+    #[kv(nested)]
+    pub b: Ten,
+    #[kv(nested)]
+    pub c: Ten,
+    #[kv(nested)]
+    pub d: Ten,
+    #[kv(nested)]
+    pub e: Ten,
+    #[kv(nested)]
+    pub f: Ten,
+    #[kv(nested)]
+    pub g: Ten,
+    #[kv(nested)]
+    pub h: Ten,
+    #[kv(nested)]
+    pub i: Ten,
+    #[kv(nested)]
+    pub j: Ten,
+}
+
 macro_rules! ten_thousand {
     ($($name:ident)+) => {
         /// Ten thousand fields.

@@ -15,8 +15,20 @@ pub mod files {}
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 
+#[doc = include_str!("../docs/history.md")]
+pub mod history {}
+
+#[doc = include_str!("../docs/take-back.md")]
+pub mod take_back {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
+
+#[doc = include_str!("../docs/outages.md")]
+pub mod outages {}
+
+#[doc = include_str!("../docs/secrets.md")]
+pub mod secrets {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

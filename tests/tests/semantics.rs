@@ -44,6 +44,7 @@ cases! {
         a_key_is_created_once,
         a_removed_key_can_be_created_again,
         an_expectation_can_stand_on_another_key,
+        an_expectation_is_kept_with_its_entry,
         an_expectation_on_a_pattern_guards_a_whole_prefix,
         a_delete_leaves_a_marker_and_the_history,
         a_purge_leaves_a_marker_alone,

@@ -14,6 +14,7 @@ use crate::watch::Hub;
 
 pub use batch::Batch;
 pub use filters::IntoFilters;
+pub(crate) use filters::disjoint;
 pub use watch::{Interruption, Watch, WatchEvent, WatchRequest};
 pub use write::{CreateRequest, WriteRequest};
 

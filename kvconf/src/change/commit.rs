@@ -103,6 +103,10 @@ pub struct Applied {
 }
 
 impl Applied {
+    pub(super) const fn new(revision: Revision, change: Arc<str>, written: Vec<(Key, Revision)>) -> Self {
+        Self { revision, change, written }
+    }
+
     /// The newest revision of the change: wait for it with [`Live::wait_for`](crate::Live::wait_for). The handle's own
     /// revision when there was nothing to write.
     #[must_use]
@@ -168,7 +172,7 @@ macro_rules! terms {
         }
 
         /// Writes the keys one after the other where the server or the bucket has no atomic batches. Readers then see
-        /// every key as a change of its own, and [`CommitError::Partial`] says where it stopped.
+        /// every key as a change of its own, and [`CommitError::Partial`](crate::CommitError::Partial) says where it stopped.
         pub fn one_by_one(mut self) -> Self {
             self.$($path)+.set_one_by_one();
             self
@@ -178,6 +182,22 @@ macro_rules! terms {
 pub(super) use terms;
 
 impl Terms {
+    pub(super) const fn guards_all(&self) -> bool {
+        self.guard
+    }
+
+    pub(super) const fn forces(&self) -> bool {
+        self.force
+    }
+
+    pub(super) const fn is_one_by_one(&self) -> bool {
+        matches!(self.manner, Manner::OneByOne)
+    }
+
+    pub(super) const fn set_force(&mut self) {
+        self.force = true;
+    }
+
     pub(super) fn set_author(&mut self, author: String) {
         self.author = Some(author);
     }
@@ -194,7 +214,7 @@ impl Terms {
         self.manner = Manner::OneByOne;
     }
 
-    fn attribution(&self) -> Result<Attribution, CommitError> {
+    pub(super) fn attribution(&self) -> Result<Attribution, CommitError> {
         let author = self.author.clone().unwrap_or_else(program_name);
         check_header("author", &author, MAX_AUTHOR_BYTES)?;
         check_header("reason", self.reason.as_deref().unwrap_or("-"), MAX_REASON_BYTES)?;
@@ -247,7 +267,7 @@ impl<T: KvConfig> Commit<T> {
 
     /// Writes values that readers will reject. Needs a reason.
     pub fn force(mut self) -> Self {
-        self.terms.force = true;
+        self.terms.set_force();
         self
     }
 
@@ -267,10 +287,10 @@ impl<T: KvConfig> Commit<T> {
             return Err(CommitError::Invalid(Box::new(report)));
         }
         let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
-        let job = Job { store: &*store, attribution, change: &change, guard };
+        let mut job = Job { store: &*store, attribution, change: &change, guards: Vec::from_iter(guard) };
         let written = match terms.manner {
-            Manner::OneByOne if plan.writes.len() > 1 => job.one_by_one(plan.writes).await?,
-            _ => job.atomic(&plan.writes).await?,
+            Manner::OneByOne => job.in_parts(plan.writes.into_iter().map(|write| vec![write])).await?,
+            Manner::Atomic => job.atomic(&plan.writes).await?,
         };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
         shared.note_written(revision);
@@ -289,11 +309,13 @@ impl<T: KvConfig> IntoFuture for Commit<T> {
     }
 }
 
-struct Job<'a> {
-    store: &'a dyn Store,
-    attribution: Attribution,
-    change: &'a Arc<str>,
-    guard: Option<(Filter, Revision)>,
+/// Writes to be made in the name of one change.
+pub(super) struct Job<'a> {
+    pub(super) store: &'a dyn Store,
+    pub(super) attribution: Attribution,
+    pub(super) change: &'a Arc<str>,
+    /// Filters with the newest revision that may stand under each. A filter guards the writes that it matches.
+    pub(super) guards: Vec<(Filter, Revision)>,
 }
 
 impl Job<'_> {
@@ -312,15 +334,18 @@ impl Job<'_> {
         }
     }
 
-    async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
+    /// One change set, or nothing.
+    pub(super) async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
         let keys: Vec<Key> = planned.iter().map(|write| write.key.clone()).collect();
         let layout = (planned.len() > 1).then(|| Layout::new(&keys));
         let header = |at: usize| layout.as_ref().map(|layout| layout.header(at + 1));
         let mut writes: Vec<Write> =
             planned.iter().enumerate().map(|(at, write)| self.write(write, header(at))).collect();
-        if let (Some((filter, tail)), Some(first)) = (&self.guard, writes.first_mut()) {
-            // The prefix's newest revision covers the first key's own.
-            first.expect = Expect::On(filter.clone(), *tail);
+        for (filter, tail) in &self.guards {
+            if let Some(first) = writes.iter_mut().find(|write| filter.matches(&write.key)) {
+                // The newest revision under the filter covers the key's own.
+                first.expect = Expect::On(filter.clone(), *tail);
+            }
         }
         let count = writes.len() as u64;
         let result = match writes.pop() {
@@ -354,25 +379,29 @@ impl Job<'_> {
         match inspect(self.store, &keys, self.change).await {
             Ok(Verdict::Written(written)) => Ok(written),
             Ok(Verdict::Conflict(conflict)) => Err(CommitError::Conflict(conflict)),
-            Ok(Verdict::Unchanged) => Err(self.guard_conflict().await.unwrap_or(CommitError::Write(error))),
+            Ok(Verdict::Unchanged) => Err(match self.guard_conflict().await {
+                Some(conflict) => CommitError::Conflict(conflict),
+                None => CommitError::Write(error),
+            }),
             Err(_) => Err(CommitError::Write(error)),
         }
     }
 
-    /// The key under the guarded prefix that changed.
-    async fn guard_conflict(&self) -> Option<CommitError> {
-        let (filter, tail) = self.guard.as_ref()?;
-        let found = self.newest_under(filter).await.ok().flatten()?;
-        let key = found.key().clone();
-        (found.revision() != *tail).then(|| {
-            CommitError::Conflict(Box::new(Conflict {
-                key,
-                expected: *tail,
-                found: Some(found.revision()),
-                by: Attribution::of(&found),
-                at: Some(found.created()),
-            }))
-        })
+    /// The key under a guarded filter that changed.
+    async fn guard_conflict(&self) -> Option<Box<Conflict>> {
+        for (filter, tail) in &self.guards {
+            let found = self.newest_under(filter).await.ok()?;
+            if let Some(found) = found.filter(|found| found.revision() != *tail) {
+                return Some(Box::new(Conflict {
+                    key: found.key().clone(),
+                    expected: *tail,
+                    found: Some(found.revision()),
+                    by: Attribution::of(&found),
+                    at: Some(found.created()),
+                }));
+            }
+        }
+        None
     }
 
     async fn newest_under(&self, filter: &Filter) -> Result<Option<crate::Entry>, ReadError> {
@@ -380,23 +409,39 @@ impl Job<'_> {
         Ok(reading.entries.into_iter().max_by_key(|entry| entry.revision()))
     }
 
-    async fn one_by_one(&self, planned: Vec<Planned>) -> Result<Vec<(Key, Revision)>, CommitError> {
+    /// One change set after the other; stops at the first that fails.
+    pub(super) async fn in_parts(
+        &mut self,
+        parts: impl IntoIterator<Item = Vec<Planned>>,
+    ) -> Result<Vec<(Key, Revision)>, CommitError> {
         let mut written: Vec<(Key, Revision)> = Vec::new();
-        for write in planned {
-            match self.atomic(std::slice::from_ref(&write)).await {
-                Ok(done) => written.extend(done),
+        for part in parts {
+            match self.atomic(&part).await {
+                Ok(done) => {
+                    self.expect_own(&done);
+                    written.extend(done);
+                }
                 Err(error) if written.is_empty() => return Err(error),
                 Err(error) => {
-                    return Err(CommitError::Partial { written, key: write.key, error: Box::new(error) });
+                    let Some(first) = part.into_iter().next() else { return Err(error) };
+                    return Err(CommitError::Partial { written, key: first.key, error: Box::new(error) });
                 }
             }
         }
         Ok(written)
     }
+
+    /// What this job has written itself is no reason for its guards to fail.
+    fn expect_own(&mut self, written: &[(Key, Revision)]) {
+        for (filter, tail) in &mut self.guards {
+            let own = written.iter().filter(|(key, _)| filter.matches(key)).map(|(_, revision)| *revision);
+            *tail = own.max().map_or(*tail, |own| own.max(*tail));
+        }
+    }
 }
 
 impl<T: KvConfig> Shared<T> {
-    fn note_written(&self, revision: Revision) {
+    pub(super) fn note_written(&self, revision: Revision) {
         self.written.fetch_max(revision.get(), std::sync::atomic::Ordering::AcqRel);
     }
 

@@ -47,7 +47,7 @@ impl std::fmt::Display for Conflict {
 }
 
 impl Conflict {
-    fn new(key: &Key, expected: Revision, found: Option<&Entry>) -> Self {
+    pub(super) fn new(key: &Key, expected: Revision, found: Option<&Entry>) -> Self {
         Self {
             key: key.clone(),
             expected,

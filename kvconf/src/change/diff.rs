@@ -11,7 +11,7 @@ use crate::value::EncodeError;
 use crate::view::{Table, full_key, shown_bytes};
 
 /// One key whose value differs. Values are in stored form, shortened, and masked for a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
     /// The key, in full.

@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 mod edit;
 mod plan;
+mod rollback;
 mod update;
 
 pub use commit::{Applied, Commit, CommitError};
@@ -15,4 +16,7 @@ pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use plan::{Plan, PlanError};
+pub use rollback::{
+    ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
+};
 pub use update::Update;

@@ -12,6 +12,7 @@ use super::diff::FieldChange;
 use super::edit::Wanted;
 use crate::live::Shared;
 use crate::schema::KvConfig;
+use crate::seal::{SealError, key_id};
 use crate::store::Action;
 use crate::value::{EncodeError, show};
 use crate::view::{Group, Overlay, Target, View, shown_bytes};
@@ -38,6 +39,15 @@ pub enum PlanError {
         /// Why.
         #[error(source)]
         error: KeyError,
+    },
+    /// A secret could not be sealed, or not be opened to be sealed again.
+    #[display("{key} cannot be sealed")]
+    Seal {
+        /// The key.
+        key: String,
+        /// Why.
+        #[error(source)]
+        error: SealError,
     },
 }
 
@@ -143,9 +153,29 @@ fn planned<T: KvConfig>(
     let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
     let now = view.newest(key);
     let before = now.and_then(|entry| entry.put_value());
-    if before == value {
-        return Ok(None);
-    }
+    let value = match value {
+        Some(clear) if view.table.is_secret(key) == Some(true) => match sealed(view, &full, before, clear)? {
+            Some(stored) => Some(stored),
+            None => return Ok(None),
+        },
+        value if before == value => return Ok(None),
+        value => value.cloned(),
+    };
+    Ok(Some(Planned {
+        shown: shown_change(view, key, before, value.as_ref()),
+        key: full,
+        action: value.map_or(Action::Delete, Action::Put),
+        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
+    }))
+}
+
+/// A change of one key below the prefix, as it may be shown.
+pub(super) fn shown_change<T: KvConfig>(
+    view: &View<T>,
+    key: &str,
+    before: Option<&Bytes>,
+    after: Option<&Bytes>,
+) -> FieldChange {
     let slot = match view.table.target(key) {
         Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
         None => None,
@@ -153,22 +183,42 @@ fn planned<T: KvConfig>(
     let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
     // Where the bucket has nothing, the reader has the default: that is what the change replaces.
     let default = || crate::view::shown_value::<T>(&view.snapshot, slot.filter(|slot| slot.key == key)?);
-    let shown = FieldChange {
-        key: full.to_string(),
+    FieldChange {
+        key: view.full_key(key),
         before: before.map(shown).or_else(default),
-        after: value.map(shown),
+        after: after.map(shown),
+    }
+}
+
+/// What to store for a secret; `None` when that stands there already.
+///
+/// Every sealing gives another text, so what stands there is compared by what it holds.
+fn sealed<T: KvConfig>(
+    view: &View<T>,
+    key: &Key,
+    before: Option<&Bytes>,
+    clear: &Bytes,
+) -> Result<Option<Bytes>, PlanError> {
+    let seals = &view.table.seals;
+    let holds = |stored: &Bytes| match seals.open(key, stored) {
+        Some(opened) => opened.is_ok_and(|held| held.as_slice() == &**clear),
+        None => false,
     };
-    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
-    Ok(Some(Planned {
-        key: full,
-        action,
-        expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
-        shown,
-    }))
+    let same = |stored: &Bytes| stored == clear || holds(stored);
+    if before.is_some_and(|stored| same(stored) && seals.is_as_written(stored)) {
+        return Ok(None);
+    }
+    // What is sealed already stays as it is.
+    let sealed = if key_id(clear).is_some() { None } else { seals.seal(key, clear) };
+    match sealed {
+        Some(Ok(text)) => Ok(Some(text.into())),
+        Some(Err(error)) => Err(PlanError::Seal { key: key.to_string(), error }),
+        None => Ok(Some(clear.clone())),
+    }
 }
 
 /// The entry that a write would make.
-fn provisional(write: &Planned, revision: Revision) -> Entry {
+pub(super) fn provisional(write: &Planned, revision: Revision) -> Entry {
     let (value, operation) = match &write.action {
         Action::Put(bytes) => (bytes.clone(), Operation::Put),
         Action::Delete | Action::Purge => (Bytes::new(), Operation::Delete),
@@ -186,7 +236,7 @@ fn provisional(write: &Planned, revision: Revision) -> Entry {
 
 impl<T: KvConfig> View<T> {
     /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
-    fn preview(&self, changes: Overlay) -> Option<Report> {
+    pub(super) fn preview(&self, changes: Overlay) -> Option<Report> {
         let revision = self.seen.next();
         let alone = changes.clone();
         let mut trial = self.rejected.clone();

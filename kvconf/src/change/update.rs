@@ -114,7 +114,7 @@ impl<T: KvConfig> Shared<T> {
         self.wait_until_seen(self.written()).await;
     }
 
-    async fn wait_until_seen(&self, revision: Revision) {
+    pub(super) async fn wait_until_seen(&self, revision: Revision) {
         let mut progress = self.progress.subscribe();
         let seen = progress.wait_for(|progress| progress.seen >= revision);
         // When it does not come in time, the write that follows conflicts, and the attempts are counted.

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Weak};
 
-use super::builder::{LiveBuilder, StartError};
+use super::builder::LiveBuilder;
+use super::start::StartError;
 use super::{Shared, lock};
 use crate::schema::KvConfig;
 use crate::source::watch::{Files, Make, News, by_system};

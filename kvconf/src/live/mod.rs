@@ -6,9 +6,12 @@ mod changes;
 mod files;
 mod health;
 mod hooks;
+mod keep;
+mod meter;
 mod observer;
 mod overrides;
 mod reader;
+mod start;
 mod wait;
 
 use std::fmt;
@@ -20,12 +23,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use builder::{LiveBuilder, StartError};
+pub use builder::LiveBuilder;
 pub use changes::{Changed, Changes};
-pub use health::Health;
+pub use health::{Health, Readiness};
 pub use hooks::Hook;
+pub(crate) use observer::{Environment, table_of};
 pub use overrides::{OverrideError, OverrideGuard, Overrides};
 pub use reader::Reader;
+pub use start::{StartError, Tried};
 pub use wait::WaitError;
 
 use crate::schema::{Field, KvConfig};
@@ -56,6 +61,7 @@ pub(crate) struct Shared<T> {
     /// The newest revision that was written through this handle.
     pub(crate) written: AtomicU64,
     hooks: hooks::Hooks<T>,
+    meter: meter::Meter,
     attachment: Mutex<Option<Attachment>>,
     /// Ends the tasks of this handle.
     ended: CancellationToken,
@@ -130,6 +136,7 @@ impl<T: fmt::Debug> fmt::Debug for Guard<T> {
 impl<T: KvConfig> Shared<T> {
     pub(crate) fn new(view: View<T>, store: Option<Arc<dyn Store>>, state: WatchState) -> Self {
         let progress = Progress { seen: view.seen, epoch: view.epoch, snapshots: 0 };
+        let meter = meter::Meter::new(&view, &state);
         Self {
             current: Arc::new(ArcSwap::new(Arc::clone(&view.snapshot))),
             condition: watch::Sender::new(Condition::new(state, view.report.clone())),
@@ -138,6 +145,7 @@ impl<T: KvConfig> Shared<T> {
             store,
             written: AtomicU64::new(0),
             hooks: hooks::Hooks::default(),
+            meter,
             attachment: Mutex::new(None),
             ended: CancellationToken::new(),
         }
@@ -221,7 +229,9 @@ impl<T: KvConfig> Live<T> {
     pub fn stop(&self) {
         drop(lock(&self.shared.attachment).take());
         self.shared.ended.cancel();
-        self.shared.condition.send_modify(|condition| condition.enter(WatchState::Stopped));
+        self.shared.condition.send_modify(|condition| {
+            condition.enter(WatchState::Stopped);
+        });
     }
 }
 

@@ -157,7 +157,8 @@ fn load(name: &str, text: &str) -> Result<Settings, String> {
     let content = file(name).content(&reading, &prefix, &FieldsOf::<Settings>::new(&table));
     assert_eq!(content.warnings, []);
     let nothing = Update { revision: Revision::ZERO, epoch: 0, sets: Vec::new() };
-    let view = View::<Settings>::start(table, "test", prefix, &nothing, vec![(Source::File(0), content)]);
+    let view =
+        View::<Settings>::start_with(table, "test", prefix, &nothing, vec![(Source::File(0), content)]);
     view.map(|view| view.snapshot.value().clone()).map_err(|report| report.to_string())
 }
 

@@ -8,6 +8,7 @@ pub(crate) mod memory;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::{Entry, Filter, Headers, Key, Revision};
 
 pub use caveat::Caveat;
 pub(crate) use caveat::SAFE_HISTORY;
+pub(crate) use config::HISTORY;
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
 pub use memory::MemoryFaults;
@@ -32,6 +34,13 @@ pub(crate) mod header {
     pub(crate) const TTL: &str = "Nats-TTL";
     /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
     pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
+    /// The newest revision of the key that the writer expected: checked by the server, and kept with the message
+    /// (measured with 2.11 and 2.15, also in batches). So an entry can prove what stood before it.
+    pub(crate) const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+    /// The key, or pattern, that the expectation is about, where it is not the message's own.
+    pub(crate) const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    /// Set by the server on what a bucket has copied from another one, whose revisions are others.
+    pub(crate) const COPIED_FROM: &str = "Nats-Stream-Source";
     /// The message's place in its atomic batch, from 1.
     pub(crate) const BATCH_SEQUENCE: &str = "Nats-Batch-Sequence";
     /// `1` on the last message of an atomic batch.
@@ -71,15 +80,28 @@ pub(crate) struct Write {
     pub(crate) headers: Headers,
 }
 
-/// A moment in the bucket's order.
+/// A moment in a bucket's order. Where one is asked for, a [`Revision`] or a [`SystemTime`] will do as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Point {
+#[non_exhaustive]
+pub enum Point {
     /// Now.
     Latest,
     /// As it was right after this revision.
     Revision(Revision),
-    /// As it was at this time, by the server's clock.
+    /// As it was at this time, by the server's clock. What was written at exactly this time is part of it.
     Time(SystemTime),
+}
+
+impl From<Revision> for Point {
+    fn from(revision: Revision) -> Self {
+        Self::Revision(revision)
+    }
+}
+
+impl From<SystemTime> for Point {
+    fn from(time: SystemTime) -> Self {
+        Self::Time(time)
+    }
 }
 
 /// The last entry of each key that a filter matches, markers included, all as of one moment. Ordered by revision.
@@ -90,6 +112,25 @@ pub struct Reading {
     pub(crate) revision: Revision,
     /// Whether it is of one moment indeed. Without, a change of several keys that came in between may be there in part.
     pub(crate) isolated: bool,
+}
+
+/// What a bucket still keeps of some keys, and by which rules it lets go of entries.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    /// How many entries of each key, markers included.
+    pub(crate) entries: HashMap<Key, u64>,
+    /// The oldest revision that the bucket keeps, of any key; behind [`Kept::last`] when it keeps none.
+    pub(crate) first: Revision,
+    /// The newest revision that it gave.
+    pub(crate) last: Revision,
+    /// How many revisions of a key it keeps.
+    pub(crate) history: u64,
+    /// Whether the oldest entries leave for their age or for room, whatever key they are of.
+    pub(crate) evicts: bool,
+    /// When it was created.
+    pub(crate) created: SystemTime,
+    /// When it took the newest entry, of any key, by its own clock.
+    pub(crate) written: SystemTime,
 }
 
 /// Where a subscription begins.
@@ -178,6 +219,17 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Every retained entry that the filters match, oldest first.
     fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
 
+    /// As [`Store::history`], from one revision up to another, both included.
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
+
+    /// How many entries of each key are retained, and what the bucket keeps at all. Cheap: no value travels.
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
+
     /// Opens a subscription. Filters must not overlap.
     fn subscribe<'a>(
         &'a self,
@@ -191,9 +243,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;
 
-    /// This backend, when it is the one on a NATS server.
+    /// The connection, where the backend is a NATS server.
     #[cfg(feature = "nats")]
-    fn nats(&self) -> Option<&nats::NatsStore> {
+    fn connection(&self) -> Option<&nats::Connection> {
         None
     }
 }

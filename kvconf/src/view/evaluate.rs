@@ -8,7 +8,7 @@ use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, Table, Target, View, full_key};
 use crate::change::same_field;
 use crate::schema::{
-    FieldError, FieldProblem, Hoard, KvConfig, Loader, Path, Prepared, RawKeys, StructProblem, node_at,
+    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, node_at,
     validate_struct,
 };
 use crate::{Prefix, Problem, ProblemKind};
@@ -29,9 +29,9 @@ impl<T> Candidate<T> {
 /// Everything that is wrong, before it is told.
 #[derive(Default)]
 pub(super) struct Faults {
-    fields: Vec<FieldProblem>,
-    structs: Vec<StructProblem>,
-    panic: bool,
+    pub(super) fields: Vec<FieldProblem>,
+    pub(super) structs: Vec<StructProblem>,
+    pub(super) panic: bool,
 }
 
 impl Faults {
@@ -41,11 +41,19 @@ impl Faults {
 }
 
 /// Runs the user's code. What it leaves half done when it panics is dropped with the candidate.
-pub(super) fn contained<R>(run: impl FnOnce() -> R) -> Option<R> {
+pub(crate) fn contained<R>(run: impl FnOnce() -> R) -> Option<R> {
     catch_unwind(AssertUnwindSafe(run)).ok()
 }
 
-fn panicked(prefix: &Prefix) -> Problem {
+/// As [`contained`], for one value: a panic is one more thing that is wrong with it.
+pub(crate) fn contained_read(
+    run: impl FnOnce() -> Result<(), Vec<FieldError>>,
+) -> Result<(), Vec<FieldError>> {
+    let panicked = || FieldError::Function { message: "the program's own code panicked on it".to_owned() };
+    contained(run).unwrap_or_else(|| Err(vec![panicked()]))
+}
+
+pub(super) fn panicked(prefix: &Prefix) -> Problem {
     Problem {
         key: prefix.as_str().to_owned(),
         kind: ProblemKind::Panic,
@@ -57,7 +65,7 @@ fn panicked(prefix: &Prefix) -> Problem {
     }
 }
 
-/// Builds the first value. `prepared` is what is known of each slot already.
+/// Builds the first value. `prepared` is what is known of each slot already; empty, nothing is.
 pub(super) fn build<T: KvConfig>(
     table: &Table,
     raw: &RawState,
@@ -65,7 +73,7 @@ pub(super) fn build<T: KvConfig>(
     prepared: Vec<Prepared>,
 ) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
-    let layered = Layered { table, base: raw, over: &over };
+    let layered = Layered::new(table, raw, &over);
     // What a variable holds for a whole map stands in no sheet when it is bad.
     let mut unread = table.env_problems.clone();
     for problem in &mut unread {
@@ -87,7 +95,7 @@ pub(super) fn build<T: KvConfig>(
     }
 }
 
-fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
+pub(super) fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
     for validator in &table.validators {
         let steps = validator.path.steps();
         let failed_inside = faults.fields.iter().any(|problem| problem.path.steps().starts_with(steps));
@@ -107,7 +115,7 @@ fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
     }
 }
 
-fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Problem> {
+pub(super) fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Problem> {
     let mut problems: Vec<Problem> = faults.fields.iter().map(|fault| describe_field(fault, place)).collect();
     problems.extend(faults.structs.iter().map(|fault| describe_complaint(fault, place)));
     if faults.panic {
@@ -117,12 +125,45 @@ fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Problem> {
     problems
 }
 
+/// Reads one field out of a state into `target`; of a map only the entries named by `segments`.
+pub(super) fn decode_slot<T: KvConfig>(
+    slot: &Slot,
+    segments: &[&str],
+    layered: &Layered<'_>,
+    target: &mut T,
+    faults: &mut Vec<FieldProblem>,
+) {
+    let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
+    let before = faults.len();
+    let report = |faults: &mut Vec<FieldProblem>, key: &str, errors: Vec<FieldError>| {
+        let problem = |error| FieldProblem { path: slot.path, key: key.to_owned(), error };
+        faults.extend(errors.into_iter().map(problem));
+    };
+    if slot.kind == Kind::Leaf {
+        if let Err(errors) = node.read(target, rest, slot.raw(layered)) {
+            report(faults, &slot.key, errors);
+        }
+        return;
+    }
+    for segment in segments {
+        let key = crate::schema::join(&slot.key, segment);
+        if let Err(errors) = node.read_entry(target, rest, segment, RawKeys::entry(layered, &key)) {
+            report(faults, &key, errors);
+        }
+    }
+    if faults.len() == before
+        && let Err(errors) = node.check_entries(target, rest)
+    {
+        report(faults, &slot.key, errors);
+    }
+}
+
 impl<T: KvConfig> View<T> {
     /// What the changes lead to when they are laid over the taken state.
     ///
     /// `value` is equal to the present snapshot's.
     pub(crate) fn evaluate(&self, over: &Overlay, value: T) -> Result<Candidate<T>, Vec<Problem>> {
-        let layered = Layered { table: &self.table, base: &self.raw, over };
+        let layered = Layered::new(&self.table, &self.raw, over);
         let attempt = contained(|| {
             let mut candidate = Candidate::new(value);
             let mut faults = Faults::default();
@@ -174,36 +215,11 @@ impl<T: KvConfig> View<T> {
         faults: &mut Faults,
     ) {
         let Some(slot) = self.table.slot(at) else { return };
-        let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
         // A value that waits for a restart is checked as any other, on a copy.
         let mut copy = slot.meta.restart.then(|| candidate.value.clone());
         let target = copy.as_mut().unwrap_or(&mut candidate.value);
         let before = faults.fields.len();
-        let report = |faults: &mut Faults, key: String, errors: Vec<FieldError>| {
-            let path: Path = slot.path;
-            faults.fields.extend(errors.into_iter().map(|error| FieldProblem {
-                path,
-                key: key.clone(),
-                error,
-            }));
-        };
-        if segments.is_empty() {
-            if let Err(errors) = node.read(target, rest, slot.raw(layered)) {
-                report(faults, slot.key.clone(), errors);
-            }
-        } else {
-            for segment in segments {
-                let key = crate::schema::join(&slot.key, segment);
-                if let Err(errors) = node.read_entry(target, rest, segment, RawKeys::entry(layered, &key)) {
-                    report(faults, key, errors);
-                }
-            }
-            if faults.fields.len() == before
-                && let Err(errors) = node.check_entries(target, rest)
-            {
-                report(faults, slot.key.clone(), errors);
-            }
-        }
+        decode_slot(slot, segments, layered, target, &mut faults.fields);
         if let Some(copy) = copy
             && faults.fields.len() == before
         {
@@ -214,7 +230,7 @@ impl<T: KvConfig> View<T> {
 
     /// Whether a group holds a value that is bad whatever the other keys are.
     pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
-        let layered = Layered { table: &self.table, base: &self.raw, over: &group.changes };
+        let layered = Layered::new(&self.table, &self.raw, &group.changes);
         contained(|| {
             let mut candidate = Candidate::new(T::clone(&self.snapshot));
             let mut faults = Faults::default();

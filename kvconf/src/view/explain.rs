@@ -103,7 +103,7 @@ impl<T: KvConfig> View<T> {
     pub(crate) fn entries_of(&self, slot: &Slot) -> BTreeSet<String> {
         let all = self.true_state();
         let over = Overlay::default();
-        let layered = Layered { table: &self.table, base: &all, over: &over };
+        let layered = Layered::new(&self.table, &all, &over);
         let given = layered.given_segments(&slot.key);
         let mut keys: BTreeSet<String> = given.into_iter().map(|segment| join(&slot.key, segment)).collect();
         let belongs = |key: &&str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key);

@@ -7,6 +7,7 @@ mod draft;
 mod evaluate;
 mod explain;
 mod given;
+mod kept;
 mod outside;
 #[cfg(feature = "files")]
 #[cfg(test)]
@@ -14,30 +15,34 @@ mod outside_tests;
 mod overlay;
 mod report;
 mod spare;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use draft::Draft;
-pub(crate) use evaluate::Candidate;
+pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
-pub(crate) use overlay::{Overlay, RawState};
-pub(crate) use report::{shown_bytes, shown_value};
+pub(crate) use overlay::{Opened, Overlay, RawState};
+pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
+pub(crate) use standing::Storing;
 #[cfg(feature = "files")]
 pub(crate) use table::FieldsOf;
 pub(crate) use table::{Table, Target};
+pub(crate) use trial::{Trial, clear_map};
 
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;
 use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
-use crate::{Entry, Key, Origin, Prefix, Problem, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Key, Origin, Prefix, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
 ///
@@ -100,6 +105,8 @@ pub(crate) struct View<T> {
     /// Everything up to here was looked at.
     pub(crate) seen: Revision,
     pub(crate) epoch: u64,
+    /// When the bucket was created, as far as it is known.
+    pub(crate) created: Option<SystemTime>,
     pub(crate) report: Option<Arc<Report>>,
     /// Slots whose new value waits for a restart.
     pub(crate) awaiting_restart: BTreeSet<usize>,
@@ -113,8 +120,18 @@ pub(crate) struct View<T> {
 }
 
 impl<T: KvConfig> View<T> {
-    /// Builds the first state, or says everything that is wrong with it.
+    /// Builds the first state of a bucket alone, or says everything that is wrong with it.
     pub(crate) fn start(
+        table: Arc<Table>,
+        bucket: &str,
+        prefix: Prefix,
+        update: &Update,
+    ) -> Result<Self, Report> {
+        Self::start_with(table, bucket, prefix, update, Vec::new())
+    }
+
+    /// The same with what sources outside the bucket say.
+    pub(crate) fn start_with(
         table: Arc<Table>,
         bucket: &str,
         prefix: Prefix,
@@ -143,7 +160,7 @@ impl<T: KvConfig> View<T> {
         trial.extend(fresh);
         let scratch = self.scratch();
         let (accepted, problems) = self.select(&trial, scratch);
-        let snapshot = self.settle(trial, accepted, update.revision);
+        let snapshot = self.settle(trial, accepted, update.revision, Basis::Bucket);
         self.renew_warnings(&changed);
         let report_changed = self.renew_report(problems);
         Outcome { snapshot, report_changed }
@@ -215,6 +232,7 @@ impl<T: KvConfig> View<T> {
         trial: Vec<Group>,
         accepted: Option<Selection<T>>,
         revision: Revision,
+        basis: Basis,
     ) -> Option<Arc<Snapshot<T>>> {
         let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
         // What a taken group has set, older rejected ones no longer can.
@@ -244,7 +262,9 @@ impl<T: KvConfig> View<T> {
             // A file that is left out leaves nothing out of the bucket.
             let whole = self.rejected.iter().all(|group| group.source.is_some());
             let revision = if whole || !same_bucket { revision } else { newest_taken };
-            Arc::new(Snapshot::new(candidate.value, revision, self.epoch, rejected))
+            let mut snapshot = Snapshot::new(candidate.value, revision, self.epoch, rejected);
+            snapshot.set_basis(basis);
+            Arc::new(snapshot)
         });
         if let Some(snapshot) = &snapshot {
             let old = std::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
@@ -266,7 +286,7 @@ impl<T: KvConfig> View<T> {
     /// Looks at changed keys again, and at the other names of their fields.
     fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
         let rejected = merge(self.rejected.iter());
-        let state = Layered { table: &self.table, base: &self.raw, over: &rejected };
+        let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
         for key in changed {
             let names = match self.table.target(key) {
@@ -412,6 +432,7 @@ impl<T: KvConfig> View<T> {
             snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
             seen: Revision::ZERO,
             epoch: 0,
+            created: None,
             report: None,
             awaiting_restart: BTreeSet::new(),
             spare: None,

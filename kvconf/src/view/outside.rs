@@ -12,7 +12,7 @@ impl<T: KvConfig> View<T> {
     /// The state that readers have.
     pub(super) fn taken(&self) -> Layered<'_> {
         static NOTHING: std::sync::LazyLock<Overlay> = std::sync::LazyLock::new(Overlay::default);
-        Layered { table: &self.table, base: &self.raw, over: &NOTHING }
+        Layered::new(&self.table, &self.raw, &NOTHING)
     }
 
     /// What a source outside the bucket says.
@@ -42,7 +42,7 @@ impl<T: KvConfig> View<T> {
         let named = self.snapshot.rejected().len();
         let scratch = self.scratch();
         let (accepted, found) = self.select(&trial, scratch);
-        let snapshot = self.settle(trial, accepted, self.seen);
+        let snapshot = self.settle(trial, accepted, self.seen, self.snapshot.basis());
         let report_changed = self.renew_report(found);
         // A value that only stands in another line now is nothing for readers.
         let news = alters || !alone || named > 0;
@@ -67,7 +67,7 @@ impl<T: KvConfig> View<T> {
             return Err(self.refusal(problems.unwrap_or_default()));
         }
         self.rejected.clear();
-        let snapshot = self.settle(trial, accepted, self.seen);
+        let snapshot = self.settle(trial, accepted, self.seen, self.snapshot.basis());
         let report_changed = self.renew_report(found);
         Ok(Outcome { snapshot, report_changed })
     }

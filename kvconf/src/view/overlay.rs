@@ -9,8 +9,10 @@ use foldhash::fast::RandomState;
 
 use super::Table;
 use super::given::{SheetChanges, Sheets};
+use super::kept::Kept;
 use crate::origin::KeyOrigin;
 use crate::schema::{Raw, RawKeys, Slot, join};
+use crate::seal::{Clear, SealError, Seals};
 use crate::source::{Given, Source};
 use crate::{Entry, Operation, Origin, Revision};
 
@@ -69,6 +71,11 @@ impl RawState {
 
     fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
         self.entries.iter().map(|named| (named.key(), &named.entry))
+    }
+
+    /// The newest entry of every key, markers included.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter().map(|named| &named.entry)
     }
 
     /// All keys of the bucket that have a value.
@@ -157,14 +164,14 @@ impl Overlay {
 ///
 /// For each key the sources are asked in this order: overrides, the environment, the bucket, files from the last to the
 /// first that was named. Only the bucket knows old names of keys; the others have been brought to the present ones.
-#[derive(Clone, Copy)]
 pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
     pub(crate) over: &'a Overlay,
+    opened: Opened,
 }
 
-pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
+pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
     match entry {
         None => Raw::Absent,
         Some(entry) => match entry.operation() {
@@ -179,7 +186,39 @@ fn raw_given(given: &Given) -> Raw<'_> {
     given.value.as_ref().map_or(Raw::Absent, |bytes| Raw::Bytes(bytes))
 }
 
+/// What sealed values held, for as long as their raw values are looked at. Then it is wiped.
+#[derive(Default)]
+pub(crate) struct Opened(Kept<Result<Clear, SealError>>);
+
+impl Opened {
+    /// What an entry says; a sealed secret is opened.
+    pub(crate) fn raw<'a>(&'a self, seals: &Seals, secret: bool, entry: Option<&'a Arc<Entry>>) -> Raw<'a> {
+        let sealed = entry.filter(|_| secret).and_then(|entry| seals.open(entry.key(), entry.put_value()?));
+        match sealed.map(|opened| self.0.keep(opened)) {
+            None => raw_of(entry),
+            Some(Ok(clear)) => Raw::Bytes(clear),
+            Some(Err(error)) => Raw::Sealed(error),
+        }
+    }
+}
+
 impl<'a> Layered<'a> {
+    pub(crate) fn new(table: &'a Table, base: &'a RawState, over: &'a Overlay) -> Self {
+        Self { table, base, over, opened: Opened::default() }
+    }
+
+    /// What stands in the bucket under a key.
+    fn stored(&self, key: &str) -> Raw<'_> {
+        match self.entry(key) {
+            Some(entry) => self.read(entry, self.table.is_secret(key) == Some(true)),
+            None => Raw::Absent,
+        }
+    }
+
+    fn read(&self, entry: &'a Arc<Entry>, secret: bool) -> Raw<'_> {
+        self.opened.raw(&self.table.seals, secret, Some(entry))
+    }
+
     /// What stands in the bucket under a key, a marker included.
     pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
         match self.over.get(key) {
@@ -242,16 +281,16 @@ fn segment<'k>(full: &'k str, key: &str) -> Option<&'k str> {
     (!rest.contains('.')).then_some(rest)
 }
 
-impl RawKeys for Layered<'_> {
+impl<'a> RawKeys for Layered<'a> {
     fn field(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_> {
         if let Some(given) = self.above(key) {
             return raw_given(given);
         }
-        let mut found = raw_of(self.entry(key));
+        let mut found = self.stored(key);
         while found == Raw::Absent
             && let Some(alias) = aliases.next()
         {
-            found = raw_of(self.entry(&alias));
+            found = self.stored(&alias);
         }
         match found {
             Raw::Absent => self.below(key).map_or(Raw::Absent, raw_given),
@@ -267,22 +306,25 @@ impl RawKeys for Layered<'_> {
                 raw => visit(segment, raw),
             }
         }
-        let mut each = |full: &str, entry: Option<&Arc<Entry>>| {
-            let raw = raw_of(entry);
-            if raw != Raw::Absent
-                && let Some(segment) = segment(full, key)
+        let mut each = |full: &str, entry: &'a Arc<Entry>| {
+            if let Some(segment) = segment(full, key)
                 && !given.contains(segment)
             {
-                visit(segment, raw);
+                let raw = self.read(entry, self.table.is_secret(full) == Some(true));
+                if raw != Raw::Absent {
+                    visit(segment, raw);
+                }
             }
         };
         for (full, entry) in self.base.iter() {
             if self.over.get(full).is_none() {
-                each(full, Some(entry));
+                each(full, entry);
             }
         }
         for (full, entry) in &self.over.entries {
-            each(full, entry.as_ref());
+            if let Some(entry) = entry {
+                each(full, entry);
+            }
         }
     }
 }

@@ -23,12 +23,33 @@ pub(super) struct Place<'a, T> {
     pub(super) served: Option<&'a View<T>>,
 }
 
+/// Where the value at a path comes from in a state.
+pub(crate) fn origin_in(table: &Table, state: &RawState, path: Path) -> Origin {
+    let over = Overlay::default();
+    let layered = Layered::new(table, state, &over);
+    table.slot_at(path).map_or(Origin::Default, |(_, slot)| layered.origin_of(slot))
+}
+
+/// What is wrong with the value of one entry.
+pub(crate) fn problem_of(key: String, error: &FieldError, entry: Option<&Entry>) -> Problem {
+    Problem {
+        key,
+        kind: kind_of(error),
+        message: error.to_string(),
+        origin: entry.map(|entry| Origin::Key(KeyOrigin::of(entry))),
+        before: None,
+        before_revision: None,
+        fields: Vec::new(),
+    }
+}
+
 fn kind_of(error: &FieldError) -> ProblemKind {
     match error {
         FieldError::Missing => ProblemKind::Missing,
         FieldError::Decode(_) => ProblemKind::Decode,
         FieldError::Default(_) => ProblemKind::Default,
         FieldError::Operation => ProblemKind::Operation,
+        FieldError::Sealed(_) => ProblemKind::Sealed,
         FieldError::Range { .. }
         | FieldError::Length { .. }
         | FieldError::Pattern { .. }
@@ -76,7 +97,7 @@ pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_
         (Some(view), Some((_, slot))) if slot.key == fault.key => shown_value::<T>(&view.snapshot, slot),
         (Some(view), Some((_, slot))) => match RawKeys::entry(&view.taken(), &fault.key) {
             Raw::Bytes(bytes) => Some(shown_bytes(bytes, slot)),
-            Raw::Absent | Raw::Unknown => None,
+            Raw::Absent | Raw::Unknown | Raw::Sealed(_) => None,
         },
         _ => None,
     };
@@ -118,7 +139,7 @@ pub(super) fn warnings(
     keys: &BTreeSet<String>,
 ) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
-    let layered = Layered { table, base: state, over: &over };
+    let layered = Layered::new(table, state, &over);
     let of_key = |key: &String| {
         let entry = state.get(key).filter(|entry| !entry.operation().is_removal())?;
         Some((key.clone(), warning(table, &layered, prefix, key, entry)?))

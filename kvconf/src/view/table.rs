@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct};
+use crate::seal::Seals;
 use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
 use crate::{Origin, Prefix, Problem};
 
@@ -32,6 +33,8 @@ pub(crate) struct Table {
     env: Sheet,
     /// What is wrong with variables as a whole. Their keys stand below the prefix.
     pub(crate) env_problems: Vec<Problem>,
+    /// The keys of sealed secrets.
+    pub(crate) seals: Seals,
 }
 
 impl Table {
@@ -49,6 +52,7 @@ impl Table {
             by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             env: Sheet::new(),
             env_problems: Vec::new(),
+            seals: Seals::default(),
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);
@@ -81,6 +85,17 @@ impl Table {
         let content = entries_of_variable(&key, &value, &Prefix::root(), &fields, &origin);
         self.env.extend(content.sheet);
         self.env_problems.extend(content.problems);
+    }
+
+    /// The same, with keys for sealed secrets.
+    pub(crate) fn with_seals(self, seals: Seals) -> Self {
+        Self { seals, ..self }
+    }
+
+    /// Whether the value under a key below the prefix is a secret; `None` for a key that no field knows.
+    pub(crate) fn is_secret(&self, key: &str) -> Option<bool> {
+        let (Target::Field(at) | Target::Entry(at, _)) = self.target(key)?;
+        Some(self.slot(at)?.meta.secret)
     }
 
     pub(crate) fn slot(&self, at: usize) -> Option<&Slot> {

@@ -15,7 +15,9 @@ mod state;
 mod tests;
 mod tracker;
 
+pub(crate) use compare::relative;
 pub(crate) use driver::{Attachment, Hub, Observer};
+pub(crate) use machine::Remembered;
 pub use state::WatchState;
 
 use std::sync::Arc;

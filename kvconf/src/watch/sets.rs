@@ -25,6 +25,9 @@ use crate::{Entry, Key, Prefix, Revision};
 /// How large the table of namespaces may be on each message. A change of a few settings needs well below 100 bytes.
 const MAX_TABLE_BYTES: usize = 1_024;
 
+/// The most messages that a server takes in one batch.
+pub(crate) const MOST: u64 = 1_000;
+
 /// What an entry says about the change set it belongs to, for a reader of certain prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Membership {
@@ -106,11 +109,42 @@ pub(crate) fn membership(entry: &Entry, prefixes: &[Prefix]) -> Membership {
     }
 }
 
+/// Where an entry stands in the batch that wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'a> {
+    /// What all entries of the batch share: the change's id, or the server's id of the batch.
+    pub(crate) id: &'a str,
+    /// The revision of the batch's first message, whatever its key.
+    pub(crate) start: Revision,
+    /// The revision of its last message, where the entry says it.
+    pub(crate) end: Option<Revision>,
+}
+
+/// An entry's place in its batch; `None` for a write of its own. Headers that make no sense count as absent.
+pub(crate) fn place(entry: &Entry) -> Option<Place<'_>> {
+    let headers = entry.headers();
+    let last = entry.revision().get();
+    let start =
+        |place: u64| last.checked_sub(place.checked_sub(1)?).filter(|start| *start > 0).map(Revision::new);
+    let of_set = |set: &str| {
+        let (place, count) = set.split(' ').next()?.split_once('/')?;
+        let (place, count): (u64, u64) = (place.parse().ok()?, count.parse().ok()?);
+        let sensible = (1..=MOST).contains(&count) && place <= count;
+        Some((start(place)?, last + count - place)).filter(|_| sensible)
+    };
+    if let Some((start, end)) = headers.get(SET).and_then(of_set) {
+        return Some(Place { id: headers.get(CHANGE).unwrap_or(""), start, end: Some(Revision::new(end)) });
+    }
+    let place: u64 = headers.get(BATCH_SEQUENCE)?.parse().ok().filter(|place| *place <= MOST)?;
+    let end = headers.get(BATCH_COMMIT).map(|_| entry.revision());
+    Some(Place { id: headers.get(BATCH_ID)?, start: start(place)?, end })
+}
+
 fn parse(header: &str, revision: Revision, prefixes: &[Prefix]) -> Option<Extent> {
     let mut words = header.split(' ');
     let (place, count) = words.next()?.split_once('/')?;
     let (place, count): (u64, u64) = (place.parse().ok()?, count.parse().ok()?);
-    if place == 0 || place > count || count > 1_000 {
+    if place == 0 || place > count || count > MOST {
         return None;
     }
     let (mut cut, mut entries, mut last, mut unsure) = (None, 0_u32, 0_u64, false);

@@ -457,3 +457,52 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
         update.sets.iter().flat_map(|set| &set.changes).map(|change| change.key.as_str()).collect();
     assert_eq!((update.revision.get(), keys), (2, vec!["a.x", "a.y"]));
 }
+
+fn remembering(incarnation: u64, tail: u64) -> Machine {
+    let mut machine = Machine::new(Tuning::default());
+    let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
+    machine.remember(super::Remembered { incarnation, tail: Revision::new(tail) });
+    machine.step(tokio::time::Instant::now(), Input::Watch(vec![Prefix::new("a").unwrap()]));
+    machine
+}
+
+/// A bucket with one entry of this revision.
+fn opened(machine: &mut Machine, now: tokio::time::Instant, incarnation: u64, revision: u64) -> Vec<Effect> {
+    let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
+    machine.step(now, Input::Opened { pending: 1, incarnation, history: Some(64) });
+    let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", revision, Headers::new()) else {
+        unreachable!()
+    };
+    machine.step(now, Input::Delivered(Delivery::Entry { entry, sequence: 1, pending: 0 }));
+    machine.step(now, Input::Drained)
+}
+
+// P4, P9: what an earlier process saw counts as seen.
+#[test]
+fn a_replica_that_is_behind_what_an_earlier_process_saw_is_not_believed_at_once() {
+    let now = tokio::time::Instant::now();
+    let mut machine = remembering(7, 5);
+    let effects = opened(&mut machine, now, 7, 4);
+    assert!(matches!(&effects[..], [Effect::State(WatchState::Suspect { .. })]), "{effects:?}");
+    // Asked again, it has caught up.
+    machine.step(now + Duration::from_secs(1), Input::Deadline);
+    let effects = opened(&mut machine, now + Duration::from_secs(1), 7, 5);
+    let published = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(update) => Some((update.revision.get(), update.epoch)),
+        _ => None,
+    });
+    assert_eq!(published, Some((5, 0)), "{effects:?}");
+}
+
+// P4, P9
+#[test]
+fn a_bucket_created_since_an_earlier_process_is_another_epoch() {
+    let now = tokio::time::Instant::now();
+    let mut machine = remembering(7, 500);
+    let effects = opened(&mut machine, now, 8, 3);
+    let published = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(update) => Some((update.revision.get(), update.epoch)),
+        _ => None,
+    });
+    assert_eq!(published, Some((3, 1)), "{effects:?}");
+}

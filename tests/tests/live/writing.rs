@@ -1,6 +1,6 @@
 //! Edits, plans, commits and updates.
 
-use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, ReadError, Secret, WriteError};
+use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, ReadError, Revision, Secret, WriteError};
 
 use crate::settings::{Checkout, start};
 
@@ -195,6 +195,24 @@ async fn a_guard_also_conflicts_over_keys_that_were_only_read() {
         "{error}"
     );
     plain.commit().author("ops").await.unwrap();
+}
+
+// P6: a guard is about others, not about what the change itself has just written.
+#[tokio::test(start_paused = true)]
+async fn a_guarded_change_one_by_one_does_not_conflict_with_itself() {
+    let bucket = Bucket::memory();
+    let live = start(&bucket).await;
+    let fields = Checkout::fields();
+    let edit = async || {
+        live.edit().set(fields.max_items, 80).set(fields.retry.max, 9).plan().await.unwrap().commit()
+    };
+    let applied = edit().await.author("ops").guard_all().one_by_one().await.unwrap();
+    assert_eq!(applied.written().len(), 2);
+    live.rollback_to(Revision::ZERO).author("ops").guard_all().one_by_one().await.unwrap();
+
+    let guarded = edit().await.author("ops").guard_all().one_by_one();
+    bucket.put("checkout.other", "1").await.unwrap();
+    assert!(guarded.await.unwrap_err().is_conflict());
 }
 
 #[tokio::test(start_paused = true)]

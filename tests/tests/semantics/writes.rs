@@ -224,3 +224,29 @@ pub(crate) async fn a_full_bucket_refuses_what_is_new(backend: &Backend) {
     bucket.put("a", vec![b'y'; 50]).await.unwrap();
     assert_eq!(bucket.keys(">").await.unwrap().len(), 3);
 }
+
+/// Past states are told from it: what a write expected is known to have stood there.
+pub(crate) async fn an_expectation_is_kept_with_its_entry(backend: &Backend) {
+    const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
+    const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+    let bucket = backend.plain().await;
+    bucket.put("a", "1").await.unwrap();
+    bucket.update("a", "2", rev(1)).await.unwrap();
+    bucket.create_key("b", "1").await.unwrap();
+    bucket.batch().put("a", "3").expect(rev(2)).put("c", "1").expect(rev(0)).commit().await.unwrap();
+    bucket.put("d", "1").expect_on(Filter::new("a").unwrap(), rev(4)).await.unwrap();
+    let entries = bucket.history(">").await.unwrap();
+    let kept: Vec<_> =
+        entries.iter().map(|e| (e.headers().get(EXPECTED), e.headers().get(EXPECTED_ON))).collect();
+    assert_eq!(
+        kept,
+        [
+            (None, None),
+            (Some("1"), None),
+            (Some("0"), None),
+            (Some("2"), None),
+            (Some("0"), None),
+            (Some("4"), Some("$KV.cfg.a")),
+        ]
+    );
+}

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::settings::Settings;
 use crate::store::check::{self, header_bytes};
 use crate::store::{
-    Action, BucketConfig, Expect, Point, ReadError, Reading, Status, Write, WriteError, header,
+    Action, BucketConfig, Expect, Kept, Point, ReadError, Reading, Status, Write, WriteError, header,
 };
 use crate::{Entry, Filter, Headers, Key, MarkerReason, Operation, Revision};
 
@@ -189,6 +189,15 @@ impl Log {
             Action::Purge => {
                 write.headers.insert(header::OPERATION, "PURGE");
                 write.headers.insert(ROLLUP, "sub");
+            }
+        }
+        match &write.expect {
+            Expect::Any => {}
+            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
+            Expect::On(filter, revision) => {
+                write.headers.insert(header::EXPECTED, revision.to_string());
+                let subject = format!("$KV.{}.{filter}", self.settings.name());
+                write.headers.insert(header::EXPECTED_ON, subject);
             }
         }
         if let Some(asked) = write.ttl {
@@ -425,12 +434,12 @@ impl Log {
             }
             Point::Revision(revision) => revision.get(),
             Point::Time(time) if time >= self.last_time => self.last,
+            // As on the server: right before the first retained entry behind it, and nothing tells what has gone since.
             Point::Time(time) => self
                 .records
                 .values()
-                .rev()
-                .find(|record| record.entry.created <= time)
-                .map_or(0, |record| record.entry.revision.get()),
+                .find(|record| record.entry.created > time)
+                .map_or(self.last, |record| record.entry.revision.get() - 1),
         };
         let newest = |revisions: &VecDeque<u64>| {
             let upto = revisions.partition_point(|revision| *revision <= moment);
@@ -442,8 +451,30 @@ impl Log {
     }
 
     pub(super) fn history(&self, filters: &[Filter]) -> Vec<Entry> {
-        let revisions: BTreeSet<u64> = self.matching(filters).into_iter().flatten().copied().collect();
+        self.history_between(filters, Revision::ZERO, Revision::new(self.last))
+    }
+
+    pub(super) fn history_between(&self, filters: &[Filter], from: Revision, until: Revision) -> Vec<Entry> {
+        let asked = from.get()..=until.get();
+        let all = self.matching(filters).into_iter().flatten().copied();
+        let revisions: BTreeSet<u64> = all.filter(|revision| asked.contains(revision)).collect();
         revisions.into_iter().filter_map(|revision| self.get(revision).cloned()).collect()
+    }
+
+    pub(super) fn kept(&self, filters: &[Filter]) -> Kept {
+        let count = |revisions: &VecDeque<u64>| {
+            let key = self.get(*revisions.front()?)?.key.clone();
+            Some((key, revisions.len() as u64))
+        };
+        Kept {
+            entries: self.matching(filters).into_iter().filter_map(count).collect(),
+            first: Revision::new(self.records.first_key_value().map_or(self.last + 1, |(first, _)| *first)),
+            last: Revision::new(self.last),
+            history: self.settings.history() as u64,
+            evicts: self.settings.config().max_age.is_some_and(|age| !age.is_zero()),
+            created: self.created,
+            written: self.last_time,
+        }
     }
 
     pub(super) fn entry(&self, key: &Key, at: Option<Revision>) -> Option<Entry> {

@@ -27,8 +27,8 @@ use self::faults::Planned;
 use self::log::Log;
 use self::settings::Settings;
 use super::{
-    BucketConfig, Caveat, Delivery, Point, ReadError, Reading, Start, Status, Store, Subscription, Write,
-    WriteError,
+    BucketConfig, Caveat, Delivery, Kept, Point, ReadError, Reading, Start, Status, Store, Subscription,
+    Write, WriteError,
 };
 use crate::{Entry, Filter, Key, Revision};
 
@@ -311,6 +311,19 @@ impl Store for MemoryStore {
 
     fn history<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         async move { self.read_log(|log| Ok(log.history(filters))) }.boxed()
+    }
+
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        async move { self.read_log(|log| Ok(log.history_between(filters, from, until))) }.boxed()
+    }
+
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {
+        async move { self.read_log(|log| Ok(log.kept(filters))) }.boxed()
     }
 
     fn subscribe<'a>(

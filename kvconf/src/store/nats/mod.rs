@@ -9,7 +9,9 @@ mod connection;
 mod consumer;
 mod denial;
 mod error;
+mod kept;
 mod known;
+mod lazy;
 mod message;
 mod read;
 mod snapshot;
@@ -22,12 +24,13 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Caveat, Point, Reading, Start, Status, Store, Subscription, Write};
+use super::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
 
 pub use connection::Connection;
 pub use denial::Denials;
+pub(crate) use lazy::LazyStore;
 
 /// One bucket on a server.
 #[derive(Debug)]
@@ -44,11 +47,6 @@ pub(crate) struct NatsStore {
 }
 
 impl NatsStore {
-    /// The connection that it was opened on.
-    pub(crate) const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// The subject, in the stream, of what a filter matches.
     fn subject(&self, filter: &Filter) -> String {
         format!("{}{filter}", self.read_prefix)
@@ -107,6 +105,19 @@ impl Store for NatsStore {
         self.read_history(filters).boxed()
     }
 
+    fn history_between<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
+        self.read_between(filters, from, until).boxed()
+    }
+
+    fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {
+        self.read_kept(filters).boxed()
+    }
+
     fn subscribe<'a>(
         &'a self,
         filters: &'a [Filter],
@@ -119,7 +130,7 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
-    fn nats(&self) -> Option<&NatsStore> {
-        Some(self)
+    fn connection(&self) -> Option<&Connection> {
+        Some(&self.connection)
     }
 }

@@ -118,7 +118,7 @@ impl NatsStore {
             Err(failure) if failure.api_code() == Some(code::FILTERS_OVERLAP) => {
                 let mut keys = std::collections::HashSet::new();
                 for filter in filters {
-                    let entries = self.drain(std::slice::from_ref(&filter), Start::Last).await?;
+                    let entries = self.drain(std::slice::from_ref(&filter), Start::Last, None).await?;
                     keys.extend(entries.into_iter().map(|entry| entry.key));
                 }
                 Ok(keys.len() as u64)
@@ -131,14 +131,32 @@ impl NatsStore {
         self.drain_any(filters, Start::All).await
     }
 
+    pub(super) async fn read_between(
+        &self,
+        filters: &[Filter],
+        from: Revision,
+        until: Revision,
+    ) -> Result<Vec<Entry>, ReadError> {
+        self.drain_until(filters, Start::Revision(from), Some(until)).await
+    }
+
     /// As [`Self::drain`], for filters that may overlap.
     pub(super) async fn drain_any(&self, filters: &[Filter], start: Start) -> Result<Vec<Entry>, ReadError> {
+        self.drain_until(filters, start, None).await
+    }
+
+    async fn drain_until(
+        &self,
+        filters: &[Filter],
+        start: Start,
+        until: Option<Revision>,
+    ) -> Result<Vec<Entry>, ReadError> {
         let filters = self.effective(filters);
-        match self.drain(&filters, start).await {
+        match self.drain(&filters, start, until).await {
             Err(ReadError::Server { code: code::FILTERS_OVERLAP, .. }) => {
                 let mut entries = BTreeMap::new();
                 for filter in filters {
-                    let part = self.drain(std::slice::from_ref(&filter), start).await?;
+                    let part = self.drain(std::slice::from_ref(&filter), start, until).await?;
                     entries.extend(part.into_iter().map(|entry| (entry.revision, entry)));
                 }
                 Ok(entries.into_values().collect())
@@ -147,8 +165,13 @@ impl NatsStore {
         }
     }
 
-    /// All entries that a consumer delivers until it is caught up, in the order of revisions.
-    async fn drain(&self, filters: &[Filter], start: Start) -> Result<Vec<Entry>, ReadError> {
+    /// All entries that a consumer delivers until it is caught up or past a revision, in the order of revisions.
+    async fn drain(
+        &self,
+        filters: &[Filter],
+        start: Start,
+        until: Option<Revision>,
+    ) -> Result<Vec<Entry>, ReadError> {
         const WHAT: &str = "a read by consumer";
         if filters.is_empty() {
             return Ok(Vec::new());
@@ -162,6 +185,7 @@ impl NatsStore {
         }
         while let Some(delivery) = deliveries.next().await {
             let (sequence, pending) = match delivery {
+                Delivery::Entry { entry, .. } if until.is_some_and(|until| entry.revision > until) => break,
                 Delivery::Entry { entry, sequence, pending } => {
                     entries.push(entry);
                     (sequence, pending)

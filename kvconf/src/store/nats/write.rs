@@ -13,8 +13,6 @@ use super::error::{Failure, code};
 use crate::store::{Action, Expect, Write, check, header};
 use crate::{Key, ReadError, Revision, WriteError};
 
-const EXPECTED: &str = "Nats-Expected-Last-Subject-Sequence";
-const EXPECTED_ON: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 const ROLLUP: &str = "Nats-Rollup";
 
 /// The server's answer to a write.
@@ -84,10 +82,10 @@ impl NatsStore {
         }
         match write.expect {
             Expect::Any => {}
-            Expect::Revision(revision) => headers.append(EXPECTED, &revision.to_string())?,
+            Expect::Revision(revision) => headers.append(header::EXPECTED, &revision.to_string())?,
             Expect::On(filter, revision) => {
-                headers.append(EXPECTED, &revision.to_string())?;
-                headers.append(EXPECTED_ON, &format!("{}{filter}", self.read_prefix))?;
+                headers.append(header::EXPECTED, &revision.to_string())?;
+                headers.append(header::EXPECTED_ON, &format!("{}{filter}", self.read_prefix))?;
             }
         }
         if let Some(ttl) = write.ttl {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Effect, Machine, Phase, Tracker};
+use super::{Effect, Machine, Phase, Remembered, Tracker};
 use crate::store::{ReadError, Reading};
 use crate::watch::compare::{Keys, difference, emptied};
 use crate::watch::{Change, ChangeSet, Update, WatchState};
@@ -71,6 +71,23 @@ pub(super) struct Suspicion {
 }
 
 impl Machine {
+    /// When the bucket was created, as far as it is known.
+    pub(crate) const fn incarnation(&self) -> Option<SystemTime> {
+        self.incarnation
+    }
+
+    /// Goes on where an earlier process left off: a bucket created since, and a replica that lags behind, are then noticed
+    /// as if this watch had seen the former state itself. What was seen already counts more.
+    pub(crate) fn remember(&mut self, remembered: Remembered) {
+        if self.loaded {
+            return;
+        }
+        if self.incarnation.is_none() || self.incarnation == remembered.incarnation {
+            self.remembered = self.remembered.max(remembered.tail);
+        }
+        self.incarnation = self.incarnation.or(remembered.incarnation);
+    }
+
     /// The revision and the epoch of the published state; `None` before the first load.
     pub(crate) fn applied(&self) -> Option<(Revision, u64)> {
         self.loaded.then_some((self.applied, self.applied_epoch))
@@ -100,6 +117,7 @@ impl Machine {
         {
             self.begin_epoch();
         }
+        self.newest = self.newest.max(std::mem::take(&mut self.remembered));
         self.incarnation = incarnation.or(self.incarnation);
         self.sequence = 0;
         self.pending = pending;
@@ -116,6 +134,7 @@ impl Machine {
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
+        self.remembered = Revision::ZERO;
     }
 
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.

@@ -38,6 +38,15 @@ use crate::{Entry, Prefix, Revision};
 /// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
 const PRUNE_AT: usize = 4_096;
 
+/// What an earlier process knew of the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// When the bucket was created; `None` where the client could not ask.
+    pub(crate) incarnation: Option<SystemTime>,
+    /// The newest revision under the watched prefix.
+    pub(crate) tail: Revision,
+}
+
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
@@ -104,6 +113,8 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
+    /// The newest revision that an earlier process saw in this incarnation; zero once it was compared.
+    remembered: Revision,
     /// Whether anything was published yet.
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
@@ -155,6 +166,7 @@ impl Machine {
             applied_epoch: 0,
             epoch: 0,
             incarnation: None,
+            remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
             cursor: Revision::ZERO,

@@ -1,0 +1,122 @@
+//! Looking back at a struct of 100 keys with 64 revisions each.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use async_nats::Client;
+use futures_util::{StreamExt, TryStreamExt};
+use kvconf::{KvConfig, Live, Revision};
+use kvconf_tests::server::Server;
+
+use crate::figures::{Row, median, micros, ratio};
+use crate::live_server::{Setup, fill};
+use crate::settings::Hundred;
+
+const ROUNDS: usize = 101;
+const REVISIONS: u64 = 64;
+const BUCKET: &str = "history";
+
+/// What the server itself needs: the last message of each key up to a revision, in one request.
+async fn bare_read(client: &Client, revision: u64) -> Result<usize> {
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await?;
+    let query = format!(r#"{{"multi_last":["$KV.{BUCKET}.hundred.>"],"up_to_seq":{revision}}}"#);
+    client.publish_with_reply(format!("$JS.API.DIRECT.GET.KV_{BUCKET}"), inbox, query.into()).await?;
+    let mut found = 0;
+    loop {
+        let answer = tokio::time::timeout(Duration::from_secs(60), answers.next()).await?;
+        let answer = answer.context("the connection is gone")?;
+        match answer.status.map(|status| status.as_u16()) {
+            None => found += 1,
+            Some(204) => return Ok(found),
+            Some(status) => anyhow::bail!("the server answered {status}"),
+        }
+    }
+}
+
+async fn timed<T>(samples: &mut Vec<f64>, run: impl Future<Output = Result<T>>) -> Result<T> {
+    let begin = Instant::now();
+    let found = run.await?;
+    samples.push(micros(begin.elapsed()));
+    Ok(found)
+}
+
+fn row(what: &str, ours: &[f64], theirs: &[f64], most: Option<(f64, &'static str)>) -> Row {
+    let how = format!("medians {:.0} and {:.0} µs, {ROUNDS} rounds", median(ours), median(theirs));
+    Row::ratio(what, ratio(ours, theirs), most, how)
+}
+
+/// The rows of looking back.
+pub async fn rows() -> Result<Vec<Row>> {
+    let server = Server::start().await;
+    let setup = Setup::new(&server, BUCKET).await?;
+    let names = || ('a'..='j').flat_map(|one| ('a'..='j').map(move |two| format!("hundred.{one}.{two}")));
+    let all = (0..REVISIONS).flat_map(|round| names().map(move |name| (name, round.to_string())));
+    fill(&setup.url, BUCKET, all).await?;
+    let live = setup.bucket.live::<Hundred>().start().await?;
+    let client = async_nats::connect(&setup.url).await?;
+    let last = setup.bucket.status().await?.last_revision;
+    let mut samples = [const { Vec::new() }; 6];
+    for round in 0..=ROUNDS as u64 {
+        let [at, bare, history, stock, log, all] = &mut samples;
+        // Somewhere in the middle, and never twice the same.
+        let revision = Revision::new(last.get() / 2 + round * 7);
+        // Each first as often as the other.
+        if round % 2 == 0 {
+            read_both(&live, &client, revision, (at, bare)).await?;
+            history_of_both(&live, &setup, (history, stock)).await?;
+        } else {
+            history_of_both(&live, &setup, (history, stock)).await?;
+            read_both(&live, &client, revision, (at, bare)).await?;
+        }
+        let page = timed(log, async { Ok(live.log().await?) }).await?;
+        ensure!(page.changes().len() == 50, "a page of a log is not full");
+        let read = timed(all, async { Ok(setup.bucket.history("hundred.>").await?) }).await?;
+        ensure!(read.len() as u64 == 100 * REVISIONS, "{} entries are there", read.len());
+    }
+    let [at, bare, history, stock, log, all] = samples.map(|samples| samples[1..].to_vec());
+    Ok(vec![
+        row(
+            "`live.at(revision)`, 100 keys of 64 revisions, to the bare read of the server",
+            &at,
+            &bare,
+            Some((1.3, "≤ 1.30 ×")),
+        ),
+        row(
+            "`live.history(field)`, 64 revisions, to `kv::Store::history`",
+            &history,
+            &stock,
+            Some((1.2, "≤ 1.20 ×")),
+        ),
+        row("a page of `live.log()`, to reading every entry that it could be of", &log, &all, None),
+    ])
+}
+
+async fn read_both(
+    live: &Live<Hundred>,
+    client: &Client,
+    revision: Revision,
+    (ours, bare): (&mut Vec<f64>, &mut Vec<f64>),
+) -> Result<()> {
+    let found = timed(bare, bare_read(client, revision.get())).await?;
+    ensure!(found == 100, "{found} keys are there");
+    let then = timed(ours, async { Ok(live.at(revision).await?) }).await?;
+    ensure!(then.revision() == revision, "another revision came");
+    Ok(())
+}
+
+async fn history_of_both(
+    live: &Live<Hundred>,
+    setup: &Setup,
+    (ours, stock): (&mut Vec<f64>, &mut Vec<f64>),
+) -> Result<()> {
+    let field = Hundred::fields().e.f;
+    let found = timed(ours, async { Ok(live.history(field).await?) }).await?;
+    ensure!(found.revisions().len() as u64 == REVISIONS, "{} revisions are there", found.revisions().len());
+    let plain = timed(stock, async {
+        let entries = setup.store.history("hundred.e.f").await?;
+        Ok(entries.try_collect::<Vec<_>>().await?)
+    });
+    ensure!(plain.await?.len() as u64 == REVISIONS, "the plain client has another history");
+    Ok(())
+}

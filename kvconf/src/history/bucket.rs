@@ -1,0 +1,277 @@
+//! What a bucket can be asked without a handle.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::at::{KeysAt, keys_at};
+use super::error::{CheckError, LogError, PastError};
+use super::log::{Shown, sets};
+use super::moment::Wanted;
+use super::pages::{LogRequest, LogSource};
+use super::past::{Frame, update_of};
+use super::replay::{Replay, Tape};
+use super::retention::Retention;
+use crate::live::{Environment, table_of};
+use crate::schema::KvConfig;
+use crate::seal::Seals;
+use crate::store::{Point, ReadError};
+use crate::view::View;
+use crate::{Bucket, Entry, Filter, KeyError, Prefix, Report, Revision};
+
+impl Bucket {
+    /// The change sets under a prefix, newest first; the empty prefix is the whole bucket.
+    ///
+    /// As [`Live::log`](crate::Live::log), for keys of whatever program. Nobody says here which of them are secret, so it
+    /// shows sizes, unless [`LogRequest::show_values`] asks for more.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = kvconf::Bucket::memory();
+    /// bucket.put("app.port", "8080").await?;
+    /// bucket.delete("app.port").await?;
+    /// let log = bucket.log("app").show_values().await?;
+    /// let keys: Vec<String> = log.iter().flat_map(|change| change.keys()).map(|key| format!("{} → {}", key.before, key.after)).collect();
+    /// assert_eq!(keys, ["8080 → (deleted)", "(none) → 8080"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn log<P>(&self, prefix: P) -> LogRequest
+    where
+        P: TryInto<Prefix, Error: Into<KeyError>>,
+    {
+        let prefix = prefix.try_into().map_err(|error| LogError::Prefix(error.into()));
+        let store = Arc::clone(&self.store);
+        LogRequest::new(prefix.map(|prefix| LogSource { store, prefix, shown: Shown::Sizes }))
+    }
+
+    /// The newest entry of each key under a prefix at a moment: a revision, a time, or [`Point::Latest`].
+    ///
+    /// Other than [`Bucket::read_at`] it never passes off as absent what is no longer kept, and never ends in the middle
+    /// of a change set: where the moment lies within one, it is the state before it.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, BucketConfig, PastError};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut config = BucketConfig::new("prod");
+    /// config.history = Some(2);
+    /// let bucket = Bucket::memory_with(config)?;
+    /// let host = bucket.put("app.host", "localhost").await?;
+    /// for port in ["8080", "8081", "8082"] {
+    ///     bucket.put("app.port", port).await?;
+    /// }
+    /// let error = bucket.at("app", host).await.expect_err("the first port is gone");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "what stood at revision 1 is no longer kept: app.port (known from revision 3 on)"
+    /// );
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Live::at`](crate::Live::at); [`PastError::Prefix`] for a text that is no prefix.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn at<P>(&self, prefix: P, point: impl Into<Point>) -> Result<PastKeys, PastError>
+    where
+        P: TryInto<Prefix, Error: Into<KeyError>>,
+    {
+        let prefix = prefix.try_into().map_err(|error| PastError::Prefix(error.into()))?;
+        let keys = keys_at(&*self.store, &prefix, point.into(), Wanted::Everything).await?;
+        let KeysAt { entries, revision, .. } = keys.complete(self.name())?;
+        Ok(PastKeys { entries, revision })
+    }
+
+    /// Begins to hold a build against what the bucket holds and held, without starting a handle: for a test before a
+    /// deployment.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig};
+    /// #[derive(KvConfig, Debug, Clone)]
+    /// #[kv(prefix = "checkout")]
+    /// struct Checkout {
+    ///     #[kv(default = 50, range(1..=500))]
+    ///     max_items: u32,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// bucket.put("checkout.max_items", "9999").await?;
+    /// bucket.put("checkout.max_items", "60").await?;
+    ///
+    /// assert!(bucket.check::<Checkout>().now().await?.would_start());
+    ///
+    /// let replay = bucket.check::<Checkout>().replay().await?;
+    /// assert_eq!(replay.states, 2);
+    /// assert_eq!(replay.rejected[0].report.problems[0].to_string(), "checkout.max_items: 9999 is outside 1..=500");
+    /// # Ok(()) }
+    /// ```
+    pub fn check<T: KvConfig>(&self) -> Check<T> {
+        Check {
+            bucket: self.clone(),
+            prefix: None,
+            environment: Environment::Read,
+            seals: Seals::default(),
+            marker: PhantomData,
+        }
+    }
+}
+
+/// Plain keys as they were at one moment. From [`Bucket::at`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastKeys {
+    entries: Vec<Arc<Entry>>,
+    revision: Revision,
+}
+
+impl PastKeys {
+    /// The revision whose state this is: the one that was asked for, or the one before the change set that it lies in.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The newest entry of each key, markers of removals included, in the order in which they were written.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().map(|entry| &**entry)
+    }
+
+    /// The value of a key, when it had one. Looks through all entries.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Bytes> {
+        self.entries().find(|entry| entry.key().as_str() == key)?.put_value()
+    }
+}
+
+/// A build to be held against a bucket. From [`Bucket::check`].
+#[must_use = "nothing is checked before `now` or `replay`"]
+pub struct Check<T> {
+    bucket: Bucket,
+    prefix: Option<String>,
+    environment: Environment,
+    seals: Seals,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T: KvConfig> Check<T> {
+    /// Reads the keys under this prefix instead of the one that the struct names.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Leaves environment variables alone: for a test that runs somewhere else than the service.
+    pub const fn without_environment(mut self) -> Self {
+        self.environment = Environment::Ignored;
+        self
+    }
+
+    /// Opens sealed secrets with these keys.
+    #[cfg(feature = "seal")]
+    pub fn keyring(mut self, keyring: crate::seal::Keyring) -> Self {
+        self.seals.ring = Some(keyring);
+        self
+    }
+
+    fn frame(&self) -> Result<Frame, CheckError> {
+        let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
+        Ok(Frame {
+            table: table_of::<T>(self.environment, self.seals.clone()),
+            bucket: self.bucket.name().to_owned(),
+            prefix: Prefix::new(prefix)?,
+        })
+    }
+
+    /// Whether this build would start on the bucket as it is now: every problem if not. No watch is started.
+    ///
+    /// # Errors
+    /// [`CheckError`] when the bucket cannot be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn now(&self) -> Result<Checked, CheckError> {
+        let frame = self.frame()?;
+        let wanted = Wanted::Fields(&frame.table);
+        let keys =
+            keys_at(&*self.bucket.store, &frame.prefix, Point::Latest, wanted).await.map_err(unread)?;
+        let view = View::<T>::start(Arc::clone(&frame.table), &frame.bucket, frame.prefix, &update_of(&keys));
+        let report = view.map_or_else(Some, |view| view.report.map(Arc::unwrap_or_clone));
+        Ok(Checked { revision: keys.revision, report })
+    }
+
+    /// What this build would have said to every state that the bucket still knows, one for each change set.
+    ///
+    /// Only what a change touches is decoded again, so it costs about what reading the entries costs, and one run of each
+    /// `validate` for each change set.
+    ///
+    /// # Errors
+    /// [`CheckError`] when the bucket cannot be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn replay(&self) -> Result<Replay, CheckError> {
+        let frame = self.frame()?;
+        let filters = [Filter::from(&frame.prefix)];
+        let store = &self.bucket.store;
+        let entries = store.history(&filters).await?;
+        let kept = match store.kept(&filters).await {
+            Ok(kept) => Some(kept),
+            Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        let own = entries.into_iter().filter(|entry| !entry.key().is_reserved()).map(Arc::new);
+        let tape = Tape {
+            sets: sets(own),
+            retention: kept.as_ref().map_or(Retention::UNKNOWN, Retention::of),
+            retained: kept.map(|kept| kept.entries).unwrap_or_default(),
+        };
+        Ok(tape.play::<T>(&frame))
+    }
+}
+
+impl<T> fmt::Debug for Check<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check")
+            .field("bucket", &self.bucket)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Of the present only the reading itself can fail.
+fn unread(error: PastError) -> CheckError {
+    match error {
+        PastError::Read(error) => CheckError::Read(error),
+        other => CheckError::Read(ReadError::Answer { what: "the present state", found: other.to_string() }),
+    }
+}
+
+/// Whether a build would start on a bucket as it is. From [`Check::now`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// The revision of the state that was looked at.
+    pub revision: Revision,
+    /// All that was found, warnings included; `None` when there is nothing to say.
+    pub report: Option<Report>,
+}
+
+impl Checked {
+    /// Whether a handle would start.
+    #[must_use]
+    pub fn would_start(&self) -> bool {
+        self.report.as_ref().is_none_or(|report| !report.is_fatal())
+    }
+}
+
+/// The report, or that nothing is wrong.
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.report {
+            Some(report) => report.fmt(f),
+            None => write!(f, "nothing is wrong at revision {}", self.revision),
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Looking back: what was changed, what a field held, how a struct was, and whether a build could have read it.
+//!
+//! Everything is read off the entries that the bucket keeps. There is no second place that could disagree, and what
+//! retention has lost is said, never guessed (`retention.rs` has the rules).
+//!
+//! Pure: `retention`, `moment`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `pages`, and the
+//! methods in `live` and `bucket`.
+
+mod at;
+mod bucket;
+mod diff;
+mod error;
+mod fields;
+mod live;
+mod log;
+mod moment;
+mod pages;
+mod past;
+mod render;
+mod replay;
+mod retention;
+
+pub use bucket::{Check, Checked, PastKeys};
+pub use diff::Diff;
+pub use error::{CheckError, LogError, LostKey, PastError};
+pub use fields::{FieldHistory, FieldRevision, FieldState};
+pub use log::{KeyState, LoggedChange, LoggedKey};
+pub use pages::{Log, LogRequest, LogStream};
+pub use past::Past;
+pub use render::Colored;
+pub use replay::{RejectedState, Replay};
+pub(crate) use retention::{Retention, follows};
