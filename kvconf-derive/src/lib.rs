@@ -52,7 +52,7 @@ use expand::Body;
 /// | `one_of("a", "b")` | the values that are allowed |
 /// | `validate = path` | a `fn(&V) -> Result<(), impl Display>` |
 /// | `secret` | never shown; the type is `Secret<…>`, which alone has the same effect |
-/// | `env = "NAME"` | the environment variable that overrides the field; on a nested struct the prefix of its variables |
+/// | `env = "NAME"` | the environment variable that overrides the field; on a nested struct the prefix of its variables; on `entries` a JSON object, whose entries override one by one |
 /// | `with = MyCodec` | another stored form: a unit struct that implements `Codec` for the field's type |
 /// | `json` | stored as JSON, scalars too |
 /// | `restart` | a change is recorded and reported, and takes effect at the next start |

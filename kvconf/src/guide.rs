@@ -8,6 +8,10 @@ pub mod promises {}
 #[doc = include_str!("../docs/values.md")]
 pub mod values {}
 
+#[cfg(feature = "files")]
+#[doc = include_str!("../docs/files.md")]
+pub mod files {}
+
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 

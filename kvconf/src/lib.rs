@@ -32,6 +32,7 @@
 //! | describe settings | [`KvConfig`]: every attribute |
 //! | open or make a bucket | `Bucket::open`, `Bucket::create_or_update`, [`Bucket::memory`] |
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
+//! | take settings from files, or override them | `LiveBuilder::file`, [`Live::overrides`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
 //! | change them on trial | [`Commit::confirm_within`], [`guide::deadline`] |
@@ -59,7 +60,7 @@
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
 //! | P8 | **Reversible.** Any retained state can be read and brought back, by a new change set; what is lost is named. |
 //! | P9 | **Starts without the server** once it has started before, from a checked last-good file on disk, and says so. |
-//! | P10 | **No input panics.** Whatever stands in the bucket, in a cache file or the environment. |
+//! | P10 | **No input panics.** Whatever stands in the bucket, in a file or the environment. |
 //! | P11 | **Secrets stay secret.** Never in a log, an error, a diff, `Debug` or a cache file in clear text, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
 //!
@@ -67,7 +68,8 @@
 //!
 //! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
 //! memory bucket is there. `seal` encrypts secrets in the bucket and cache files, `metrics` reports figures to the facade of
-//! that name. Features add and never alter a result.
+//! that name. `files` reads and follows TOML and JSON files, `yaml` YAML files too; they are off, because they bring twelve
+//! and two crates more. Features add and never alter a result.
 //!
 //! Handles need a tokio runtime, except [`Live::fixed`]. The library prints nothing; it reports through `tracing`.
 
@@ -94,6 +96,7 @@ mod revision;
 mod schema;
 pub mod seal;
 mod snapshot;
+mod source;
 mod store;
 mod value;
 mod view;
@@ -117,13 +120,16 @@ pub use history::{
 };
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use live::{
-    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, Readiness, StartError, Tried, WaitError,
+    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, OverrideError, OverrideGuard, Overrides,
+    Reader, Readiness, StartError, Tried, WaitError,
 };
-pub use origin::{KeyOrigin, Origin};
+pub use origin::{FileOrigin, KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
 pub use snapshot::{Basis, Snapshot};
+#[cfg(feature = "files")]
+pub use source::{FileSource, Format};
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{

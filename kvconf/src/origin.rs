@@ -1,6 +1,8 @@
 //! Where a value comes from.
 
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use time::OffsetDateTime;
@@ -15,8 +17,12 @@ pub enum Origin {
     Default,
     /// A key of the bucket.
     Key(KeyOrigin),
+    /// A place in a file.
+    File(FileOrigin),
     /// An environment variable of this name.
     Environment(String),
+    /// [`Live::overrides`](crate::Live::overrides).
+    Override,
     /// A change that is planned and not written.
     Plan,
 }
@@ -35,6 +41,26 @@ pub struct KeyOrigin {
     pub attribution: Attribution,
 }
 
+/// The place in a file that a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileOrigin {
+    /// The file, as the program named it.
+    pub path: Arc<Path>,
+    /// The line of the name, counted from one; 0 for the file as a whole.
+    pub line: u32,
+    /// Where in the line the name begins, in characters, counted from one; 0 for the file as a whole.
+    pub column: u32,
+}
+
+/// `app.toml:3`; `app.toml` for the file as a whole.
+impl fmt::Display for FileOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path.display())?;
+        if self.line > 0 { write!(f, ":{}", self.line) } else { Ok(()) }
+    }
+}
+
 impl KeyOrigin {
     pub(crate) fn of(entry: &Entry) -> Self {
         Self {
@@ -46,12 +72,14 @@ impl KeyOrigin {
     }
 }
 
-/// `the default`, `revision 4181 by ops`, `environment variable CHECKOUT_MAX_ITEMS`.
+/// `the default`, `app.toml:3`, `revision 4181 by ops`, `environment variable CHECKOUT_MAX_ITEMS`, `an override`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("the default"),
             Self::Plan => f.write_str("this change"),
+            Self::File(origin) => origin.fmt(f),
+            Self::Override => f.write_str("an override"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Key(origin) => {
                 write!(f, "revision {}", origin.revision)?;

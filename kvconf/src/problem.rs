@@ -26,19 +26,23 @@ pub enum ProblemKind {
     Default,
     /// The user's code panicked on the value.
     Panic,
+    /// A file cannot be read, or is not of its format.
+    File,
     /// No field has this key. The key is ignored.
     UnknownKey,
     /// The value stands under an old name of the key.
     Alias,
     /// The field is deprecated and has a value.
     Deprecated,
+    /// The system does not tell when a file changes, so it is looked at in intervals.
+    Polled,
 }
 
 impl ProblemKind {
     /// Whether the values are used all the same.
     #[must_use]
     pub const fn is_warning(self) -> bool {
-        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated)
+        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated | Self::Polled)
     }
 }
 
@@ -46,7 +50,8 @@ impl ProblemKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Problem {
-    /// The key, in full; the prefix of the struct when the values do not fit together.
+    /// The key, in full; the prefix of the struct when the values do not fit together; empty for a file as a whole, which the
+    /// message names.
     pub key: String,
     /// What kind it is.
     pub kind: ProblemKind,
@@ -83,6 +88,15 @@ impl Problem {
             }
         } else if let Some(Origin::Environment(name)) = &self.origin {
             write!(f, "\n      from environment variable {name}")?;
+        } else if let Some(Origin::File(file)) = &self.origin
+            && !self.key.is_empty()
+        {
+            write!(f, "\n      {}:{}:{}", file.path.display(), file.line, file.column)?;
+            if let Some(before) = &self.before {
+                write!(f, "; before: {before}")?;
+            }
+        } else if let Some(Origin::Override) = &self.origin {
+            f.write_str("\n      from an override")?;
         }
         for (at, (field, origin)) in self.fields.iter().enumerate() {
             f.write_str(if at == 0 { "\n      " } else { " · " })?;
@@ -129,6 +143,14 @@ impl Report {
     pub fn is_fatal(&self) -> bool {
         self.problems.iter().any(|problem| !problem.kind.is_warning())
     }
+
+    /// Whether something in it comes from a file or an override: then an empty bucket does not mean the defaults.
+    fn concerns_other_sources(&self) -> bool {
+        let is_other = |origin: &Origin| matches!(origin, Origin::File(_) | Origin::Override);
+        let origins = self.problems.iter().flat_map(|problem| &problem.origin);
+        let of_fields = self.problems.iter().flat_map(|problem| &problem.fields).map(|(_, origin)| origin);
+        origins.chain(of_fields).any(is_other)
+    }
 }
 
 impl fmt::Display for Report {
@@ -141,6 +163,9 @@ impl fmt::Display for Report {
             None => f.write_str("planned change)")?,
         }
         match self.serving {
+            Some(Revision::ZERO) if self.is_fatal() && self.concerns_other_sources() => {
+                f.write_str("; still serving the last good values")?;
+            }
             Some(Revision::ZERO) if self.is_fatal() => f.write_str("; still serving the defaults")?,
             Some(serving) if self.is_fatal() && self.revision == Some(serving) => {
                 f.write_str("; serving it less what was rejected")?;

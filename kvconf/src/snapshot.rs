@@ -81,7 +81,7 @@ impl<T> Snapshot<T> {
     }
 
     /// The change sets up to this revision that are not contained, because they could not be decoded or did not pass
-    /// validation.
+    /// validation, and the files whose present content is not.
     #[must_use]
     pub fn rejected(&self) -> &[Rejected] {
         &self.rejected

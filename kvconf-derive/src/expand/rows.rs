@@ -126,7 +126,7 @@ pub(super) fn shapes(context: &Context<'_>) -> TokenStream {
         let env = env(field);
         let inner = || quote_spanned!(at(ty)=> <#ty as __kv::KvConfig>::__SCHEMA.shape);
         match field.kind {
-            Kind::Entries { .. } => quote!(__kv::Shape::Entries(#key)),
+            Kind::Entries { .. } => quote!(__kv::Shape::Entries(#key, #env)),
             Kind::Nested => {
                 let inner = inner();
                 quote!(__kv::Shape::Nested(#key, #env, #inner))

@@ -248,7 +248,7 @@ impl<T: KvConfig> View<T> {
         let revision = self.seen.next();
         let alone = changes.clone();
         let mut trial = self.rejected.clone();
-        trial.push(Group { changes, revision });
+        trial.push(Group::of_bucket(changes, revision));
         let (accepted, _) = self.select(&trial, self.snapshot.value().clone());
         if accepted.is_some_and(|(_, taken)| taken.last() == Some(&true)) {
             return None;

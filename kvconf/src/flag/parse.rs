@@ -6,7 +6,7 @@
 use derive_more::{Display, Error};
 use serde_json::{Number, Value as Json};
 
-use crate::value::{JsonFault, JsonTree, parse_tree};
+use crate::value::{JsonFault, Tree, parse_tree};
 
 /// A text is not the JSON that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
@@ -38,17 +38,17 @@ pub(crate) fn parse_json(text: &str) -> Result<Json, NotJson> {
 }
 
 /// The parser has bounded the depth.
-fn convert(tree: JsonTree) -> Option<Json> {
+fn convert(tree: Tree) -> Option<Json> {
     Some(match tree {
-        JsonTree::Null => Json::Null,
-        JsonTree::Bool(value) => Json::Bool(value),
-        JsonTree::Number(text) => Json::Number(number(&text)?),
-        JsonTree::Text(text) => Json::String(text),
-        JsonTree::List(items) => Json::Array(items.into_iter().map(convert).collect::<Option<_>>()?),
-        JsonTree::Object(entries) => Json::Object(
+        Tree::Null => Json::Null,
+        Tree::Bool(value) => Json::Bool(value),
+        Tree::Number(text) => Json::Number(number(&text)?),
+        Tree::Text(text) => Json::String(text),
+        Tree::List(items) => Json::Array(items.into_iter().map(convert).collect::<Option<_>>()?),
+        Tree::Object(entries) => Json::Object(
             entries.into_iter().map(|(key, value)| Some((key, convert(value)?))).collect::<Option<_>>()?,
         ),
-        JsonTree::Bytes(bytes) => bytes.into(),
+        Tree::Bytes(bytes) => bytes.into(),
     })
 }
 

@@ -19,6 +19,10 @@ const DEADLINE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 #[must_use = "nothing happens before `start`"]
 pub struct LiveBuilder<T> {
+    #[cfg(feature = "files")]
+    pub(super) files: Vec<crate::FileSource>,
+    #[cfg(feature = "files")]
+    pub(super) watched_by: crate::source::watch::Make,
     bucket: Bucket,
     prefix: Option<String>,
     policy: Policy,
@@ -31,6 +35,10 @@ impl Bucket {
     /// Begins a live handle of a struct: `bucket.live::<Checkout>().start().await?`.
     pub fn live<T: KvConfig>(&self) -> LiveBuilder<T> {
         LiveBuilder {
+            #[cfg(feature = "files")]
+            files: Vec::new(),
+            #[cfg(feature = "files")]
+            watched_by: super::files::BY_SYSTEM,
             bucket: self.clone(),
             prefix: None,
             policy: Policy { deadline: DEADLINE, cache: None, defaults: false },
@@ -107,14 +115,33 @@ impl<T: KvConfig> LiveBuilder<T> {
     pub async fn start(self) -> Result<Live<T>, StartError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
+        #[cfg(feature = "files")]
+        let mut files = super::files::known(self.files)?;
+        let table = Arc::new(OnceLock::new());
+        let environment = if self.environment { Environment::Read } else { Environment::Ignored };
+        #[cfg(feature = "files")]
+        let given = if files.is_empty() {
+            Vec::new()
+        } else {
+            let table = table.get_or_init(|| super::table_of::<T>(environment, self.seals.clone()));
+            super::files::first_contents::<T>(&mut files, &prefix, table).await
+        };
+        #[cfg(not(feature = "files"))]
+        let given = Vec::new();
         let beginning = Beginning {
-            table: Arc::new(OnceLock::new()),
-            environment: if self.environment { Environment::Read } else { Environment::Ignored },
+            table,
+            environment,
             seals: self.seals,
             prefix,
             store: Arc::clone(self.bucket.hub.store()),
             has_fallback: self.policy.has_fallback(),
+            given: given.into(),
         };
-        self.policy.start(&self.bucket.hub, beginning).await
+        let live = self.policy.start(&self.bucket.hub, beginning).await?;
+        #[cfg(feature = "files")]
+        if !files.is_empty() {
+            super::files::follow(&live.shared, files, self.watched_by);
+        }
+        Ok(live)
     }
 }

@@ -77,9 +77,9 @@ pub struct Health {
     pub applied: Revision,
     /// The newest revision under the handle's prefix that was looked at, rejected ones included.
     pub seen: Revision,
-    /// The change sets that readers do not see.
+    /// The change sets and the contents of files that readers do not see.
     pub rejected: Vec<Rejected>,
-    /// Everything that is wrong with the bucket's values right now, warnings included.
+    /// Everything that is wrong with the values of the bucket and of other sources right now, warnings included.
     pub report: Option<Arc<Report>>,
     /// Fields, by key, whose newest value takes effect at the next start.
     pub awaiting_restart: Vec<String>,
@@ -134,8 +134,8 @@ impl Health {
         self.state != WatchState::Stopped
     }
 
-    /// Whether readers get the bucket's newest state: the watch delivers and is neither lagging nor late, and nothing is
-    /// rejected.
+    /// Whether readers get the newest state of the bucket and of files: the watch delivers and is neither lagging nor late,
+    /// and nothing is rejected.
     #[must_use]
     pub fn is_current(&self) -> bool {
         self.state == WatchState::Live && self.rejected.is_empty() && self.basis == Basis::Bucket

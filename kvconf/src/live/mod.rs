@@ -2,11 +2,14 @@
 
 mod builder;
 mod changes;
+#[cfg(feature = "files")]
+mod files;
 mod health;
 mod hooks;
 mod keep;
 mod meter;
 mod observer;
+mod overrides;
 mod reader;
 mod start;
 mod wait;
@@ -25,6 +28,7 @@ pub use changes::{Changed, Changes};
 pub use health::{Health, Readiness};
 pub use hooks::Hook;
 pub(crate) use observer::{Environment, table_of};
+pub use overrides::{OverrideError, OverrideGuard, Overrides};
 pub use reader::Reader;
 pub use start::{StartError, Tried};
 pub use wait::WaitError;
@@ -33,7 +37,7 @@ use crate::schema::{Field, KvConfig};
 use crate::store::Store;
 use crate::view::{Explanation, Table, View};
 use crate::watch::{Attachment, WatchState};
-use crate::{Prefix, Revision, Snapshot};
+use crate::{Origin, Prefix, Revision, Snapshot};
 use health::Condition;
 
 /// How far a handle is. Every change of it wakes those who wait.
@@ -200,6 +204,18 @@ impl<T: KvConfig> Live<T> {
     pub fn explain<V>(&self, field: Field<T, V>) -> Explanation {
         let explained = lock(&self.shared.view).explain(field.path());
         explained.unwrap_or_else(|| Explanation { key: self.prefix().to_string(), sources: Vec::new() })
+    }
+
+    /// Where a field's value comes from. `None` for a map with one key per entry, whose entries come from different places:
+    /// [`Live::explain`] tells of each.
+    #[must_use]
+    pub fn origin<V>(&self, field: Field<T, V>) -> Option<Origin> {
+        let view = lock(&self.shared.view);
+        // A fixed value stands in no source.
+        if self.shared.store.is_none() {
+            return Some(Origin::Default);
+        }
+        view.origin(field.path())
     }
 
     /// The prefix under which the struct's keys stand.

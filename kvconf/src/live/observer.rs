@@ -9,6 +9,7 @@ use super::meter::Took;
 use super::{Shared, StartError, lock};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
+use crate::source::{Content, Source};
 use crate::store::Store;
 use crate::view::{Draft, Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
@@ -27,6 +28,8 @@ pub(super) struct Beginning {
     pub(super) store: Arc<dyn Store>,
     /// Whether something can stand in for the bucket's state, should that not be valid.
     pub(super) has_fallback: bool,
+    /// What sources outside the bucket say.
+    pub(super) given: Arc<[(Source, Content)]>,
 }
 
 /// Whether environment variables count.
@@ -116,7 +119,8 @@ impl<T: KvConfig> Seat<T> {
         match std::mem::replace(&mut inner.stage, Stage::Over) {
             Stage::Waiting(started) => {
                 let (table, prefix) = (self.beginning.table::<T>(), self.beginning.prefix.clone());
-                let view = View::start(table, self.beginning.store.name(), prefix, update);
+                let given = self.beginning.given.to_vec();
+                let view = View::start_with(table, self.beginning.store.name(), prefix, update, given);
                 inner.stage = self.begin(&inner, started, view, || vec![update.clone()]);
             }
             Stage::Refused(mut held) => {
@@ -225,8 +229,8 @@ impl<T: KvConfig> LiveObserver<T> {
 
     /// Brings the draft up to what has arrived, with this table.
     fn catch_up(&mut self, table: Arc<Table>) -> &mut Draft<T> {
-        let prefix = &self.seat.beginning.prefix;
-        let draft = self.draft.get_or_insert_with(|| Draft::new(table, prefix.clone()));
+        let Beginning { prefix, given, .. } = &self.seat.beginning;
+        let draft = self.draft.get_or_insert_with(|| Draft::new(table, prefix.clone(), given.to_vec()));
         for entry in std::mem::take(&mut self.early) {
             draft.take(entry.key(), Some(&entry));
         }
@@ -293,13 +297,18 @@ impl<T: KvConfig> Shared<T> {
             condition.contact = Some(SystemTime::now());
             false
         });
+        self.show(&view, &outcome);
+    }
+
+    /// Tells everybody what came of a change.
+    pub(super) fn show(&self, view: &View<T>, outcome: &Outcome<T>) {
         if outcome.report_changed {
-            tell(&view);
+            tell(view);
             let report = view.report.clone();
             self.condition.send_modify(|condition| condition.report = report);
         }
         if outcome.snapshot.is_some() {
-            self.publish(&view);
+            self.publish(view);
         } else {
             let (seen, epoch) = (view.seen, view.epoch);
             self.progress.send_modify(|progress| (progress.seen, progress.epoch) = (seen, epoch));

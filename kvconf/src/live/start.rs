@@ -21,8 +21,14 @@ use crate::{KeyError, Report, Revision, WatchState};
 #[non_exhaustive]
 pub enum StartError {
     /// The values in the bucket are no valid struct. The report has every problem.
-    #[display("the values in the bucket are not valid")]
+    #[display("the settings are not valid")]
     Invalid(#[error(source)] Box<Report>),
+    /// No format is known by a file's ending: name it with `FileSource::format`.
+    #[display("no format is known by the ending of {}", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+    },
     /// The prefix is not valid.
     #[display("invalid prefix")]
     Prefix(#[error(source)] KeyError),
@@ -208,7 +214,12 @@ impl StandIns<'_> {
             return Ok(seat.stand_in(view));
         }
         if defaults {
-            match View::<T>::from_defaults(Arc::clone(&self.table), bucket, beginning.prefix.clone()) {
+            match View::<T>::from_defaults(
+                Arc::clone(&self.table),
+                bucket,
+                beginning.prefix.clone(),
+                beginning.given.to_vec(),
+            ) {
                 Ok(view) => {
                     tracing::warn!(bucket, why, "serving the defaults");
                     return Ok(seat.stand_in(view));
@@ -226,7 +237,12 @@ impl StandIns<'_> {
         let before = self.tried.len();
         while let Some(loaded) = next {
             let table = Arc::clone(&self.table);
-            match View::<T>::from_saved(table, beginning.prefix.clone(), &loaded.saved) {
+            match View::<T>::from_saved(
+                table,
+                beginning.prefix.clone(),
+                &loaded.saved,
+                beginning.given.to_vec(),
+            ) {
                 Ok(view) => {
                     kept.boot(&loaded, cache.trust()).await;
                     return Some(view);

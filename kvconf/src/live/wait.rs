@@ -58,7 +58,8 @@ impl<T: KvConfig> Live<T> {
     fn verdict(&self, revision: Revision) -> Result<(), WaitError> {
         let view = lock(&self.shared.view);
         let rejected = view.rejected.iter().any(|group| {
-            group.revision == revision || group.changes.entries().any(|entry| entry.revision() == revision)
+            (group.source.is_none() && group.revision == revision)
+                || group.changes.entries().any(|entry| entry.revision() == revision)
         });
         match &view.report {
             Some(report) if rejected => Err(WaitError::Rejected { revision, report: Arc::clone(report) }),

@@ -80,14 +80,14 @@ const fn hash(before: u128, byte: u8) -> u128 {
     (before ^ byte as u128).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
 }
 
-/// The leaves below a level; none of them need have a variable.
+/// The fields below a level; none of them need have a variable.
 const fn count(shapes: &[Shape]) -> usize {
     let (mut count, mut at) = (0, 0);
     while at < shapes.len() {
         #[expect(clippy::indexing_slicing, reason = "below the length")]
         match shapes[at] {
-            Shape::Leaf(..) => count += 1,
-            Shape::Entries(_) | Shape::EnvPrefix(_) => {}
+            Shape::Leaf(..) | Shape::Entries(..) => count += 1,
+            Shape::EnvPrefix(_) => {}
             Shape::Nested(_, _, inner) | Shape::Flat(inner) => count += self::count(inner),
         }
         at += 1;
@@ -112,11 +112,10 @@ impl Table {
         while at < shapes.len() {
             #[expect(clippy::indexing_slicing, reason = "below the length")]
             let taken = match shapes[at] {
-                Shape::Leaf(_, env) => match Name::at(&above, env) {
+                Shape::Leaf(_, env) | Shape::Entries(_, env) => match Name::at(&above, env) {
                     Some(name) if self.adds(name.hash) => None,
                     name => name,
                 },
-                Shape::Entries(_) => None,
                 Shape::EnvPrefix(prefix) => {
                     above = Some(Name::new(prefix));
                     None

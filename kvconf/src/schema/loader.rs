@@ -10,8 +10,14 @@ use super::{Entries, KvConfig, Leaf, Nested, Path};
 
 /// Where raw values come from: keys below the struct's prefix.
 pub(crate) trait RawKeys {
-    /// What stands under a key; `path` is the field that asks.
-    fn raw(&self, key: &str, path: Path) -> Raw<'_>;
+    /// What the strongest source that has anything says of a field. Within one source its key goes before its old names, and
+    /// those in their order.
+    fn field(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_>;
+
+    /// The same of one entry of a map: a key without old names.
+    fn entry(&self, key: &str) -> Raw<'_> {
+        self.field(key, &mut std::iter::empty())
+    }
 
     /// Visits every key right below `key` (`key.<segment>`), by its segment.
     #[doc(hidden)]
@@ -98,8 +104,8 @@ impl<'a> Loader<'a> {
         // Most fields stand in the root: nothing to put together.
         let key: Cow<'_, str> =
             if self.key.is_empty() { leaf.meta.key.into() } else { join(&self.key, leaf.meta.key).into() };
-        let aliases = leaf.meta.aliases.iter().map(|alias| join(&self.key, alias));
-        let raw = first_present(self.raw, &key, aliases, path);
+        let mut aliases = leaf.meta.aliases.iter().map(|alias| join(&self.key, alias));
+        let raw = self.raw.field(&key, &mut aliases);
         match leaf.decode(raw) {
             Ok(value) => Some(value),
             Err(errors) => {
@@ -149,24 +155,6 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What stands under a key, else under the first of its aliases that is there.
-pub(crate) fn first_present<'a>(
-    raw: &'a dyn RawKeys,
-    key: &str,
-    aliases: impl IntoIterator<Item = String>,
-    path: Path,
-) -> Raw<'a> {
-    match raw.raw(key, path) {
-        Raw::Absent => {}
-        found => return found,
-    }
-    aliases
-        .into_iter()
-        .map(|alias| raw.raw(&alias, path))
-        .find(|raw| *raw != Raw::Absent)
-        .unwrap_or(Raw::Absent)
-}
-
 /// The complaints of a struct, with the place of the struct that made them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct StructProblem {
@@ -183,6 +171,6 @@ impl Slot {
 
     /// What stands for this slot in `raw`.
     pub(crate) fn raw<'a>(&self, raw: &'a dyn RawKeys) -> Raw<'a> {
-        first_present(raw, &self.key, self.aliases.iter().cloned(), self.path)
+        raw.field(&self.key, &mut self.aliases.iter().cloned())
     }
 }

@@ -9,8 +9,8 @@ use super::Path;
 pub enum Shape {
     /// One key, or an alias of one.
     Leaf(&'static str, Env),
-    /// All keys below.
-    Entries(&'static str),
+    /// All keys below. The variable holds all entries.
+    Entries(&'static str, Env),
     /// A struct below. Its variables have this prefix, unless it has one of its own.
     Nested(&'static str, Env, &'static [Shape]),
     /// A struct at this level.
@@ -85,7 +85,7 @@ const fn depth(shapes: &[Shape]) -> usize {
     while at < shapes.len() {
         #[expect(clippy::indexing_slicing, reason = "below the length")]
         let depth = match shapes[at] {
-            Shape::Leaf(..) | Shape::Entries(_) | Shape::EnvPrefix(_) => 1,
+            Shape::Leaf(..) | Shape::Entries(..) | Shape::EnvPrefix(_) => 1,
             Shape::Nested(_, _, inner) | Shape::Flat(inner) => 1 + depth(inner),
         };
         if depth > deepest {
@@ -109,8 +109,8 @@ const fn assert_apart(left: &Shape, right: &Shape) {
             }
         }
         (
-            Shape::Leaf(left, _) | Shape::Entries(left) | Shape::Nested(left, ..),
-            Shape::Leaf(right, _) | Shape::Entries(right) | Shape::Nested(right, ..),
+            Shape::Leaf(left, _) | Shape::Entries(left, _) | Shape::Nested(left, ..),
+            Shape::Leaf(right, _) | Shape::Entries(right, _) | Shape::Nested(right, ..),
         ) => {
             assert!(
                 !collide(left, right),

@@ -16,7 +16,9 @@ use serde::de::DeserializeOwned;
 
 pub use byte_size::ByteSize;
 pub use error::{DecodeError, EncodeError};
-pub(crate) use json::{Fault as JsonFault, Tree as JsonTree, parse as parse_tree};
+#[cfg(feature = "yaml")]
+pub(crate) use json::is_number as is_json_number;
+pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree, parse as parse_tree};
 pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use show::show;
 
@@ -62,6 +64,14 @@ pub trait Codec<V>: Send + Sync + 'static {
     /// # Errors
     /// [`EncodeError`] when the value has no stored form.
     fn encode(&self, value: &V) -> Result<Bytes, EncodeError>;
+
+    /// The stored form of a text, or of `null`, that stands in a file; `None` where `null` is no value. Every other value of
+    /// a file is stored as [`Text`] stores it.
+    ///
+    /// Unless a codec says otherwise a text is stored as it is, and `null` is no value.
+    fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
+        text.map(|text| Bytes::copy_from_slice(text.as_bytes()))
+    }
 }
 
 #[doc = include_str!("text.md")]
@@ -75,6 +85,10 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for Text {
 
     fn encode(&self, value: &V) -> Result<Bytes, EncodeError> {
         write::to_text(value)
+    }
+
+    fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
+        write::form_of_text::<V>(text)
     }
 }
 
@@ -104,6 +118,10 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for Json {
 
     fn encode(&self, value: &V) -> Result<Bytes, EncodeError> {
         write::to_json(value)
+    }
+
+    fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
+        Some(text.map_or(Tree::Null, |text| Tree::Text(text.to_owned())).to_json().into())
     }
 }
 

@@ -134,6 +134,10 @@ impl<S: SecretValue> Codec<S> for SecretText {
     fn encode(&self, value: &S) -> Result<Bytes, EncodeError> {
         value.encode_clear().map_err(|_| EncodeError::new("the secret value has no stored form"))
     }
+
+    fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
+        Codec::<S::Clear>::stored_form(&Text, text)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! what is left for the end is to put values into their fields. With 10 000 keys, decoding them all after the last one had
 //! arrived took a quarter of the start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -14,7 +14,8 @@ use super::overlay::raw_of;
 use super::{RawState, Table, Target, View, below, report};
 use crate::schema::{KvConfig, Prepared, Slot, node_at};
 use crate::seal::is_sealed;
-use crate::{Entry, Key, Prefix, Report, Revision, Snapshot};
+use crate::source::{Content, Source};
+use crate::{Entry, Key, Prefix, Problem, Report, Revision, Snapshot};
 
 /// What will be a [`View`] when the last entry is here. A newer entry of a key takes the place of an older one.
 pub(crate) struct Draft<T> {
@@ -25,19 +26,34 @@ pub(crate) struct Draft<T> {
     prepared: Vec<Prepared>,
     /// Keys with which something may be odd.
     odd: BTreeSet<String>,
+    /// What is odd about sources outside the bucket.
+    outside: BTreeMap<Source, Vec<Problem>>,
+    /// Why some of them cannot be used.
+    unusable: Vec<Problem>,
     marker: PhantomData<fn() -> T>,
 }
 
 impl<T: KvConfig> Draft<T> {
-    /// A state with no keys.
-    pub(crate) fn new(table: Arc<Table>, prefix: Prefix) -> Self {
-        // Several keys, or the environment, may have a value: which one counts is known at the end.
-        let is_open = |at: usize, slot: &Slot| !slot.aliases.is_empty() || table.env(at).is_some();
-        let slots = table.slots.iter().enumerate();
-        let prepared = slots
-            .map(|(at, slot)| if is_open(at, slot) { Prepared::Open } else { Prepared::Absent })
-            .collect();
-        Self { table, prefix, raw: RawState::default(), prepared, odd: BTreeSet::new(), marker: PhantomData }
+    /// A state with no keys in the bucket, and what other sources say.
+    pub(crate) fn new(table: Arc<Table>, prefix: Prefix, contents: Vec<(Source, Content)>) -> Self {
+        let (mut raw, mut outside, mut unusable) = (RawState::default(), BTreeMap::new(), Vec::new());
+        for (source, content) in contents {
+            raw.given.set(source, content.sheet);
+            unusable.extend(content.problems);
+            outside.insert(source, content.warnings);
+        }
+        // Several keys, or other sources, may have a value: which one counts is known at the end.
+        let is_open = |slot: &Slot| if slot.aliases.is_empty() { Prepared::Absent } else { Prepared::Open };
+        let mut prepared: Vec<Prepared> = table.slots.iter().map(is_open).collect();
+        let sheets = raw.given.sources().filter_map(|source| raw.given.sheet(source));
+        for key in sheets.chain([table.env_sheet()]).flat_map(|sheet| sheet.keys()) {
+            if let Some(Target::Field(at) | Target::Entry(at, _)) = table.target(key)
+                && let Some(prepared) = prepared.get_mut(at)
+            {
+                *prepared = Prepared::Open;
+            }
+        }
+        Self { table, prefix, raw, prepared, odd: BTreeSet::new(), outside, unusable, marker: PhantomData }
     }
 
     /// Takes what stands under a key, or that nothing does.
@@ -76,20 +92,30 @@ impl<T: KvConfig> Draft<T> {
 
     /// Builds the first state as of a revision, or says everything that is wrong with it.
     pub(crate) fn finish(self, bucket: &str, revision: Revision, epoch: u64) -> Result<View<T>, Report> {
-        let Self { table, prefix, raw, prepared, odd, .. } = self;
+        let Self { table, prefix, raw, prepared, odd, outside, mut unusable, .. } = self;
         let at = SystemTime::now();
-        let report = |problems| Report {
-            name: table.name,
-            bucket: bucket.to_owned(),
-            revision: Some(revision),
-            serving: None,
-            at,
-            problems,
+        let report = |mut problems: Vec<Problem>| {
+            problems.sort_by(|left, right| left.key.cmp(&right.key));
+            Report {
+                name: table.name,
+                bucket: bucket.to_owned(),
+                revision: Some(revision),
+                serving: None,
+                at,
+                problems,
+            }
         };
-        let value = build::<T>(&table, &raw, &prefix, prepared).map_err(report)?;
+        let value = match build::<T>(&table, &raw, &prefix, prepared) {
+            Ok(value) if unusable.is_empty() => value,
+            built => {
+                unusable.extend(built.err().unwrap_or_default());
+                return Err(report(unusable));
+            }
+        };
         let warnings = report::warnings(&table, &raw, &prefix, &odd);
-        let found = (!warnings.is_empty()).then(|| {
-            let mut found = report(warnings.values().cloned().collect());
+        let strange: Vec<Problem> = outside.values().flatten().chain(warnings.values()).cloned().collect();
+        let found = (!strange.is_empty()).then(|| {
+            let mut found = report(strange);
             found.serving = Some(revision);
             Arc::new(found)
         });
@@ -107,6 +133,8 @@ impl<T: KvConfig> Draft<T> {
             awaiting_restart: BTreeSet::new(),
             spare: None,
             warnings,
+            outside,
+            polled: None,
         })
     }
 }
@@ -114,13 +142,14 @@ impl<T: KvConfig> Draft<T> {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::HashMap;
 
     use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Headers, KvConfig, Operation, Validation};
+    use crate::source::Given;
+    use crate::{Headers, KvConfig, Operation, Origin, Validation};
 
     thread_local! {
         static CHECKED: Cell<u32> = const { Cell::new(0) };
@@ -201,11 +230,17 @@ mod tests {
         })
     }
 
-    fn draft(table: &Arc<Table>) -> Draft<Shop> {
-        Draft::new(Arc::clone(table), Prefix::new("p").unwrap())
+    fn draft(table: &Arc<Table>, file: &Ops) -> Draft<Shop> {
+        let given = file.iter().filter(|(key, _)| *key != "old" && !key.ends_with("unknown"));
+        let given = given.map(|(key, value)| {
+            let value = value.map(|text| Bytes::from(text.to_owned()));
+            ((*key).to_owned(), Arc::new(Given { value, origin: Origin::Default }))
+        });
+        let content = Content { sheet: given.collect(), ..Content::default() };
+        Draft::new(Arc::clone(table), Prefix::new("p").unwrap(), vec![(Source::File(0), content)])
     }
 
-    type Told = Result<(Shop, Vec<crate::Problem>), Vec<crate::Problem>>;
+    type Told = Result<(Shop, Vec<Problem>), Vec<Problem>>;
 
     fn told(draft: Draft<Shop>) -> Told {
         let built = draft.finish("test", Revision::new(99), 0);
@@ -224,9 +259,9 @@ mod tests {
         proptest::collection::vec((proptest::sample::select(&KEYS[..]), value), 0..20)
     }
 
-    fn agree(ops: &Ops, level: Option<&'static str>) -> Result<(), TestCaseError> {
+    fn agree(ops: &Ops, level: Option<&'static str>, file: &Ops) -> Result<(), TestCaseError> {
         let table = table(level);
-        let mut as_they_came = draft(&table);
+        let mut as_they_came = draft(&table, file);
         let mut newest: BTreeMap<&str, Arc<Entry>> = Default::default();
         let sure = [("high", Some("60"))];
         for ((key, value), revision) in sure.iter().chain(ops).zip(1..) {
@@ -234,7 +269,7 @@ mod tests {
             as_they_came.take(entry.key(), Some(&entry));
             newest.insert(key, entry);
         }
-        let mut at_once = draft(&table);
+        let mut at_once = draft(&table, file);
         for entry in newest.values() {
             at_once.take(entry.key(), Some(entry));
         }
@@ -253,14 +288,15 @@ mod tests {
         fn a_state_that_was_prepared_is_the_one_that_is_read_at_once(
             ops in ops(),
             level in prop_oneof![Just(None), Just(Some("5")), Just(Some("x"))],
+            file in prop_oneof![Just(Vec::new()), ops()],
         ) {
-            agree(&ops, level)?;
+            agree(&ops, level, &file)?;
         }
     }
 
     #[test]
     fn a_value_is_decoded_when_it_arrives_and_not_again() {
-        let mut draft = draft(&table(None));
+        let mut draft = draft(&table(None), &Vec::new());
         for (key, revision) in [("high", 1), ("boom", 2)] {
             let entry = entry(key, revision, Some("20"));
             draft.take(entry.key(), Some(&entry));

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::overlay::{Layered, Overlay, RawState};
 use super::report::{Place, describe_complaint, describe_field};
-use super::{Group, Table, Target, View};
+use super::{Group, Table, Target, View, full_key};
 use crate::change::same_field;
 use crate::schema::{
     FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, node_at,
@@ -74,6 +74,11 @@ pub(super) fn build<T: KvConfig>(
 ) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
     let layered = Layered::new(table, raw, &over);
+    // What a variable holds for a whole map stands in no sheet when it is bad.
+    let mut unread = table.env_problems.clone();
+    for problem in &mut unread {
+        problem.key = full_key(prefix, &problem.key);
+    }
     let built = contained(|| {
         let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
         let value = loader.build::<T>();
@@ -82,8 +87,11 @@ pub(super) fn build<T: KvConfig>(
     let Some((value, (fields, structs))) = built else { return Err(vec![panicked(prefix)]) };
     let faults = Faults { fields, structs, panic: false };
     match value {
-        Some(value) if faults.is_empty() => Ok(value),
-        _ => Err(tell::<T>(&faults, &Place { table, prefix, state: &layered, served: None })),
+        Some(value) if faults.is_empty() && unread.is_empty() => Ok(value),
+        _ => {
+            unread.extend(tell::<T>(&faults, &Place { table, prefix, state: &layered, served: None }));
+            Err(unread)
+        }
     }
 }
 
@@ -139,7 +147,7 @@ pub(super) fn decode_slot<T: KvConfig>(
     }
     for segment in segments {
         let key = crate::schema::join(&slot.key, segment);
-        if let Err(errors) = node.read_entry(target, rest, segment, layered.raw(&key, slot.path)) {
+        if let Err(errors) = node.read_entry(target, rest, segment, RawKeys::entry(layered, &key)) {
             report(faults, &key, errors);
         }
     }
@@ -182,7 +190,7 @@ impl<T: KvConfig> View<T> {
     ) {
         // Slots in the order of the struct, each once, with the map keys that changed.
         let mut touched: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for key in layered.over.keys() {
+        for key in layered.over.all_keys() {
             match self.table.target(key) {
                 Some(Target::Field(at)) => {
                     touched.entry(at).or_default();
@@ -193,6 +201,7 @@ impl<T: KvConfig> View<T> {
         }
         for (at, mut segments) in touched {
             segments.sort_unstable();
+            segments.dedup();
             self.read_slot(at, &segments, layered, candidate, faults);
         }
     }

@@ -6,7 +6,12 @@
 mod draft;
 mod evaluate;
 mod explain;
+mod given;
 mod kept;
+mod outside;
+#[cfg(feature = "files")]
+#[cfg(test)]
+mod outside_tests;
 mod overlay;
 mod report;
 mod spare;
@@ -28,31 +33,52 @@ pub(crate) use overlay::{Opened, Overlay, RawState};
 pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
 pub(crate) use standing::Storing;
+#[cfg(feature = "files")]
+pub(crate) use table::FieldsOf;
 pub(crate) use table::{Table, Target};
 pub(crate) use trial::{Trial, clear_map};
 
 use crate::origin::KeyOrigin;
 use crate::schema::KvConfig;
+use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
-use crate::{Entry, Key, Prefix, Problem, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Key, Origin, Prefix, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
+///
+/// The new content of a source outside the bucket is one too: there is at most one of each source.
 #[derive(Debug, Clone)]
 pub(crate) struct Group {
     pub(crate) changes: Overlay,
     pub(crate) revision: Revision,
+    /// `None` for the bucket.
+    pub(crate) source: Option<Source>,
+    /// Why it cannot be taken, whatever its values are.
+    pub(crate) problems: Vec<Problem>,
+}
+
+impl Group {
+    /// A change set of the bucket.
+    pub(crate) const fn of_bucket(changes: Overlay, revision: Revision) -> Self {
+        Self { changes, revision, source: None, problems: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.problems.is_empty()
+    }
 }
 
 /// A change set that readers do not see, and who made it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rejected {
-    /// The set's newest revision among the keys of this struct.
+    /// The set's newest revision among the keys of this struct; for a file the bucket's revision when it was refused.
     pub revision: Revision,
-    /// The keys of this struct that it changes and that no later change supersedes, in full.
+    /// The keys of this struct that it changes and that no later change supersedes, in full. None for a file that cannot be
+    /// read at all.
     pub keys: Vec<String>,
     /// Where the newest of them comes from; `None` when keys vanished without a trace.
-    pub origin: Option<KeyOrigin>,
+    pub origin: Option<Origin>,
 }
 
 /// What an update led to.
@@ -87,17 +113,32 @@ pub(crate) struct View<T> {
     spare: Option<Spare<T>>,
     /// What is odd about keys that are read all the same, by key below the prefix.
     warnings: BTreeMap<String, Problem>,
+    /// The same of sources outside the bucket.
+    outside: BTreeMap<Source, Vec<Problem>>,
+    /// Why files are only looked at in intervals.
+    polled: Option<Problem>,
 }
 
 impl<T: KvConfig> View<T> {
-    /// Builds the first state, or says everything that is wrong with it.
+    /// Builds the first state of a bucket alone, or says everything that is wrong with it.
     pub(crate) fn start(
         table: Arc<Table>,
         bucket: &str,
         prefix: Prefix,
         update: &Update,
     ) -> Result<Self, Report> {
-        let mut draft = Draft::new(table, prefix);
+        Self::start_with(table, bucket, prefix, update, Vec::new())
+    }
+
+    /// The same with what sources outside the bucket say.
+    pub(crate) fn start_with(
+        table: Arc<Table>,
+        bucket: &str,
+        prefix: Prefix,
+        update: &Update,
+        contents: Vec<(Source, Content)>,
+    ) -> Result<Self, Report> {
+        let mut draft = Draft::new(table, prefix, contents);
         for change in update.sets.iter().flat_map(|set| &set.changes) {
             draft.take(&change.key, change.entry.as_ref());
         }
@@ -119,7 +160,7 @@ impl<T: KvConfig> View<T> {
         trial.extend(fresh);
         let scratch = self.scratch();
         let (accepted, problems) = self.select(&trial, scratch);
-        let snapshot = self.settle(trial, accepted, update);
+        let snapshot = self.settle(trial, accepted, update.revision, Basis::Bucket);
         self.renew_warnings(&changed);
         let report_changed = self.renew_report(problems);
         Outcome { snapshot, report_changed }
@@ -131,12 +172,22 @@ impl<T: KvConfig> View<T> {
     /// `scratch` is a value equal to the snapshot's, used for the first trial.
     pub(crate) fn select(&self, trial: &[Group], scratch: T) -> (Option<Selection<T>>, Vec<Problem>) {
         let everything = merge(trial.iter());
-        let problems = match self.evaluate(&everything, scratch) {
-            Ok(candidate) => return (Some((candidate, vec![true; trial.len()])), Vec::new()),
-            Err(problems) => problems,
-        };
+        let mut problems: Vec<Problem> = trial.iter().flat_map(|group| &group.problems).cloned().collect();
+        match self.evaluate(&everything, scratch) {
+            // What cannot be taken asked for nothing: a file that is no text of its format.
+            Ok(candidate)
+                if trial.iter().all(|group| group.problems.is_empty() || group.changes.is_empty()) =>
+            {
+                let taken: Vec<bool> = trial.iter().map(|group| group.problems.is_empty()).collect();
+                let any = taken.contains(&true) || taken.is_empty();
+                return (any.then_some((candidate, taken)), problems);
+            }
+            Ok(_) => {}
+            Err(found) => problems.extend(found),
+        }
         // A group with a value that is bad by itself waits until a later change supersedes that value.
-        let hopeless: Vec<bool> = trial.iter().map(|group| self.is_bad_alone(group)).collect();
+        let hopeless: Vec<bool> =
+            trial.iter().map(|group| !group.problems.is_empty() || self.is_bad_alone(group)).collect();
         let hopeful = || trial.iter().zip(&hopeless).filter(|(_, bad)| !**bad).map(|(group, _)| group);
         if hopeless.contains(&true)
             && hopeful().next().is_some()
@@ -180,7 +231,8 @@ impl<T: KvConfig> View<T> {
         &mut self,
         trial: Vec<Group>,
         accepted: Option<Selection<T>>,
-        update: &Update,
+        revision: Revision,
+        basis: Basis,
     ) -> Option<Arc<Snapshot<T>>> {
         let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
         // What a taken group has set, older rejected ones no longer can.
@@ -190,7 +242,7 @@ impl<T: KvConfig> View<T> {
         for (group, taken) in trial.into_iter().zip(&taken).rev() {
             let mut group = group;
             group.changes.retain(|key| !settled.contains(key));
-            if group.changes.is_empty() {
+            if group.is_empty() {
                 continue;
             }
             if *taken {
@@ -206,9 +258,13 @@ impl<T: KvConfig> View<T> {
         let snapshot = accepted.map(|(candidate, _)| {
             self.note_restarts(&candidate);
             let rejected: Arc<[Rejected]> = self.rejections().into();
-            let same_bucket = self.snapshot.epoch() == update.epoch;
-            let revision = if rejected.is_empty() || !same_bucket { update.revision } else { newest_taken };
-            Arc::new(Snapshot::new(candidate.value, revision, update.epoch, rejected))
+            let same_bucket = self.snapshot.epoch() == self.epoch;
+            // A file that is left out leaves nothing out of the bucket.
+            let whole = self.rejected.iter().all(|group| group.source.is_some());
+            let revision = if whole || !same_bucket { revision } else { newest_taken };
+            let mut snapshot = Snapshot::new(candidate.value, revision, self.epoch, rejected);
+            snapshot.set_basis(basis);
+            Arc::new(snapshot)
         });
         if let Some(snapshot) = &snapshot {
             let old = std::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
@@ -253,7 +309,9 @@ impl<T: KvConfig> View<T> {
     }
 
     fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
-        problems.extend(self.warnings.values().cloned());
+        problems.extend(
+            self.outside.values().flatten().chain(self.warnings.values()).chain(&self.polled).cloned(),
+        );
         problems.sort_by(|left, right| left.key.cmp(&right.key));
         let unchanged = match &self.report {
             Some(report) => report.problems == problems,
@@ -305,10 +363,13 @@ impl<T: KvConfig> View<T> {
     }
 
     fn describe(&self, group: &Group) -> Rejected {
-        let mut keys: Vec<String> = group.changes.keys().map(|key| self.full_key(key)).collect();
+        let mut keys: Vec<String> = group.changes.all_keys().map(|key| self.full_key(key)).collect();
         keys.sort_unstable();
         let newest = group.changes.entries().max_by_key(|entry| entry.revision());
-        Rejected { revision: group.revision, keys, origin: newest.map(|entry| KeyOrigin::of(entry)) }
+        let newest = newest.map(|entry| Origin::Key(KeyOrigin::of(entry)));
+        let given = || group.changes.given.values().next().map(|given| given.origin.clone());
+        let unread = || group.problems.first().and_then(|problem| problem.origin.clone());
+        Rejected { revision: group.revision, keys, origin: newest.or_else(given).or_else(unread) }
     }
 
     /// All that was rejected and not superseded.
@@ -354,7 +415,7 @@ fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
         }
         let newest = changes.entries().map(|entry| entry.revision()).max();
         let revision = newest.unwrap_or_else(|| set.revision().max(update.revision));
-        (!changes.is_empty()).then_some(Group { changes, revision })
+        (!changes.is_empty()).then_some(Group::of_bucket(changes, revision))
     };
     update.sets.iter().filter_map(group).collect()
 }
@@ -376,6 +437,8 @@ impl<T: KvConfig> View<T> {
             awaiting_restart: BTreeSet::new(),
             spare: None,
             warnings: BTreeMap::new(),
+            outside: BTreeMap::new(),
+            polled: None,
         }
     }
 

@@ -1,17 +1,20 @@
-//! Raw keys below a prefix, and changes laid over them.
+//! Raw keys below a prefix, changes laid over them, and which of all sources has the say.
 
 use std::borrow::Borrow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
 use super::Table;
+use super::given::{SheetChanges, Sheets};
 use super::kept::Kept;
-use crate::schema::{Path, Raw, RawKeys};
+use crate::origin::KeyOrigin;
+use crate::schema::{Raw, RawKeys, Slot, join};
 use crate::seal::{Clear, SealError, Seals};
-use crate::{Entry, Operation, Revision};
+use crate::source::{Given, Source};
+use crate::{Entry, Operation, Origin, Revision};
 
 /// An entry by its key below the prefix. The text is the entry's own: a copy for each of 10 000 keys is a measurable part of
 /// a start.
@@ -54,25 +57,28 @@ impl PartialEq for Named {
 
 impl Eq for Named {}
 
-/// The newest entry of each key.
+/// The newest entry of each key, and what other sources say.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct RawState(HashSet<Named, RandomState>);
+pub(crate) struct RawState {
+    entries: HashSet<Named, RandomState>,
+    pub(crate) given: Sheets,
+}
 
 impl RawState {
     pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
-        self.0.get(key).map(|named| &named.entry)
+        self.entries.get(key).map(|named| &named.entry)
     }
 
     fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
-        self.0.iter().map(|named| (named.key(), &named.entry))
+        self.entries.iter().map(|named| (named.key(), &named.entry))
     }
 
     /// The newest entry of every key, markers included.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.0.iter().map(|named| &named.entry)
+        self.entries.iter().map(|named| &named.entry)
     }
 
-    /// All keys that have a value.
+    /// All keys of the bucket that have a value.
     pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
         self.iter().filter(|(_, entry)| !entry.operation().is_removal())
     }
@@ -84,59 +90,80 @@ impl RawState {
     }
 
     pub(crate) fn absorb(&mut self, changes: &Overlay) {
-        for (key, entry) in &changes.0 {
+        for (key, entry) in &changes.entries {
             self.set(key, entry.as_ref());
         }
+        self.given.absorb(&changes.given);
     }
 
     /// `key` is what stands below the prefix in the key of the entry.
     pub(crate) fn set(&mut self, key: &str, entry: Option<&Arc<Entry>>) {
         match entry {
-            Some(entry) => _ = self.0.replace(Named::new(key, entry)),
-            None => _ = self.0.remove(key),
+            Some(entry) => _ = self.entries.replace(Named::new(key, entry)),
+            None => _ = self.entries.remove(key),
         }
     }
 }
 
-/// Changes by key: a new entry, or nothing where the key is gone.
+/// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Overlay(HashMap<String, Option<Arc<Entry>>, RandomState>);
+pub(crate) struct Overlay {
+    entries: HashMap<String, Option<Arc<Entry>>, RandomState>,
+    pub(crate) given: SheetChanges,
+}
 
 impl Overlay {
+    /// Changes outside the bucket.
+    pub(crate) fn of_given(given: SheetChanges) -> Self {
+        Self { entries: HashMap::default(), given }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty() && self.given.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.entries.len() + self.given.len()
     }
 
     pub(crate) fn insert(&mut self, key: String, entry: Option<Arc<Entry>>) {
-        self.0.insert(key, entry);
+        self.entries.insert(key, entry);
     }
 
     pub(crate) fn extend(&mut self, newer: &Self) {
-        self.0.extend(newer.0.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        self.entries.extend(newer.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        self.given.extend(&newer.given);
     }
 
+    /// What is new in the bucket under a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Option<Arc<Entry>>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
+    /// The keys that change in the bucket.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The keys that change in any source.
+    pub(crate) fn all_keys(&self) -> impl Iterator<Item = &str> {
+        self.keys().chain(self.given.keys())
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.0.values().flatten()
+        self.entries.values().flatten()
     }
 
+    /// Keeps what holds of the bucket's keys. Other sources stay as they are: each has one set of changes at most.
     pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.0.retain(|key, _| keep(key));
+        self.entries.retain(|key, _| keep(key));
     }
 }
 
-/// Changes laid over a state, the environment on top.
+/// Changes laid over a state.
+///
+/// For each key the sources are asked in this order: overrides, the environment, the bucket, files from the last to the
+/// first that was named. Only the bucket knows old names of keys; the others have been brought to the present ones.
 pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
@@ -153,6 +180,10 @@ pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
             Operation::Delete | Operation::Purge => Raw::Absent,
         },
     }
+}
+
+fn raw_given(given: &Given) -> Raw<'_> {
+    given.value.as_ref().map_or(Raw::Absent, |bytes| Raw::Bytes(bytes))
 }
 
 /// What sealed values held, for as long as their raw values are looked at. Then it is wiped.
@@ -176,38 +207,109 @@ impl<'a> Layered<'a> {
         Self { table, base, over, opened: Opened::default() }
     }
 
+    /// What stands in the bucket under a key.
+    fn stored(&self, key: &str) -> Raw<'_> {
+        match self.entry(key) {
+            Some(entry) => self.read(entry, self.table.is_secret(key) == Some(true)),
+            None => Raw::Absent,
+        }
+    }
+
     fn read(&self, entry: &'a Arc<Entry>, secret: bool) -> Raw<'_> {
         self.opened.raw(&self.table.seals, secret, Some(entry))
     }
 
+    /// What stands in the bucket under a key, a marker included.
     pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
         match self.over.get(key) {
             Some(entry) => entry.as_ref(),
             None => self.base.get(key),
         }
     }
+
+    /// What one source outside the bucket says.
+    pub(crate) fn given(&self, source: Source, key: &str) -> Option<&'a Given> {
+        match self.over.given.get(source, key) {
+            Some(given) => given.as_deref(),
+            None => self.base.given.sheet(source)?.get(key).map(|given| &**given),
+        }
+    }
+
+    /// The strongest source above the bucket that says something.
+    pub(crate) fn above(&self, key: &str) -> Option<&'a Given> {
+        self.given(Source::Override, key).or_else(|| self.table.env(key))
+    }
+
+    /// The files, the strongest first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = Source> {
+        self.base.given.sources().filter(|source| !source.is_above_the_bucket())
+    }
+
+    /// The strongest source below the bucket that says something.
+    pub(crate) fn below(&self, key: &str) -> Option<&'a Given> {
+        if self.base.given.is_empty() {
+            return None;
+        }
+        self.files().find_map(|source| self.given(source, key))
+    }
+
+    /// The entry that a slot's value comes from in the bucket: under its key, else under its first old name that has one.
+    pub(crate) fn entry_of(&self, slot: &Slot) -> Option<&'a Arc<Entry>> {
+        let keys = std::iter::once(&slot.key).chain(&slot.aliases);
+        keys.filter_map(|key| self.entry(key)).find(|entry| !entry.operation().is_removal())
+    }
+
+    /// Where the value of a field with one key comes from.
+    pub(crate) fn origin_of(&self, slot: &Slot) -> Origin {
+        let bucket = || self.entry_of(slot).map(|entry| Origin::Key(KeyOrigin::of(entry)));
+        let above = self.above(&slot.key).map(|given| given.origin.clone());
+        let below = || self.below(&slot.key).map(|given| given.origin.clone());
+        above.or_else(bucket).or_else(below).unwrap_or(Origin::Default)
+    }
+
+    /// The last parts of the keys right below `key` that a source outside the bucket names.
+    pub(crate) fn given_segments(&self, key: &str) -> BTreeSet<&'a str> {
+        let sheets = self.base.given.sources().filter_map(|source| self.base.given.sheet(source));
+        let named = sheets.chain([self.table.env_sheet()]).flat_map(|sheet| sheet.keys().map(String::as_str));
+        named.chain(self.over.given.keys()).filter_map(|full| segment(full, key)).collect()
+    }
+}
+
+/// The last part of a key that stands right below another.
+fn segment<'k>(full: &'k str, key: &str) -> Option<&'k str> {
+    let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
+    (!rest.contains('.')).then_some(rest)
 }
 
 impl<'a> RawKeys for Layered<'a> {
-    fn raw(&self, key: &str, path: Path) -> Raw<'_> {
-        match self.table.env_at(path) {
-            Some(value) => Raw::Bytes(value),
-            None => match self.entry(key) {
-                Some(entry) => {
-                    self.read(entry, self.table.slot_at(path).is_some_and(|(_, slot)| slot.meta.secret))
-                }
-                None => Raw::Absent,
-            },
+    fn field(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_> {
+        if let Some(given) = self.above(key) {
+            return raw_given(given);
+        }
+        let mut found = self.stored(key);
+        while found == Raw::Absent
+            && let Some(alias) = aliases.next()
+        {
+            found = self.stored(&alias);
+        }
+        match found {
+            Raw::Absent => self.below(key).map_or(Raw::Absent, raw_given),
+            found => found,
         }
     }
 
     fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
-        let below = |full: &str| -> Option<usize> {
-            let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
-            (!rest.contains('.')).then(|| full.len() - rest.len())
-        };
+        let given = self.given_segments(key);
+        for segment in &given {
+            match RawKeys::entry(self, &join(key, segment)) {
+                Raw::Absent => {}
+                raw => visit(segment, raw),
+            }
+        }
         let mut each = |full: &str, entry: &'a Arc<Entry>| {
-            if let Some(segment) = below(full).and_then(|at| full.get(at..)) {
+            if let Some(segment) = segment(full, key)
+                && !given.contains(segment)
+            {
                 let raw = self.read(entry, self.table.is_secret(full) == Some(true));
                 if raw != Raw::Absent {
                     visit(segment, raw);
@@ -219,7 +321,7 @@ impl<'a> RawKeys for Layered<'a> {
                 each(full, entry);
             }
         }
-        for (full, entry) in &self.over.0 {
+        for (full, entry) in &self.over.entries {
             if let Some(entry) = entry {
                 each(full, entry);
             }

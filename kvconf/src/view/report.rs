@@ -6,7 +6,10 @@ use std::sync::Arc;
 use super::overlay::{Layered, Overlay, RawState};
 use super::{Table, Target, View, full_key};
 use crate::origin::KeyOrigin;
-use crate::schema::{FieldError, FieldProblem, KvConfig, Path, Slot, Stored, StructProblem, node_at};
+use crate::schema::{
+    FieldError, FieldProblem, KvConfig, Path, Raw, RawKeys, Slot, Stored, StructProblem, node_at,
+};
+use crate::source::Given;
 use crate::value::{MASK, show};
 use crate::{Entry, Origin, Prefix, Problem, ProblemKind};
 
@@ -20,25 +23,11 @@ pub(super) struct Place<'a, T> {
     pub(super) served: Option<&'a View<T>>,
 }
 
-/// The entry that a slot's value comes from: under its key, else under its first alias that has one.
-pub(super) fn entry_of<'a>(state: &Layered<'a>, slot: &Slot) -> Option<&'a Arc<Entry>> {
-    let keys = std::iter::once(&slot.key).chain(&slot.aliases);
-    keys.filter_map(|key| state.entry(key)).find(|entry| !entry.operation().is_removal())
-}
-
-/// Where a slot's value comes from.
-pub(super) fn origin_of(state: &Layered<'_>, at: usize, slot: &Slot) -> Origin {
-    if let Some((name, _)) = state.table.env(at) {
-        return Origin::Environment(name.to_owned());
-    }
-    entry_of(state, slot).map_or(Origin::Default, |entry| Origin::Key(KeyOrigin::of(entry)))
-}
-
 /// Where the value at a path comes from in a state.
 pub(crate) fn origin_in(table: &Table, state: &RawState, path: Path) -> Origin {
     let over = Overlay::default();
     let layered = Layered::new(table, state, &over);
-    table.slot_at(path).map_or(Origin::Default, |(at, slot)| origin_of(&layered, at, slot))
+    table.slot_at(path).map_or(Origin::Default, |(_, slot)| layered.origin_of(slot))
 }
 
 /// What is wrong with the value of one entry.
@@ -84,22 +73,32 @@ pub(crate) fn shown_bytes(bytes: &[u8], slot: &Slot) -> String {
     if slot.meta.secret { MASK.to_owned() } else { show(bytes) }
 }
 
+/// Whose value it is that has a fault. Of a marker too: a required key that was deleted has somebody who deleted it.
+fn culprit(key: &str, slot: Option<&Slot>, state: &Layered<'_>) -> Option<Origin> {
+    let of_bucket = |entry: &Arc<Entry>| Origin::Key(KeyOrigin::of(entry));
+    let entry = state.entry(key);
+    let live = entry.filter(|entry| !entry.operation().is_removal());
+    let live = live.or_else(|| slot.and_then(|slot| state.entry_of(slot)));
+    let given = |given: &Given| given.origin.clone();
+    state
+        .above(key)
+        .map(given)
+        .or_else(|| live.map(of_bucket))
+        .or_else(|| state.below(key).map(given))
+        .or_else(|| entry.map(of_bucket))
+}
+
 pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_, T>) -> Problem {
     let found = place.table.slot_at(fault.path);
-    let from_env = found.and_then(|(at, _)| place.table.env(at));
-    // Of a marker too: a required key that was deleted has somebody who deleted it.
-    let entry =
-        place.state.entry(&fault.key).or_else(|| found.and_then(|(_, slot)| entry_of(place.state, slot)));
-    let origin = match (from_env, entry) {
-        (Some((name, _)), _) => Some(Origin::Environment(name.to_owned())),
-        (None, Some(entry)) => Some(Origin::Key(KeyOrigin::of(entry))),
-        (None, None) => None,
-    };
+    let origin = culprit(&fault.key, found.map(|(_, slot)| slot), place.state);
     let served =
         place.served.and_then(|view| view.raw.get(&fault.key)).filter(|entry| entry.put_value().is_some());
     let before = match (place.served, found) {
         (Some(view), Some((_, slot))) if slot.key == fault.key => shown_value::<T>(&view.snapshot, slot),
-        (Some(_), Some((_, slot))) => served.map(|entry| shown_bytes(entry.value(), slot)),
+        (Some(view), Some((_, slot))) => match RawKeys::entry(&view.taken(), &fault.key) {
+            Raw::Bytes(bytes) => Some(shown_bytes(bytes, slot)),
+            Raw::Absent | Raw::Unknown | Raw::Sealed(_) => None,
+        },
         _ => None,
     };
     Problem {
@@ -116,9 +115,9 @@ pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_
 pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Place<'_, T>) -> Problem {
     let fields = fault.complaint.fields.iter().filter_map(|below| {
         let path = below.steps().iter().fold(fault.path, |path: Path, step| path.join(*step));
-        let (at, slot) = place.table.slot_at(path)?;
+        let (_, slot) = place.table.slot_at(path)?;
         let name = slot.key.strip_prefix(&fault.key).unwrap_or(&slot.key).trim_start_matches('.');
-        Some((name.to_owned(), origin_of(place.state, at, slot)))
+        Some((name.to_owned(), place.state.origin_of(slot)))
     });
     Problem {
         key: full_key(place.prefix, &fault.key),
@@ -167,7 +166,7 @@ pub(super) fn warning(
             let slot = table.slot(at)?;
             let name = full_key(prefix, &slot.key);
             if slot.key != key {
-                let used = entry_of(state, slot).is_some_and(|used| used.key() == entry.key());
+                let used = state.entry_of(slot).is_some_and(|used| used.key() == entry.key());
                 let what = if used { "read" } else { "ignored" };
                 (ProblemKind::Alias, format!("an old name of {name}, {what}; write {name} instead"))
             } else if let Some(instead) = slot.meta.deprecated {

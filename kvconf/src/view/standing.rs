@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Outcome, Table, Target, View, full_key};
+use super::{Outcome, Table, View, full_key};
 use crate::cache::{Owner, Saved};
 use crate::schema::KvConfig;
 use crate::seal::key_id;
+use crate::source::{Content, Source};
 use crate::watch::{Change, ChangeSet, Update, relative};
 use crate::{Basis, Entry, Key, Prefix, Problem, ProblemKind, Report, Revision, Snapshot};
 
@@ -29,12 +30,19 @@ pub(crate) struct Excerpt {
 
 impl<T: KvConfig> View<T> {
     /// A view of a saved state, or all that keeps it from being served.
-    pub(crate) fn from_saved(table: Arc<Table>, prefix: Prefix, saved: &Saved) -> Result<Self, Report> {
+    ///
+    /// `given` is what sources outside the bucket say.
+    pub(crate) fn from_saved(
+        table: Arc<Table>,
+        prefix: Prefix,
+        saved: &Saved,
+        given: Vec<(Source, Content)>,
+    ) -> Result<Self, Report> {
         let change = |entry: &Arc<Entry>| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
         let set = ChangeSet { changes: saved.entries.iter().map(change).collect() };
         let update = Update { revision: saved.revision, epoch: 0, sets: vec![set] };
         let omitted = omitted(&table, &prefix, saved);
-        let mut view = match Self::start(table, &saved.owner.bucket, prefix, &update) {
+        let mut view = match Self::start_with(table, &saved.owner.bucket, prefix, &update, given) {
             Ok(view) if omitted.is_empty() => view,
             Ok(view) => return Err(view.refused(omitted)),
             Err(mut report) => {
@@ -50,10 +58,15 @@ impl<T: KvConfig> View<T> {
         Ok(view)
     }
 
-    /// A view of nothing: defaults, and the environment.
-    pub(crate) fn from_defaults(table: Arc<Table>, bucket: &str, prefix: Prefix) -> Result<Self, Report> {
+    /// A view without a bucket: what other sources say, and defaults.
+    pub(crate) fn from_defaults(
+        table: Arc<Table>,
+        bucket: &str,
+        prefix: Prefix,
+        given: Vec<(Source, Content)>,
+    ) -> Result<Self, Report> {
         let nothing = Update { revision: Revision::ZERO, epoch: 0, sets: Vec::new() };
-        let mut view = Self::start(table, bucket, prefix, &nothing)?;
+        let mut view = Self::start_with(table, bucket, prefix, &nothing, given)?;
         view.set_basis(Basis::Defaults);
         Ok(view)
     }
@@ -138,11 +151,7 @@ impl Excerpt {
 fn omitted(table: &Table, prefix: &Prefix, saved: &Saved) -> Vec<Problem> {
     let problem = |key: &Key| {
         let below = key.under(prefix)?;
-        let from_env = |at: &usize| table.env(*at).is_some();
-        table.target(below).filter(|target| match target {
-            Target::Field(at) => !from_env(at),
-            Target::Entry(..) => true,
-        })?;
+        table.target(below).filter(|_| table.env(below).is_none())?;
         Some(Problem {
             key: full_key(prefix, below),
             kind: ProblemKind::Missing,

@@ -1,12 +1,15 @@
 //! A struct's flattened table with an index from keys.
 
 use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use foldhash::fast::RandomState;
 
-use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
+use crate::schema::{Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct};
 use crate::seal::Seals;
+use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
+use crate::{Origin, Prefix, Problem};
 
 /// What a key below the prefix belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +29,10 @@ pub(crate) struct Table {
     by_key: HashMap<String, usize, RandomState>,
     maps: HashMap<String, usize, RandomState>,
     by_path: HashMap<Path, usize, RandomState>,
-    /// Values from the environment, by slot, with the variable's name.
-    env: HashMap<usize, (String, Bytes), RandomState>,
+    /// Values from the environment.
+    env: Sheet,
+    /// What is wrong with variables as a whole. Their keys stand below the prefix.
+    pub(crate) env_problems: Vec<Problem>,
     /// The keys of sealed secrets.
     pub(crate) seals: Seals,
 }
@@ -45,7 +50,8 @@ impl Table {
             by_key: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             maps: HashMap::default(),
             by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
-            env: HashMap::default(),
+            env: Sheet::new(),
+            env_problems: Vec::new(),
             seals: Seals::default(),
         };
         for (at, slot) in slots.iter().enumerate() {
@@ -57,14 +63,28 @@ impl Table {
             for alias in &slot.aliases {
                 table.by_key.insert(alias.clone(), at);
             }
-            if let Some(name) = &slot.env
-                && let Some(value) = variable(name)
-            {
-                table.env.insert(at, (name.clone(), value.into()));
-            }
         }
         table.slots = slots;
+        for at in 0..table.slots.len() {
+            table.read_variable::<T>(at, variable);
+        }
         table
+    }
+
+    fn read_variable<T: KvConfig>(&mut self, at: usize, variable: &dyn Fn(&str) -> Option<Vec<u8>>) {
+        let Some(slot) = self.slots.get(at) else { return };
+        let Some((name, value)) = slot.env.as_ref().and_then(|name| Some((name, variable(name)?))) else {
+            return;
+        };
+        let (key, origin) = (slot.key.clone(), Origin::Environment(name.clone()));
+        if slot.kind == Kind::Leaf {
+            self.env.insert(key, Arc::new(Given { value: Some(value.into()), origin }));
+            return;
+        }
+        let fields = FieldsOf::<T>::new(self);
+        let content = entries_of_variable(&key, &value, &Prefix::root(), &fields, &origin);
+        self.env.extend(content.sheet);
+        self.env_problems.extend(content.problems);
     }
 
     /// The same, with keys for sealed secrets.
@@ -96,16 +116,14 @@ impl Table {
         self.maps.get(parent).map(|at| Target::Entry(*at, segment))
     }
 
-    /// The environment's value for a slot, and the variable's name.
-    pub(crate) fn env(&self, at: usize) -> Option<(&str, &Bytes)> {
-        self.env.get(&at).map(|(name, value)| (name.as_str(), value))
+    /// What the environment says under a key below the prefix.
+    pub(crate) fn env(&self, key: &str) -> Option<&Given> {
+        if self.env.is_empty() { None } else { self.env.get(key).map(|given| &**given) }
     }
 
-    pub(crate) fn env_at(&self, path: Path) -> Option<&Bytes> {
-        if self.env.is_empty() {
-            return None;
-        }
-        self.env(*self.by_path.get(&path)?).map(|(_, value)| value)
+    /// All that the environment says.
+    pub(crate) const fn env_sheet(&self) -> &Sheet {
+        &self.env
     }
 
     /// The known key, or part of one, that is most like an unknown one.
@@ -120,5 +138,42 @@ impl Table {
             .filter(|(distance, candidate)| *distance > 0 && *distance <= 1 + candidate.len() / 5)
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, candidate)| candidate)
+    }
+}
+
+/// The fields of `T`, for those who read documents.
+pub(crate) struct FieldsOf<'a, T> {
+    table: &'a Table,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<'a, T> FieldsOf<'a, T> {
+    pub(crate) const fn new(table: &'a Table) -> Self {
+        Self { table, marker: PhantomData }
+    }
+}
+
+impl<T: KvConfig> Fields for FieldsOf<'_, T> {
+    fn belongs(&self, key: &str) -> Belongs {
+        if self.table.maps.contains_key(key) {
+            return Belongs::Map;
+        }
+        if let Some(Target::Field(at)) = self.table.target(key)
+            && let Some(slot) = self.table.slot(at)
+        {
+            return Belongs::Field { key: slot.key.clone(), deprecated: slot.meta.deprecated };
+        }
+        let is_above = |slot: &Slot| slot.key.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        if self.table.slots.iter().any(is_above) {
+            return Belongs::Above;
+        }
+        Belongs::Unknown { similar: self.table.similar(key).map(str::to_owned) }
+    }
+
+    fn stored_form(&self, key: &str, text: Option<&str>) -> Option<Stored> {
+        let at = self.table.by_key.get(key).or_else(|| self.table.maps.get(key))?;
+        let slot = self.table.slot(*at)?;
+        let (node, rest) = node_at::<T>(slot.path.steps())?;
+        node.stored_form(text, rest)
     }
 }

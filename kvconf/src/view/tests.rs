@@ -14,15 +14,15 @@ use crate::{Entry, Headers, Key, KvConfig, Operation, Prefix, ProblemKind, Revis
 
 #[derive(KvConfig, Debug, Clone, PartialEq)]
 #[kv(prefix = "p", validate = Self::check)]
-struct Bounds {
+pub(super) struct Bounds {
     #[kv(default = 10)]
-    low: u8,
+    pub(super) low: u8,
     #[kv(default = 20)]
-    high: u8,
+    pub(super) high: u8,
     #[kv(default = 0, range(0..=9))]
-    level: u8,
+    pub(super) level: u8,
     #[kv(default = 1)]
-    boom: u8,
+    pub(super) boom: u8,
 }
 
 impl Bounds {
@@ -34,7 +34,7 @@ impl Bounds {
     }
 }
 
-fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
+pub(super) fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
     Arc::new(Entry {
         key: Key::new(format!("p.{key}")).unwrap(),
         revision: Revision::new(revision),
@@ -46,7 +46,7 @@ fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
     })
 }
 
-fn update(sets: Vec<Vec<Arc<Entry>>>) -> Update {
+pub(super) fn update(sets: Vec<Vec<Arc<Entry>>>) -> Update {
     let revision = sets.iter().flatten().map(|entry| entry.revision()).max().unwrap_or_default();
     let set = |entries: Vec<Arc<Entry>>| ChangeSet {
         changes: entries.into_iter().map(|e| Change { key: e.key().clone(), entry: Some(e) }).collect(),

@@ -136,7 +136,7 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
             aliases: Vec::new(),
             meta: &self.meta,
             kind: Kind::Entries,
-            env: None,
+            env: place.env(&self.meta),
             required: false,
         });
     }
@@ -191,6 +191,10 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
 
     fn encode_map(&self, value: &dyn Any, _rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError> {
         self.encode_all(value.downcast_ref().ok_or_else(mismatch)?)
+    }
+
+    fn stored_form(&self, text: Option<&str>, _rest: &[u16]) -> Option<Stored> {
+        self.codec.stored_form(text).map(Stored::Value)
     }
 
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {

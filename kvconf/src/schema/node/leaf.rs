@@ -134,6 +134,13 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         Err(mismatch())
     }
 
+    fn stored_form(&self, text: Option<&str>, _rest: &[u16]) -> Option<Stored> {
+        match (&self.absent, text) {
+            (Absent::Optional { .. }, None) => Some(Stored::Absent),
+            _ => self.codec.stored_form(text).map(Stored::Value),
+        }
+    }
+
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {
         match &self.absent {
             Absent::Required | Absent::Optional { .. } => None,

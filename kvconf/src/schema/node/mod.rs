@@ -149,6 +149,11 @@ pub trait Node<S>: Send + Sync {
     #[doc(hidden)]
     fn encode_map(&self, value: &dyn Any, rest: &[u16]) -> Result<Vec<(String, Bytes)>, EncodeError>;
 
+    /// The stored form of a text, or of `null`, from a file; for a map of entries that of one entry's value. `None` where
+    /// `null` is no value.
+    #[doc(hidden)]
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored>;
+
     /// The default in stored form.
     #[doc(hidden)]
     fn default_text(&self, rest: &[u16]) -> Option<Bytes>;

@@ -97,6 +97,11 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
         node.encode_map(value, rest)
     }
 
+    fn stored_form(&self, text: Option<&str>, rest: &[u16]) -> Option<Stored> {
+        let (node, rest) = node_at::<N>(rest)?;
+        node.stored_form(text, rest)
+    }
+
     fn default_text(&self, rest: &[u16]) -> Option<Bytes> {
         let (node, rest) = node_at::<N>(rest)?;
         node.default_text(rest)

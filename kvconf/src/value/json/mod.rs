@@ -10,12 +10,14 @@ mod parse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub(crate) use parse::{Fault, parse};
+#[cfg(feature = "yaml")]
+pub(crate) use parse::is_number;
+pub(crate) use parse::{Fault, Parser, parse};
 
 use super::show::quote_text;
 
 /// How deep lists and objects may be nested, as in serde_json.
-pub(super) const MAX_DEPTH: u8 = 128;
+pub(crate) const MAX_DEPTH: u8 = 128;
 
 /// One JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Tree {
     }
 
     /// The JSON text, without any space between.
-    pub(super) fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let mut out = String::new();
         self.write(&mut out);
         out

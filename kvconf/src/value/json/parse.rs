@@ -22,11 +22,30 @@ pub(crate) enum Fault {
     Deep,
 }
 
+impl Fault {
+    /// What is wrong, without the place, and the place; `None` for the end of the text.
+    pub(crate) fn told(&self) -> (String, Option<Position>) {
+        match self {
+            Self::Unexpected { found, at } => {
+                (format!("unexpected {}", quote_text(&found.to_string())), Some(*at))
+            }
+            Self::Escape { at } => ("bad escape in the text".to_owned(), Some(*at)),
+            Self::Short | Self::Twice { .. } | Self::Deep => (self.to_string(), None),
+        }
+    }
+}
+
+/// Whether a text is one number, by JSON's grammar.
+#[cfg(feature = "yaml")]
+pub(crate) fn is_number(text: &str) -> bool {
+    matches!(parse(text), Ok(Tree::Number(number)) if number == text)
+}
+
 /// Where in a text, counted from one, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
-    line: usize,
-    column: usize,
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 impl std::fmt::Display for Position {
@@ -42,24 +61,39 @@ impl std::fmt::Display for Position {
 
 /// Reads one JSON value with nothing but space around it.
 pub(crate) fn parse(text: &str) -> Result<Tree, Fault> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser::new(text);
     let tree = parser.value(0)?;
-    parser.space();
-    if parser.peek().is_some() { Err(parser.unexpected()) } else { Ok(tree) }
+    parser.end()?;
+    Ok(tree)
 }
 
-/// `at` is always at the start of a character.
-struct Parser<'a> {
+/// The grammar, piece by piece. `at` is always at the start of a character.
+pub(crate) struct Parser<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl Parser<'_> {
-    fn peek(&self) -> Option<u8> {
+impl<'a> Parser<'a> {
+    pub(crate) const fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// How many bytes were read.
+    pub(crate) const fn offset(&self) -> usize {
+        self.at
+    }
+
+    /// Nothing but space may follow.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        self.space();
+        if self.peek().is_some() { Err(self.unexpected()) } else { Ok(()) }
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
-    fn space(&mut self) {
+    pub(crate) fn space(&mut self) {
         while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
             self.at += 1;
         }
@@ -82,7 +116,7 @@ impl Parser<'_> {
         }
     }
 
-    fn take(&mut self, byte: u8) -> Result<(), Fault> {
+    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Fault> {
         if self.peek() != Some(byte) {
             return Err(self.unexpected());
         }
@@ -90,7 +124,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn value(&mut self, depth: u8) -> Result<Tree, Fault> {
+    pub(crate) fn value(&mut self, depth: u8) -> Result<Tree, Fault> {
         self.space();
         match self.peek() {
             Some(b'[' | b'{') if depth >= MAX_DEPTH => Err(Fault::Deep),
@@ -112,50 +146,52 @@ impl Parser<'_> {
 
     fn list(&mut self, depth: u8) -> Result<Tree, Fault> {
         let mut items = Vec::new();
-        self.members(b'[', b']', |parser| {
-            items.push(parser.value(depth + 1)?);
-            Ok(())
-        })?;
+        self.open(b'[')?;
+        while self.member(b']', items.is_empty())? {
+            items.push(self.value(depth + 1)?);
+        }
         Ok(Tree::List(items))
     }
 
     fn object(&mut self, depth: u8) -> Result<Tree, Fault> {
         let mut entries = BTreeMap::new();
-        self.members(b'{', b'}', |parser| {
-            let key = parser.string()?;
-            parser.space();
-            parser.take(b':')?;
-            let value = parser.value(depth + 1)?;
+        self.open(b'{')?;
+        while self.member(b'}', entries.is_empty())? {
+            let key = self.string()?;
+            self.space();
+            self.take(b':')?;
+            let value = self.value(depth + 1)?;
             if entries.contains_key(&key) {
                 return Err(Fault::Twice { key });
             }
             entries.insert(key, value);
-            Ok(())
-        })?;
+        }
         Ok(Tree::Object(entries))
     }
 
-    /// `open`, members with commas between, `close`. The member stands right at the parser.
-    fn members(
-        &mut self,
-        open: u8,
-        close: u8,
-        mut member: impl FnMut(&mut Self) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    /// Begins a list or an object; [`Parser::member`] says whether there is a member.
+    pub(crate) fn open(&mut self, open: u8) -> Result<(), Fault> {
         self.take(open)?;
         self.space();
-        if self.peek() == Some(close) {
-            return self.take(close);
-        }
-        loop {
-            member(self)?;
-            self.space();
-            if self.peek() != Some(b',') {
-                return self.take(close);
+        Ok(())
+    }
+
+    /// Whether another member follows, which then stands right at the parser; `first` as long as none was read. Takes the
+    /// comma before it, or `close` at the end.
+    pub(crate) fn member(&mut self, close: u8, first: bool) -> Result<bool, Fault> {
+        if first {
+            if self.peek() != Some(close) {
+                return Ok(true);
             }
-            self.take(b',')?;
+        } else {
             self.space();
+            if self.peek() == Some(b',') {
+                self.take(b',')?;
+                self.space();
+                return Ok(true);
+            }
         }
+        self.take(close).map(|()| false)
     }
 
     fn number(&mut self) -> Result<Tree, Fault> {
@@ -191,7 +227,7 @@ impl Parser<'_> {
         if self.at == start { Err(self.unexpected()) } else { Ok(()) }
     }
 
-    fn string(&mut self) -> Result<String, Fault> {
+    pub(crate) fn string(&mut self) -> Result<String, Fault> {
         self.take(b'"')?;
         let mut text = String::new();
         loop {

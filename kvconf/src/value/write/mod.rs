@@ -29,6 +29,14 @@ pub(super) fn to_text<V: Serialize + DeserializeOwned>(value: &V) -> Result<Byte
     Ok(bytes.into())
 }
 
+/// The stored form of a text that stands in a file, or of `null`, in a field of this type.
+pub(super) fn form_of_text<V: DeserializeOwned>(text: Option<&str>) -> Option<Bytes> {
+    let kind = ValueKind::of::<V>();
+    let Some(text) = text else { return kind.takes_null().then(|| Bytes::from_static(b"null")) };
+    let stored = if is_itself(text, &kind) { text.to_owned() } else { Tree::Text(text.to_owned()).to_json() };
+    Some(stored.into())
+}
+
 /// Writes a value as [`Json`](super::Json) does.
 pub(super) fn to_json<V: Serialize + DeserializeOwned>(value: &V) -> Result<Bytes, EncodeError> {
     let tree = value.serialize(TreeWriter::new()).map_err(EncodeError::from)?;

@@ -13,9 +13,9 @@ struct Near {
     retry_max: Max,
     #[kv(nested, rename = "elsewhere", env = "KVCONF_NEARBY_RETRY")]
     other: Max,
-    // Without a variable of its own: its keys are not known here.
+    // KVCONF_NEAR_RETRY_MAX_ALL holds all entries as JSON.
     #[kv(entries)]
-    retry_max_max: std::collections::BTreeMap<String, u8>,
+    retry_max_all: std::collections::BTreeMap<String, u8>,
     #[kv(flatten)]
     flat: Flat,
     #[kv(nested)]
@@ -58,7 +58,7 @@ async fn names_that_only_look_alike_are_kept_apart() {
     assert_eq!(explained(near.explain(Near::fields().retry_max.max).to_string()), "→ 3   from the default");
     let cfg = near.load();
     assert_eq!((cfg.retry, cfg.retry_maximum, cfg.other.max, cfg.own.retry_max), (1, 2, 3, 5));
-    assert_eq!((cfg.flat.home.as_str(), cfg.retry_max_max.len()), ("none", 0));
+    assert_eq!((cfg.flat.home.as_str(), cfg.retry_max_all.len()), ("none", 0));
     let none = bucket.live::<NoVariables>().prefix("none").start().await.unwrap();
     assert_eq!((none.load().retry_max, none.load().retry.max), (1, 3));
 }

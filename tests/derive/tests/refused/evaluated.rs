@@ -128,4 +128,13 @@ struct InTwoCases {
     retry: Retry,
 }
 
+#[derive(KvConfig, Clone)]
+#[kv(env_prefix = "APP")]
+struct OfAMap {
+    #[kv(nested)]
+    retry: Max,
+    #[kv(entries)]
+    retry_max: std::collections::BTreeMap<String, u32>,
+}
+
 fn main() {}

@@ -1,0 +1,133 @@
+//! Files and the bucket together, against a model: any sequence of change sets and of file contents.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::tests::{Bounds, entry, update};
+use super::{FieldsOf, Table, View};
+use crate::Prefix;
+use crate::source::{Content, FileSource, Source};
+
+/// By key: a value, or that there is none.
+type State = BTreeMap<&'static str, Option<&'static str>>;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// A change set of the bucket.
+    Set(State),
+    /// All that a file says; `None` for one that is no text of its format.
+    File(Option<State>),
+}
+
+const KEYS: [&str; 3] = ["low", "high", "level"];
+
+fn state(least: usize) -> impl Strategy<Value = State> {
+    let value = prop_oneof![
+        1 => Just(None),
+        5 => proptest::sample::select(&["0", "5", "15", "25", "300", "x"][..]).prop_map(Some),
+    ];
+    proptest::collection::btree_map(proptest::sample::select(&KEYS[..]), value, least..3)
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => state(1).prop_map(Step::Set),
+        3 => state(0).prop_map(|state| Step::File(Some(state))),
+        1 => Just(Step::File(None)),
+    ]
+}
+
+fn read(state: &State, below: &State) -> Option<Bounds> {
+    let value = |key: &str, default: u8| match state
+        .get(key)
+        .copied()
+        .flatten()
+        .or(below.get(key).copied().flatten())
+    {
+        Some(text) => text.parse::<u8>().ok(),
+        None => Some(default),
+    };
+    let (low, high, level) = (value("low", 10)?, value("high", 20)?, value("level", 0)?);
+    (low <= high && level <= 9).then_some(Bounds { low, high, level, boom: 1 })
+}
+
+fn content(state: &Option<State>) -> Content {
+    let table = Table::new::<Bounds>(&|_| None);
+    let text = match state {
+        Some(state) => {
+            let given = state.iter().filter_map(|(key, value)| Some(format!("p.{key} = '{}'\n", (*value)?)));
+            given.collect()
+        }
+        None => "p = [".to_owned(),
+    };
+    let file = FileSource::new("/app.toml").check().unwrap();
+    file.content(&Ok(text.into_bytes()), &Prefix::new("p").unwrap(), &FieldsOf::<Bounds>::new(&table))
+}
+
+/// The state after some of the change sets.
+fn merged<'s>(sets: impl Iterator<Item = &'s State>) -> State {
+    sets.flat_map(|set| set.iter().map(|(key, value)| (*key, *value))).collect()
+}
+
+fn serve(steps: &[Step]) -> Result<(), TestCaseError> {
+    let table = Arc::new(Table::new::<Bounds>(&|_| None));
+    let nothing = vec![(Source::File(0), Content::default())];
+    let mut view =
+        View::<Bounds>::start_with(table, "test", Prefix::new("p").unwrap(), &update(Vec::new()), nothing)
+            .unwrap();
+    let (mut sets, mut files, mut broken) = (Vec::new(), vec![State::new()], false);
+    for (revision, step) in (1..).zip(steps) {
+        match step {
+            Step::Set(set) => {
+                sets.push(set.clone());
+                let entries = set.iter().map(|(key, value)| entry(key, revision, *value)).collect();
+                view.apply(&update(vec![entries]));
+            }
+            Step::File(state) => {
+                broken = state.is_none();
+                view.renew(Source::File(0), content(state));
+                files.extend(state.clone());
+            }
+        }
+        let served = view.snapshot.value().clone();
+        let truth = merged(sets.iter());
+        let all_good = files.last().and_then(|file| read(&truth, file)).filter(|_| !broken);
+        match all_good {
+            Some(value) => {
+                prop_assert_eq!(served, value, "at {}", revision);
+                prop_assert!(view.rejected.is_empty() && view.report.is_none());
+            }
+            None => {
+                prop_assert!(view.report.as_ref().is_some_and(|report| report.is_fatal()));
+                prop_assert!(!view.rejected.is_empty());
+                // Some choice of whole change sets over some whole content of the file leads to what is served.
+                let choice = (0..1_u32 << sets.len()).any(|mask| {
+                    let chosen =
+                        sets.iter().enumerate().filter(|(at, _)| mask >> at & 1 == 1).map(|(_, set)| set);
+                    let state = merged(chosen);
+                    files.iter().any(|file| read(&state, file).as_ref() == Some(&served))
+                });
+                prop_assert!(choice, "{:?} is torn", served);
+            }
+        }
+        // A file that is no text of its format waits for nothing: the bucket's changes are judged without it.
+        if broken && view.rejected.len() == 1 {
+            prop_assert_eq!(view.snapshot.revision(), view.seen);
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+
+    // P1, P2, P3
+    #[test]
+    fn a_file_and_the_bucket_are_served_whole_and_as_new_as_they_can_be(
+        steps in proptest::collection::vec(step(), 1..9),
+    ) {
+        serve(&steps)?;
+    }
+}
