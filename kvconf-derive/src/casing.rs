@@ -53,6 +53,27 @@ impl Casing {
             }
         }
     }
+
+    /// The text for a variant of an enum, whose name is in Pascal case by Rust's own rule.
+    pub(crate) fn apply_to_variant(self, variant: &str) -> String {
+        match self {
+            Self::Pascal => variant.to_owned(),
+            Self::Lower => variant.to_ascii_lowercase(),
+            Self::Upper => variant.to_ascii_uppercase(),
+            casing => casing.apply(&snake(variant)),
+        }
+    }
+}
+
+fn snake(variant: &str) -> String {
+    let mut name = String::new();
+    for letter in variant.chars() {
+        if letter.is_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_lowercase());
+    }
+    name
 }
 
 fn pascal(field: &str) -> String {
@@ -85,6 +106,23 @@ mod tests {
             assert_eq!(Casing::named(name).unwrap().apply("max_open_files"), key, "{name}");
         }
         assert_eq!(Casing::named("Snake"), None);
+    }
+
+    #[test]
+    fn casings_of_variants_are_those_of_serde() {
+        let expected = [
+            ("snake_case", "very_tasty"),
+            ("kebab-case", "very-tasty"),
+            ("camelCase", "veryTasty"),
+            ("PascalCase", "VeryTasty"),
+            ("SCREAMING_SNAKE_CASE", "VERY_TASTY"),
+            ("SCREAMING-KEBAB-CASE", "VERY-TASTY"),
+            ("lowercase", "verytasty"),
+            ("UPPERCASE", "VERYTASTY"),
+        ];
+        for (name, text) in expected {
+            assert_eq!(Casing::named(name).unwrap().apply_to_variant("VeryTasty"), text, "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The derive macro of kvconf: syntax to model, checks across fields, tokens out.
+//! The derive macros of kvconf: syntax to model, checks across fields, tokens out.
 
 mod attributes;
 mod byte_size;
@@ -7,6 +7,7 @@ mod check;
 mod constraint;
 mod duration;
 mod error;
+mod evaluation_context;
 mod expand;
 mod literal;
 mod model;
@@ -107,6 +108,53 @@ use expand::Body;
 pub fn derive_kv_config(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = syn::parse_macro_input!(input as DeriveInput);
     derive(&input).into()
+}
+
+/// Makes a struct an evaluation context for flags, or a part of one, and an enum without fields an attribute of one.
+///
+/// Each field is an attribute that rules ask for by its name. Fields are texts, numbers, `bool`, enums and structs with this
+/// derive, and `Option`s, lists, references and boxes of these. A rule's names are turned into field numbers once, so finding
+/// an attribute costs no search. A struct may borrow: `&'a str` is as good as `String`, and a context can be made on the spot.
+///
+/// ```text
+/// #[derive(EvaluationContext)]
+/// #[context(rename_all = "camelCase")]
+/// struct Visitor<'a> {
+///     #[context(targeting_key)]
+///     id: &'a str,
+///     tier: Tier,
+///     country: Option<&'a str>,
+///     #[context(rename = "years")]
+///     age: u32,
+///     roles: &'a [Role],
+///     device: Device<'a>,        // {"var": "device.model"}
+///     #[context(skip)]
+///     session: &'a Session,
+/// }
+///
+/// #[derive(EvaluationContext)]
+/// #[context(rename_all = "lowercase")]
+/// enum Tier { Free, Gold }
+/// ```
+///
+/// # On a type
+/// | attribute | meaning |
+/// |---|---|
+/// | `rename_all = "camelCase"` | how fields or variants are called in rules; serde's casings. Without it they have their Rust names |
+/// | `crate = path` | where the library is, when it is not `::kvconf` |
+///
+/// # On a field
+/// | attribute | meaning |
+/// |---|---|
+/// | `targeting_key` | whom a flag is evaluated for: this text is the attribute `targetingKey` |
+/// | `rename = "name"` | its name in rules (also on a variant) |
+/// | `skip` | no attribute |
+///
+/// What is `None` is absent: `{"var": ["country", "NL"]}` gives `"NL"` then. All mistakes are told at once.
+#[proc_macro_derive(EvaluationContext, attributes(context))]
+pub fn derive_evaluation_context(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = syn::parse_macro_input!(input as DeriveInput);
+    evaluation_context::derive(&input).into()
 }
 
 fn derive(input: &DeriveInput) -> TokenStream {

@@ -10,6 +10,14 @@ pub(crate) const AUTHOR: &str = "Kvconf-Author";
 pub(crate) const REASON: &str = "Kvconf-Reason";
 /// The id that all entries of one change set share.
 pub(crate) const CHANGE: &str = "Kvconf-Change";
+/// On an entry of a change that goes back unless it is confirmed: the revision that is current again then.
+pub(crate) const PROVISIONAL: &str = "Kvconf-Provisional";
+/// On an entry that says what a key goes back to: the id of the change that waits to be confirmed.
+pub(crate) const BEFORE: &str = "Kvconf-Before";
+/// On an entry that makes a provisional value last: the id of the change that it confirms.
+pub(crate) const CONFIRMS: &str = "Kvconf-Confirms";
+/// On an entry that brings back what was there: the id of the change that it takes back.
+pub(crate) const TAKES_BACK: &str = "Kvconf-Takes-Back";
 /// An entry's place in its change set; see [`crate::watch::sets`] for its form.
 pub(crate) const SET: &str = "Kvconf-Set";
 

@@ -11,6 +11,9 @@ pub mod values {}
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 
+#[doc = include_str!("../docs/deadline.md")]
+pub mod deadline {}
+
 #[doc = include_str!("../docs/history.md")]
 pub mod history {}
 
@@ -22,6 +25,12 @@ pub mod operating {}
 
 #[doc = include_str!("../docs/faults.md")]
 pub mod faults {}
+
+#[doc = include_str!("../docs/outages.md")]
+pub mod outages {}
+
+#[doc = include_str!("../docs/secrets.md")]
+pub mod secrets {}
 
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

@@ -34,10 +34,13 @@
 //! | read | [`Live::load`], [`Live::reader`], [`Live::snapshot`] |
 //! | hear of changes | [`Live::changes`], [`Live::on_change`], [`Live::wait_for`] |
 //! | change settings | [`Live::edit`], [`Live::update`] |
+//! | change them on trial | [`Commit::confirm_within`], [`guide::deadline`] |
 //! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
 //! | try a build before it is deployed | [`Bucket::check`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
-//! | know how it is | [`Live::health`], [`Live::explain`], [`Report`] |
+//! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
+//! | start without the server | [`Cache`], [`guide::outages`] |
+//! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |
 //!
@@ -55,14 +58,16 @@
 //! | P6 | **No lost update.** Every write states the revision its author saw; a conflict names the key and the other author. |
 //! | P7 | **Attributed.** Every change carries author, reason, id and time, readable by any NATS client. |
 //! | P8 | **Reversible.** Any retained state can be read and brought back, by a new change set; what is lost is named. |
-//! | P10 | **No input panics.** Whatever stands in the bucket or the environment. |
-//! | P11 | **Secrets stay secret.** Never in a log, an error, a diff or `Debug`, unless asked for by name. |
+//! | P9 | **Starts without the server** once it has started before, from a checked last-good file on disk, and says so. |
+//! | P10 | **No input panics.** Whatever stands in the bucket, in a cache file or the environment. |
+//! | P11 | **Secrets stay secret.** Never in a log, an error, a diff, `Debug` or a cache file in clear text, unless asked for by name. |
 //! | P12 | **Reads cost nothing.** Wait-free, allocation-free, and no slower while changes arrive. |
 //!
 //! # Features
 //!
 //! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
-//! memory bucket is there. Features add and never alter a result.
+//! memory bucket is there. `seal` encrypts secrets in the bucket and cache files, `metrics` reports figures to the facade of
+//! that name. Features add and never alter a result.
 //!
 //! Handles need a tokio runtime, except [`Live::fixed`]. The library prints nothing; it reports through `tracing`.
 
@@ -73,8 +78,10 @@ extern crate self as kvconf;
 mod attribution;
 mod backoff;
 mod bucket;
+mod cache;
 mod change;
 mod entry;
+pub mod flag;
 pub mod guide;
 mod history;
 mod key;
@@ -85,6 +92,7 @@ mod origin;
 mod problem;
 mod revision;
 mod schema;
+pub mod seal;
 mod snapshot;
 mod store;
 mod value;
@@ -95,9 +103,11 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
+pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
     Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
-    PlanError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Update,
+    PlanError, Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError,
+    RollbackPlan, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use history::{
@@ -106,12 +116,14 @@ pub use history::{
     RejectedState, Replay,
 };
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
-pub use live::{Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, StartError, WaitError};
+pub use live::{
+    Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, Reader, Readiness, StartError, Tried, WaitError,
+};
 pub use origin::{KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
 pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
-pub use snapshot::Snapshot;
+pub use snapshot::{Basis, Snapshot};
 #[doc(hidden)]
 pub use store::MemoryFaults;
 pub use store::{

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use async_nats::jetstream;
 
-use crate::store::nats::NatsStore;
-use crate::{Bucket, BucketConfig, ReadError, WriteError};
+use crate::store::nats::{LazyStore, NatsStore};
+use crate::{Bucket, BucketConfig, KeyError, ReadError, WriteError};
 
 pub use crate::store::nats::{Connection, Denials};
 
@@ -36,6 +36,32 @@ impl Bucket {
     /// ```
     pub async fn open(connection: impl Into<Connection>, name: &str) -> Result<Self, ReadError> {
         NatsStore::open(connection.into(), name).await.map(Self::from_nats)
+    }
+
+    /// A bucket that is opened by whatever first needs it: for a service that is to start while the server is away, from a
+    /// [`Cache`](crate::Cache) or with [`or_defaults`](crate::LiveBuilder::or_defaults).
+    ///
+    /// The client should be one that is still connecting (`retry_on_initial_connect`). What [`Bucket::open`] would refuse,
+    /// every call then refuses; a watch tells it by its state and tries again. [`Bucket::caveats`] is empty until the
+    /// bucket was opened.
+    ///
+    /// ```no_run
+    /// # use kvconf::{Bucket, Cache, KvConfig};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32 }
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+    /// let client = options.connect("nats://localhost:4222").await?; // returns at once
+    /// let bucket = Bucket::open_lazily(&client, "prod")?;
+    /// let live = bucket.live::<Checkout>().cache(Cache::at("/var/cache/checkout")).start().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`KeyError`] for a name that no bucket can have.
+    pub fn open_lazily(connection: impl Into<Connection>, name: &str) -> Result<Self, KeyError> {
+        Ok(Self::from_store(Arc::new(LazyStore::new(connection.into(), name)?)))
     }
 
     /// Makes a bucket and opens it. One that exists with exactly these settings is opened.
@@ -69,7 +95,7 @@ impl Bucket {
     /// The connection that this bucket was opened on; `None` for a bucket in memory.
     #[must_use]
     pub fn connection(&self) -> Option<&Connection> {
-        self.store.nats().map(NatsStore::connection)
+        self.store.connection()
     }
 
     /// The client's own handle on this bucket, for what kvconf does not offer.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use kvconf::{Bucket, BucketConfig, Fault, KvConfig, Live, MemoryFaults, ReadError, WatchState};
+use kvconf::{Bucket, BucketConfig, Fault, KvConfig, Live, MemoryFaults, ReadError, Readiness, WatchState};
 
 #[derive(KvConfig, Debug, Clone, PartialEq)]
 #[kv(prefix = "checkout")]
@@ -65,4 +65,29 @@ async fn a_refusal_shows_and_is_asked_about_again_without_haste() {
     reaches(&live, WatchState::Live).await;
     // Eight pauses with full jitter below up to 4 s each: ten milliseconds in all is as good as impossible.
     assert!(begun.elapsed() >= Duration::from_millis(10), "eight attempts within {:?}", begun.elapsed());
+}
+
+// P5
+#[tokio::test(start_paused = true)]
+async fn a_probe_is_told_why_a_handle_is_not_at_its_best_and_passes_until_it_is_stopped() {
+    let (bucket, faults) = bucket();
+    let live = live(&bucket).await;
+    reaches(&live, WatchState::Live).await;
+    assert_eq!(live.readiness().to_string(), "ready");
+    assert!(live.health().contact_age().unwrap() < Duration::from_secs(3));
+
+    let bad = bucket.put("checkout.max_items", "many").await.unwrap();
+    live.wait_for(bad).await.unwrap_err();
+    assert_eq!(live.readiness().to_string(), "degraded: 1 change set is rejected");
+    faults.pause();
+    faults.cut(&Fault::Disconnected);
+    reaches(&live, WatchState::Disconnected).await;
+    let readiness = live.readiness();
+    assert_eq!(readiness.to_string(), "degraded: disconnected; 1 change set is rejected");
+    assert!(readiness.is_ready());
+    let contact = live.health().last_contact.unwrap();
+    assert!(contact <= live.health().since, "the last contact was before the break");
+    live.stop();
+    assert_eq!(live.readiness(), Readiness::NotReady { reason: "stopped".to_owned() });
+    assert!(!live.readiness().is_ready());
 }

@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use derive_more::{Display, Error, From};
 use futures_util::future::BoxFuture;
@@ -18,7 +19,7 @@ use crate::{Attribution, Filter, Headers, Key, Report, Revision, WriteError};
 /// The longest author, in bytes.
 const MAX_AUTHOR_BYTES: usize = 256;
 /// The longest reason, in bytes.
-const MAX_REASON_BYTES: usize = 1_024;
+pub(super) const MAX_REASON_BYTES: usize = 1_024;
 
 /// Why a change was not made.
 #[derive(Debug, Display, Error, From)]
@@ -202,6 +203,10 @@ impl Terms {
         self.author = Some(author);
     }
 
+    pub(super) const fn has_reason(&self) -> bool {
+        self.reason.is_some()
+    }
+
     pub(super) fn set_reason(&mut self, reason: String) {
         self.reason = Some(reason);
     }
@@ -250,8 +255,8 @@ fn program_name() -> String {
 #[derive(Debug)]
 #[must_use = "nothing is written before it is awaited"]
 pub struct Commit<T: KvConfig> {
-    plan: Plan<T>,
-    terms: Terms,
+    pub(super) plan: Plan<T>,
+    pub(super) terms: Terms,
 }
 
 impl<T: KvConfig> Commit<T> {
@@ -287,7 +292,8 @@ impl<T: KvConfig> Commit<T> {
             return Err(CommitError::Invalid(Box::new(report)));
         }
         let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
-        let mut job = Job { store: &*store, attribution, change: &change, guards: Vec::from_iter(guard) };
+        let guards = Vec::from_iter(guard);
+        let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         let written = match terms.manner {
             Manner::OneByOne => job.in_parts(plan.writes.into_iter().map(|write| vec![write])).await?,
             Manner::Atomic => job.atomic(&plan.writes).await?,
@@ -309,6 +315,16 @@ impl<T: KvConfig> IntoFuture for Commit<T> {
     }
 }
 
+/// What the entries of a change say besides who made it.
+#[derive(Debug, Clone)]
+pub(super) enum Mark {
+    None,
+    /// They live so long; then what stood there before is current again.
+    Provisional(Duration),
+    /// They have this header.
+    Header(&'static str, Arc<str>),
+}
+
 /// Writes to be made in the name of one change.
 pub(super) struct Job<'a> {
     pub(super) store: &'a dyn Store,
@@ -316,6 +332,7 @@ pub(super) struct Job<'a> {
     pub(super) change: &'a Arc<str>,
     /// Filters with the newest revision that may stand under each. A filter guards the writes that it matches.
     pub(super) guards: Vec<(Filter, Revision)>,
+    pub(super) mark: Mark,
 }
 
 impl Job<'_> {
@@ -325,11 +342,20 @@ impl Job<'_> {
         if let Some(set) = set {
             headers.insert(attribution::SET, set);
         }
+        let mut ttl = None;
+        match &self.mark {
+            Mark::None => {}
+            Mark::Provisional(lives) => {
+                ttl = Some(*lives);
+                headers.insert(attribution::PROVISIONAL, planned.expected.to_string());
+            }
+            Mark::Header(name, value) => headers.insert(*name, &**value),
+        }
         Write {
             key: planned.key.clone(),
             action: planned.action.clone(),
             expect: Expect::Revision(planned.expected),
-            ttl: None,
+            ttl,
             headers,
         }
     }

@@ -19,6 +19,7 @@ enum Step {
     Unset(Path),
     SetEntry(Path, String, Box<dyn Any + Send>),
     UnsetEntry(Path, String),
+    Reseal,
 }
 
 /// Wanted values by key below the prefix; `None` removes the key.
@@ -87,6 +88,13 @@ impl<T: KvConfig> Edit<T> {
         self.step(Step::UnsetEntry(field.path(), key.to_owned()))
     }
 
+    /// Seals every secret anew that is not sealed with the primary key of the handle's keyring, those in clear included.
+    ///
+    /// Does nothing on a handle without a keyring, or with one that is not to seal.
+    pub fn reseal(self) -> Self {
+        self.step(Step::Reseal)
+    }
+
     /// Works out what is to be written, and whether the result is valid by the reader's own decoder and checks. Writes
     /// nothing. Waits until this handle has seen what it has written itself.
     ///
@@ -115,6 +123,7 @@ fn resolve<T: KvConfig>(view: &View<T>, step: &Step, wanted: &mut Wanted) -> Res
         Step::Set(path, _) | Step::Unset(path) | Step::SetEntry(path, ..) | Step::UnsetEntry(path, _) => {
             *path
         }
+        Step::Reseal => return reseal(view, wanted),
     };
     let (Some((_, slot)), Some((node, rest))) = (view.table.slot_at(path), node_at::<T>(path.steps())) else {
         return Ok(());
@@ -142,6 +151,26 @@ fn resolve<T: KvConfig>(view: &View<T>, step: &Step, wanted: &mut Wanted) -> Res
         Step::UnsetEntry(_, key) => {
             wanted.insert(join(&slot.key, &escape_segment(key)), None);
         }
+        Step::Reseal => {}
+    }
+    Ok(())
+}
+
+/// Wants every secret that is not sealed as it would be written.
+fn reseal<T: KvConfig>(view: &View<T>, wanted: &mut Wanted) -> Result<(), PlanError> {
+    let seals = &view.table.seals;
+    for (key, entry) in view.true_state().live_keys() {
+        let Some(stored) = entry.put_value() else { continue };
+        if view.table.is_secret(key) != Some(true) || seals.is_as_written(stored) {
+            continue;
+        }
+        let clear = match seals.open(entry.key(), stored) {
+            None => stored.clone(),
+            Some(Ok(clear)) => Bytes::copy_from_slice(&clear),
+            Some(Err(error)) => return Err(PlanError::Seal { key: entry.key().to_string(), error }),
+        };
+        // What this edit sets comes first.
+        wanted.entry(key.to_owned()).or_insert(Some(clear));
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ mod conflict;
 mod diff;
 mod edit;
 mod plan;
+mod provisional;
 mod rollback;
 mod update;
 
@@ -16,6 +17,7 @@ pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use plan::{Plan, PlanError};
+pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use rollback::{
     ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
 };

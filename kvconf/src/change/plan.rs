@@ -12,6 +12,7 @@ use super::diff::FieldChange;
 use super::edit::Wanted;
 use crate::live::Shared;
 use crate::schema::KvConfig;
+use crate::seal::{SealError, key_id};
 use crate::store::Action;
 use crate::value::{EncodeError, show};
 use crate::view::{Group, Overlay, Target, View, shown_bytes};
@@ -39,6 +40,15 @@ pub enum PlanError {
         #[error(source)]
         error: KeyError,
     },
+    /// A secret could not be sealed, or not be opened to be sealed again.
+    #[display("{key} cannot be sealed")]
+    Seal {
+        /// The key.
+        key: String,
+        /// Why.
+        #[error(source)]
+        error: SealError,
+    },
 }
 
 /// One key to be written.
@@ -49,6 +59,14 @@ pub(super) struct Planned {
     /// The newest revision of the key that the author could know.
     pub(super) expected: Revision,
     pub(super) shown: FieldChange,
+}
+
+impl Planned {
+    /// A write that no diff shows.
+    pub(super) fn bare(key: Key, action: Action, expected: Revision) -> Self {
+        let shown = FieldChange { key: key.to_string(), before: None, after: None };
+        Self { key, action, expected, shown }
+    }
 }
 
 /// What a commit would write. `Display` writes one line for each key.
@@ -143,14 +161,18 @@ fn planned<T: KvConfig>(
     let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
     let now = view.newest(key);
     let before = now.and_then(|entry| entry.put_value());
-    if before == value {
-        return Ok(None);
-    }
-    let action = value.map_or(Action::Delete, |bytes| Action::Put(bytes.clone()));
+    let value = match value {
+        Some(clear) if view.table.is_secret(key) == Some(true) => match sealed(view, &full, before, clear)? {
+            Some(stored) => Some(stored),
+            None => return Ok(None),
+        },
+        value if before == value => return Ok(None),
+        value => value.cloned(),
+    };
     Ok(Some(Planned {
-        shown: shown_change(view, key, before, value),
+        shown: shown_change(view, key, before, value.as_ref()),
         key: full,
-        action,
+        action: value.map_or(Action::Delete, Action::Put),
         expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
     }))
 }
@@ -173,6 +195,33 @@ pub(super) fn shown_change<T: KvConfig>(
         key: view.full_key(key),
         before: before.map(shown).or_else(default),
         after: after.map(shown),
+    }
+}
+
+/// What to store for a secret; `None` when that stands there already.
+///
+/// Every sealing gives another text, so what stands there is compared by what it holds.
+fn sealed<T: KvConfig>(
+    view: &View<T>,
+    key: &Key,
+    before: Option<&Bytes>,
+    clear: &Bytes,
+) -> Result<Option<Bytes>, PlanError> {
+    let seals = &view.table.seals;
+    let holds = |stored: &Bytes| match seals.open(key, stored) {
+        Some(opened) => opened.is_ok_and(|held| held.as_slice() == &**clear),
+        None => false,
+    };
+    let same = |stored: &Bytes| stored == clear || holds(stored);
+    if before.is_some_and(|stored| same(stored) && seals.is_as_written(stored)) {
+        return Ok(None);
+    }
+    // What is sealed already stays as it is.
+    let sealed = if key_id(clear).is_some() { None } else { seals.seal(key, clear) };
+    match sealed {
+        Some(Ok(text)) => Ok(Some(text.into())),
+        Some(Err(error)) => Err(PlanError::Seal { key: key.to_string(), error }),
+        None => Ok(Some(clear.clone())),
     }
 }
 

@@ -16,6 +16,7 @@ use super::replay::{Replay, Tape};
 use super::retention::Retention;
 use crate::live::{Environment, table_of};
 use crate::schema::KvConfig;
+use crate::seal::Seals;
 use crate::store::{Point, ReadError};
 use crate::view::View;
 use crate::{Bucket, Entry, Filter, KeyError, Prefix, Report, Revision};
@@ -108,7 +109,13 @@ impl Bucket {
     /// # Ok(()) }
     /// ```
     pub fn check<T: KvConfig>(&self) -> Check<T> {
-        Check { bucket: self.clone(), prefix: None, environment: Environment::Read, marker: PhantomData }
+        Check {
+            bucket: self.clone(),
+            prefix: None,
+            environment: Environment::Read,
+            seals: Seals::default(),
+            marker: PhantomData,
+        }
     }
 }
 
@@ -144,6 +151,7 @@ pub struct Check<T> {
     bucket: Bucket,
     prefix: Option<String>,
     environment: Environment,
+    seals: Seals,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -160,10 +168,17 @@ impl<T: KvConfig> Check<T> {
         self
     }
 
+    /// Opens sealed secrets with these keys.
+    #[cfg(feature = "seal")]
+    pub fn keyring(mut self, keyring: crate::seal::Keyring) -> Self {
+        self.seals.ring = Some(keyring);
+        self
+    }
+
     fn frame(&self) -> Result<Frame, CheckError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         Ok(Frame {
-            table: table_of::<T>(self.environment),
+            table: table_of::<T>(self.environment, self.seals.clone()),
             bucket: self.bucket.name().to_owned(),
             prefix: Prefix::new(prefix)?,
         })

@@ -12,8 +12,9 @@ use super::past::Frame;
 use super::render::{Colored, Line, Render, Style, write_lines};
 use crate::change::FieldChange;
 use crate::schema::{Field, FieldError, Kind, KvConfig, Raw, Slot, Stored, join, node_at};
+use crate::seal::Seals;
 use crate::view::{
-    RawState, clear_map, contained, contained_read, full_key, problem_of, raw_of, shown_bytes,
+    Opened, RawState, clear_map, contained, contained_read, full_key, problem_of, shown_bytes,
 };
 use crate::{Entry, Problem, Revision};
 
@@ -79,6 +80,8 @@ impl<T: KvConfig> Diff<T> {
         let Some((_, slot)) = self.frame.table.slot_at(field.path()) else { return Err(Vec::new()) };
         let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return Err(Vec::new()) };
         let mut target = T::clone(&self.scratch);
+        let opened = Opened::default();
+        let raw = |entry| opened.raw(&self.frame.table.seals, slot.meta.secret, entry);
         let mut problems = Vec::new();
         let mut note = |key: &str, entry: Option<&Arc<Entry>>, errors: Vec<FieldError>| {
             let key = full_key(&self.frame.prefix, key);
@@ -87,14 +90,14 @@ impl<T: KvConfig> Diff<T> {
         match slot.kind {
             Kind::Leaf => {
                 let found = entry_of(slot, side);
-                contained_read(|| node.read(&mut target, rest, raw_of(found)))
+                contained_read(|| node.read(&mut target, rest, raw(found)))
                     .unwrap_or_else(|errors| note(&slot.key, found, errors));
             }
             Kind::Entries => {
                 clear_map(&mut target, slot);
                 for (key, entry) in entries_of(slot, side) {
                     let segment = key.rsplit_once('.').map_or(key, |(_, segment)| segment);
-                    contained_read(|| node.read_entry(&mut target, rest, segment, raw_of(Some(entry))))
+                    contained_read(|| node.read_entry(&mut target, rest, segment, raw(Some(entry))))
                         .unwrap_or_else(|errors| note(key, Some(entry), errors));
                 }
             }
@@ -239,7 +242,8 @@ fn changed<T: KvConfig>(
         {
             return;
         }
-        let (before, after) = (text_of(slot, key, before, target), text_of(slot, key, after, target));
+        let mut text = |entry| text_of(&frame.table.seals, slot, key, entry, target);
+        let (before, after) = (text(before), text(after));
         if before != after {
             let key = full_key(&frame.prefix, key);
             changes.push(FieldChange { key, before: before.shown(slot), after: after.shown(slot) });
@@ -261,12 +265,19 @@ fn changed<T: KvConfig>(
     }
 }
 
-fn text_of<T: KvConfig>(slot: &Slot, key: &str, entry: Option<&Arc<Entry>>, target: &mut T) -> Text {
+fn text_of<T: KvConfig>(
+    seals: &Seals,
+    slot: &Slot,
+    key: &str,
+    entry: Option<&Arc<Entry>>,
+    target: &mut T,
+) -> Text {
     let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return Text::Nothing };
-    let raw = raw_of(entry);
+    let opened = Opened::default();
+    let raw = opened.raw(seals, slot.meta.secret, entry);
     let bytes = match raw {
         Raw::Absent => return node.default_text(rest).map_or(Text::Nothing, Text::Bytes),
-        Raw::Unknown => return Text::Unusable,
+        Raw::Unknown | Raw::Sealed(_) => return Text::Unusable,
         Raw::Bytes(bytes) => Bytes::copy_from_slice(bytes),
     };
     let segment = key.rsplit_once('.').map_or(key, |(_, segment)| segment);

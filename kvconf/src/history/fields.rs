@@ -10,7 +10,8 @@ use super::past::Frame;
 use super::render::{Colored, Ink, Render, Stamp, Style};
 use super::retention::{Before, Follower, Retention};
 use crate::schema::{FieldError, Kind, KvConfig, Slot, node_at};
-use crate::view::{clear_map, contained_read, problem_of, raw_of};
+use crate::seal::Seals;
+use crate::view::{Opened, clear_map, contained_read, problem_of};
 use crate::{Attribution, Entry, Filter, Key, KeyError, Problem, Revision};
 
 /// What a write did to a field.
@@ -226,7 +227,7 @@ pub(crate) fn read_field<T: KvConfig, V: Clone + 'static>(
         .map(|entry| {
             let below = entry.key().under(&frame.prefix).unwrap_or_default();
             FieldRevision {
-                state: state_of(&entry, slot, &mut scratch),
+                state: state_of(&frame.table.seals, &entry, slot, &mut scratch),
                 shown: shown.after(&entry),
                 is_own: slot.kind == Kind::Leaf && below == slot.key,
                 follows_gap: follower.next(&entry) == Before::Lost,
@@ -239,6 +240,7 @@ pub(crate) fn read_field<T: KvConfig, V: Clone + 'static>(
 }
 
 fn state_of<T: KvConfig, V: Clone + 'static>(
+    seals: &Seals,
     entry: &Arc<Entry>,
     slot: &Slot,
     scratch: &mut T,
@@ -247,12 +249,13 @@ fn state_of<T: KvConfig, V: Clone + 'static>(
         KeyState::Deleted => FieldState::Deleted,
         KeyState::Purged => FieldState::Purged,
         KeyState::Expired => FieldState::Expired,
-        _ => decode(entry, slot, scratch).map_or_else(FieldState::Rejected, FieldState::Value),
+        _ => decode(seals, entry, slot, scratch).map_or_else(FieldState::Rejected, FieldState::Value),
     }
 }
 
 /// Reads one entry's value as the field's type; every problem with it.
 fn decode<T: KvConfig, V: Clone + 'static>(
+    seals: &Seals,
     entry: &Arc<Entry>,
     slot: &Slot,
     scratch: &mut T,
@@ -261,7 +264,8 @@ fn decode<T: KvConfig, V: Clone + 'static>(
         errors.iter().map(|error| problem_of(entry.key().to_string(), error, Some(entry))).collect::<Vec<_>>()
     };
     let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return Err(Vec::new()) };
-    let raw = raw_of(Some(entry));
+    let opened = Opened::default();
+    let raw = opened.raw(seals, slot.meta.secret, Some(entry));
     let segment = entry.key().as_str().rsplit_once('.').map_or(entry.key().as_str(), |(_, segment)| segment);
     let read = contained_read(|| match slot.kind {
         Kind::Leaf => node.read(scratch, rest, raw),

@@ -25,6 +25,7 @@
 
 use std::collections::HashMap;
 
+use crate::attribution::{BEFORE, CONFIRMS, TAKES_BACK};
 use crate::store::{HISTORY, Kept, header};
 use crate::{Entry, Key, Operation, Revision};
 
@@ -88,8 +89,17 @@ pub(crate) fn predecessor(entry: &Entry) -> Option<Revision> {
 }
 
 /// Whether `later` is the key's next entry after `earlier`, as far as it says so.
+///
+/// What ends a change with a deadline counts as the next one after what that change would have gone back to: of the entry
+/// in between, which leaves at its deadline, each of the two says that nothing else stood beside it.
 pub(crate) fn follows(earlier: &Entry, later: &Entry) -> bool {
-    predecessor(later).is_none_or(|stated| stated == earlier.revision())
+    predecessor(later).is_none_or(|stated| stated == earlier.revision()) || ends(earlier, later)
+}
+
+/// Whether `later` has confirmed or taken back the very change for which `earlier` was kept.
+fn ends(earlier: &Entry, later: &Entry) -> bool {
+    let ended = [CONFIRMS, TAKES_BACK].into_iter().find_map(|name| later.headers().get(name));
+    ended.is_some() && ended == earlier.headers().get(BEFORE)
 }
 
 /// What stood under a key right before an entry.
@@ -196,5 +206,15 @@ mod tests {
         let (old, new) = (std::sync::Arc::new(old), std::sync::Arc::new(new));
         assert_eq!(follower.next(&old), Before::Nothing);
         assert_eq!(follower.next(&new), Before::Lost);
+    }
+
+    #[test]
+    fn a_change_with_a_deadline_that_has_left_is_no_loss() {
+        let kept = entry(3, Operation::Put, &[(BEFORE, "x")]);
+        let end = |name, id| entry(9, Operation::Put, &[(header::EXPECTED, "5"), (name, id)]);
+        assert!(follows(&kept, &end(CONFIRMS, "x")));
+        assert!(follows(&kept, &end(TAKES_BACK, "x")));
+        assert!(!follows(&kept, &end(CONFIRMS, "y")));
+        assert!(!follows(&kept, &entry(9, Operation::Put, &[(header::EXPECTED, "5")])));
     }
 }

@@ -1,48 +1,19 @@
-//! Starting a handle.
+//! How a handle is to start.
 
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use derive_more::{Display, Error};
-use tokio::sync::oneshot;
-use tokio::time::timeout;
-
-use super::observer::{Beginning, Environment, LiveObserver, table_of};
-use super::{Live, lock};
+use super::Live;
+use super::observer::{Beginning, Environment};
+use super::start::{Policy, StartError};
+use crate::cache::Cache;
 use crate::schema::KvConfig;
-use crate::{Bucket, KeyError, Prefix, Report, WatchState};
+use crate::seal::Seals;
+use crate::{Bucket, Prefix};
 
 /// How long a start waits for the bucket's state unless told otherwise.
 const DEADLINE: Duration = Duration::from_secs(10);
-
-/// Why a handle did not start.
-#[derive(Debug, Display, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The values in the bucket are no valid struct. The report has every problem.
-    #[display("the values in the bucket are not valid")]
-    Invalid(#[error(source)] Box<Report>),
-    /// The prefix is not valid.
-    #[display("invalid prefix")]
-    Prefix(#[error(source)] KeyError),
-    /// The server refuses the watch.
-    #[display("not permitted: {subject}")]
-    NotPermitted {
-        /// The subject that the client's user may not use.
-        subject: String,
-    },
-    /// The bucket's state did not come in time.
-    #[display("bucket {bucket} was not loaded within {after:?}: {state}")]
-    Timeout {
-        /// The bucket.
-        bucket: String,
-        /// How its watch was at the end.
-        state: WatchState,
-        /// How long was waited.
-        after: Duration,
-    },
-}
 
 /// How a handle is to start. From [`Bucket::live`].
 #[derive(Debug)]
@@ -50,8 +21,9 @@ pub enum StartError {
 pub struct LiveBuilder<T> {
     bucket: Bucket,
     prefix: Option<String>,
-    deadline: Duration,
+    policy: Policy,
     environment: bool,
+    seals: Seals,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -61,8 +33,9 @@ impl Bucket {
         LiveBuilder {
             bucket: self.clone(),
             prefix: None,
-            deadline: DEADLINE,
+            policy: Policy { deadline: DEADLINE, cache: None, defaults: false },
             environment: true,
+            seals: Seals::default(),
             marker: PhantomData,
         }
     }
@@ -75,9 +48,28 @@ impl<T: KvConfig> LiveBuilder<T> {
         self
     }
 
-    /// How long to wait for the bucket's state; 10 s by default.
+    /// How long to wait for the bucket's state; 10 s by default. Then the start goes on with the cache, then with the
+    /// defaults, where they are given, or fails.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.policy.deadline = deadline;
+        self
+    }
+
+    /// Keeps the last good state on disk, and starts from it where the bucket has not answered in time, refuses, or holds
+    /// values that are not valid. The snapshot then says [`is_cached`](crate::Snapshot::is_cached), and the bucket's state
+    /// takes its place in one swap as soon as it can be had.
+    ///
+    /// To start while the server is away the bucket must be opened by `Bucket::open_lazily`. See
+    /// [`guide::outages`](crate::guide::outages).
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.policy.cache = Some(cache);
+        self
+    }
+
+    /// Starts from the struct's defaults and the environment where neither the bucket nor the cache has given a state in
+    /// time. Not where the bucket holds values that are not valid: then there are values, and they should be mended.
+    pub const fn or_defaults(mut self) -> Self {
+        self.policy.defaults = true;
         self
     }
 
@@ -87,39 +79,42 @@ impl<T: KvConfig> LiveBuilder<T> {
         self
     }
 
+    /// Opens sealed secrets with these keys, and seals the secrets that this handle writes.
+    ///
+    /// See [`guide::secrets`](crate::guide::secrets).
+    #[cfg(feature = "seal")]
+    pub fn keyring(mut self, keyring: crate::seal::Keyring) -> Self {
+        self.seals.ring = Some(keyring);
+        self
+    }
+
+    /// Writes secrets in clear although there is a keyring: while some readers have no key yet.
+    #[cfg(feature = "seal")]
+    pub const fn without_sealing(mut self) -> Self {
+        self.seals.writes_clear = true;
+        self
+    }
+
     /// Loads the struct and keeps it live. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`StartError::Invalid`] with every problem when the bucket's values are not valid: there is no good state to serve
     /// yet. [`StartError::Timeout`] and [`StartError::NotPermitted`] when the bucket cannot be read.
+    /// [`StartError::Exhausted`] when a cache or the defaults were to stand in and could not, either.
     ///
     /// # Cancel safety
     /// Dropping the future ends what was begun.
     pub async fn start(self) -> Result<Live<T>, StartError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
-        let environment = if self.environment { Environment::Read } else { Environment::Ignored };
-        let table = Arc::new(OnceLock::new());
-        let (started, outcome) = oneshot::channel();
-        let state = Arc::new(Mutex::new(WatchState::Loading));
         let beginning = Beginning {
-            table: Arc::clone(&table),
-            environment,
-            prefix: prefix.clone(),
+            table: Arc::new(OnceLock::new()),
+            environment: if self.environment { Environment::Read } else { Environment::Ignored },
+            seals: self.seals,
+            prefix,
             store: Arc::clone(self.bucket.hub.store()),
-            started,
-            state: Arc::clone(&state),
+            has_fallback: self.policy.has_fallback(),
         };
-        let attachment = self.bucket.hub.attach(prefix, Box::new(LiveObserver::new(beginning)));
-        // While the server is at it: for 10 000 fields this takes a tenth of what the load takes.
-        table.get_or_init(|| table_of::<T>(environment));
-        let late = || StartError::Timeout {
-            bucket: self.bucket.name().to_owned(),
-            state: lock(&state).clone(),
-            after: self.deadline,
-        };
-        let shared = timeout(self.deadline, outcome).await.ok().and_then(Result::ok).ok_or_else(late)??;
-        shared.attach(attachment);
-        Ok(Live::from_shared(shared))
+        self.policy.start(&self.bucket.hub, beginning).await
     }
 }

@@ -4,8 +4,11 @@ mod builder;
 mod changes;
 mod health;
 mod hooks;
+mod keep;
+mod meter;
 mod observer;
 mod reader;
+mod start;
 mod wait;
 
 use std::fmt;
@@ -17,12 +20,13 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use builder::{LiveBuilder, StartError};
+pub use builder::LiveBuilder;
 pub use changes::{Changed, Changes};
-pub use health::Health;
+pub use health::{Health, Readiness};
 pub use hooks::Hook;
 pub(crate) use observer::{Environment, table_of};
 pub use reader::Reader;
+pub use start::{StartError, Tried};
 pub use wait::WaitError;
 
 use crate::schema::{Field, KvConfig};
@@ -51,8 +55,9 @@ pub(crate) struct Shared<T> {
     /// `None` for a fixed handle.
     pub(crate) store: Option<Arc<dyn Store>>,
     /// The newest revision that was written through this handle.
-    pub(crate) written: AtomicU64,
+    pub(crate) written: Arc<AtomicU64>,
     hooks: hooks::Hooks<T>,
+    meter: meter::Meter,
     attachment: Mutex<Option<Attachment>>,
     /// Ends the tasks of this handle.
     ended: CancellationToken,
@@ -127,14 +132,16 @@ impl<T: fmt::Debug> fmt::Debug for Guard<T> {
 impl<T: KvConfig> Shared<T> {
     pub(crate) fn new(view: View<T>, store: Option<Arc<dyn Store>>, state: WatchState) -> Self {
         let progress = Progress { seen: view.seen, epoch: view.epoch, snapshots: 0 };
+        let meter = meter::Meter::new(&view, &state);
         Self {
             current: Arc::new(ArcSwap::new(Arc::clone(&view.snapshot))),
             condition: watch::Sender::new(Condition::new(state, view.report.clone())),
             progress: watch::Sender::new(progress),
             view: Mutex::new(view),
             store,
-            written: AtomicU64::new(0),
+            written: Arc::default(),
             hooks: hooks::Hooks::default(),
+            meter,
             attachment: Mutex::new(None),
             ended: CancellationToken::new(),
         }
@@ -206,7 +213,9 @@ impl<T: KvConfig> Live<T> {
     pub fn stop(&self) {
         drop(lock(&self.shared.attachment).take());
         self.shared.ended.cancel();
-        self.shared.condition.send_modify(|condition| condition.enter(WatchState::Stopped));
+        self.shared.condition.send_modify(|condition| {
+            condition.enter(WatchState::Stopped);
+        });
     }
 }
 

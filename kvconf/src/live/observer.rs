@@ -1,28 +1,32 @@
 //! Between the bucket's watch and a handle.
 
 use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::oneshot;
 
+use super::meter::Took;
 use super::{Shared, StartError, lock};
 use crate::schema::KvConfig;
+use crate::seal::Seals;
 use crate::store::Store;
-use crate::view::{Draft, Table, View};
+use crate::view::{Draft, Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
 use crate::{Entry, Prefix, Report, Revision};
 
 type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
 
 /// What a handle needs to begin.
-pub(super) struct Beginning<T: KvConfig> {
+#[derive(Clone)]
+pub(super) struct Beginning {
     /// Made by whoever needs it first.
     pub(super) table: Arc<OnceLock<Arc<Table>>>,
     pub(super) environment: Environment,
+    pub(super) seals: Seals,
     pub(super) prefix: Prefix,
     pub(super) store: Arc<dyn Store>,
-    pub(super) started: Started<T>,
-    /// Where whoever waits for the start can look up what keeps it.
-    pub(super) state: Arc<Mutex<WatchState>>,
+    /// Whether something can stand in for the bucket's state, should that not be valid.
+    pub(super) has_fallback: bool,
 }
 
 /// Whether environment variables count.
@@ -33,59 +37,200 @@ pub(crate) enum Environment {
 }
 
 /// The struct's table, with the environment as it is now.
-pub(crate) fn table_of<T: KvConfig>(environment: Environment) -> Arc<Table> {
+pub(crate) fn table_of<T: KvConfig>(environment: Environment, seals: Seals) -> Arc<Table> {
     let variable = |name: &str| {
         let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
         Some(value.into_encoded_bytes())
     };
-    Arc::new(Table::new::<T>(&variable))
+    Arc::new(Table::new::<T>(&variable).with_seals(seals))
+}
+
+impl Beginning {
+    pub(super) fn table<T: KvConfig>(&self) -> Arc<Table> {
+        let table = || table_of::<T>(self.environment, self.seals.clone());
+        Arc::clone(self.table.get_or_init(table))
+    }
+}
+
+/// How far a handle is.
+enum Stage<T: KvConfig> {
+    /// The bucket's state is still to come, and nothing is served yet.
+    Waiting(Started<T>),
+    /// The bucket's state came and is not valid, and something else is being looked for. What came since is kept.
+    Refused(Vec<Update>),
+    /// Something else is served, and the bucket's state is still to come.
+    Standing(Weak<Shared<T>>),
+    /// The bucket's states are served.
+    Following(Weak<Shared<T>>),
+    /// The start was given up.
+    Over,
+}
+
+struct Inner<T: KvConfig> {
+    stage: Stage<T>,
+    state: WatchState,
+    created: Option<SystemTime>,
+}
+
+/// Where the watch and whoever starts a handle meet: one of them puts the first state in.
+pub(super) struct Seat<T: KvConfig> {
+    beginning: Beginning,
+    inner: Mutex<Inner<T>>,
+}
+
+impl<T: KvConfig> Seat<T> {
+    pub(super) fn new(beginning: Beginning, started: Started<T>) -> Arc<Self> {
+        let inner = Inner { stage: Stage::Waiting(started), state: WatchState::Loading, created: None };
+        Arc::new(Self { beginning, inner: Mutex::new(inner) })
+    }
+
+    /// How the watch is.
+    pub(super) fn state(&self) -> WatchState {
+        lock(&self.inner).state.clone()
+    }
+
+    /// Serves `view` until the bucket's state can be. When that came in between it is taken on top; a handle that has
+    /// begun by itself meanwhile stays as it is, and is the outcome of the start.
+    pub(super) fn stand_in(&self, view: View<T>) -> Option<Arc<Shared<T>>> {
+        let mut inner = lock(&self.inner);
+        let held = match &mut inner.stage {
+            Stage::Waiting(_) => Vec::new(),
+            Stage::Refused(held) => std::mem::take(held),
+            Stage::Standing(_) | Stage::Following(_) | Stage::Over => return None,
+        };
+        let store = Arc::clone(&self.beginning.store);
+        let shared = Arc::new(Shared::new(view, Some(store), inner.state.clone()));
+        let created = inner.created;
+        let begun = !held.is_empty();
+        for (at, update) in held.iter().enumerate() {
+            shared.take(created, |view| if at == 0 { view.adopt(update) } else { view.apply(update) });
+        }
+        let weak = Arc::downgrade(&shared);
+        inner.stage = if begun { Stage::Following(weak) } else { Stage::Standing(weak) };
+        Some(shared)
+    }
+
+    fn update(&self, update: &Update) {
+        let mut inner = lock(&self.inner);
+        let created = inner.created;
+        match std::mem::replace(&mut inner.stage, Stage::Over) {
+            Stage::Waiting(started) => {
+                let (table, prefix) = (self.beginning.table::<T>(), self.beginning.prefix.clone());
+                let view = View::start(table, self.beginning.store.name(), prefix, update);
+                inner.stage = self.begin(&inner, started, view, || vec![update.clone()]);
+            }
+            Stage::Refused(mut held) => {
+                held.push(update.clone());
+                inner.stage = Stage::Refused(held);
+            }
+            Stage::Standing(weak) => {
+                inner.stage = Stage::Following(Weak::clone(&weak));
+                drop(inner);
+                if let Some(shared) = weak.upgrade() {
+                    shared.take(created, |view| view.adopt(update));
+                }
+            }
+            Stage::Following(weak) => {
+                inner.stage = Stage::Following(Weak::clone(&weak));
+                drop(inner);
+                if let Some(shared) = weak.upgrade() {
+                    shared.take(created, |view| view.apply(update));
+                }
+            }
+            Stage::Over => {}
+        }
+    }
+
+    /// The first state of a handle that waits for it. `false` where something else is needed: the state as an update.
+    fn complete(&self, view: Result<View<T>, Report>) -> bool {
+        let mut inner = lock(&self.inner);
+        match std::mem::replace(&mut inner.stage, Stage::Over) {
+            Stage::Waiting(started) if view.is_ok() || !self.beginning.has_fallback => {
+                inner.stage = self.begin(&inner, started, view, Vec::new);
+                true
+            }
+            stage => {
+                inner.stage = stage;
+                false
+            }
+        }
+    }
+
+    /// Begins with the bucket's state. Where that is not valid, `held` is kept for what stands in for it.
+    fn begin(
+        &self,
+        inner: &Inner<T>,
+        started: Started<T>,
+        view: Result<View<T>, Report>,
+        held: impl FnOnce() -> Vec<Update>,
+    ) -> Stage<T> {
+        let (stage, outcome) = match view {
+            Ok(mut view) => {
+                view.created = inner.created;
+                let store = Arc::clone(&self.beginning.store);
+                let shared = Arc::new(Shared::new(view, Some(store), inner.state.clone()));
+                (Stage::Following(Arc::downgrade(&shared)), Ok(shared))
+            }
+            Err(report) => {
+                let stage = if self.beginning.has_fallback { Stage::Refused(held()) } else { Stage::Over };
+                (stage, Err(StartError::Invalid(Box::new(report))))
+            }
+        };
+        // Whoever started may have given up.
+        let _ = started.send(outcome);
+        stage
+    }
+
+    fn is_waiting(&self) -> bool {
+        matches!(lock(&self.inner).stage, Stage::Waiting(_))
+    }
+
+    fn enter(&self, state: &WatchState) {
+        let mut inner = lock(&self.inner);
+        inner.state = state.clone();
+        let shared = match &inner.stage {
+            Stage::Standing(weak) | Stage::Following(weak) => weak.upgrade(),
+            _ => None,
+        };
+        if let WatchState::NotPermitted { subject } = state {
+            inner.stage = match std::mem::replace(&mut inner.stage, Stage::Over) {
+                Stage::Waiting(started) => {
+                    let _ = started.send(Err(StartError::NotPermitted { subject: subject.clone() }));
+                    // What comes all the same is held until it is known what to do.
+                    if self.beginning.has_fallback { Stage::Refused(Vec::new()) } else { Stage::Over }
+                }
+                stage => stage,
+            };
+        }
+        drop(inner);
+        if let Some(shared) = shared {
+            shared.enter(state);
+        }
+    }
 }
 
 /// Feeds one handle. It does not keep the handle alive.
 pub(super) struct LiveObserver<T: KvConfig> {
-    beginning: Option<Beginning<T>>,
+    seat: Arc<Seat<T>>,
     /// The state that is being loaded.
     draft: Option<Draft<T>>,
     /// What arrived before the struct's table was there.
     early: Vec<Arc<Entry>>,
-    shared: Weak<Shared<T>>,
-    state: WatchState,
 }
 
 impl<T: KvConfig> LiveObserver<T> {
-    pub(super) fn new(beginning: Beginning<T>) -> Self {
-        Self {
-            beginning: Some(beginning),
-            draft: None,
-            early: Vec::new(),
-            shared: Weak::new(),
-            state: WatchState::Loading,
-        }
+    pub(super) fn new(seat: &Arc<Seat<T>>) -> Self {
+        Self { seat: Arc::clone(seat), draft: None, early: Vec::new() }
     }
 
     /// Brings the draft up to what has arrived, with this table.
-    fn catch_up(&mut self, table: &Arc<Table>, prefix: &Prefix) -> &mut Draft<T> {
-        let draft = self.draft.get_or_insert_with(|| Draft::new(Arc::clone(table), prefix.clone()));
+    fn catch_up(&mut self, table: Arc<Table>) -> &mut Draft<T> {
+        let prefix = &self.seat.beginning.prefix;
+        let draft = self.draft.get_or_insert_with(|| Draft::new(table, prefix.clone()));
         for entry in std::mem::take(&mut self.early) {
             draft.take(entry.key(), Some(&entry));
         }
         draft
-    }
-
-    fn begin(&mut self, beginning: Beginning<T>, view: Result<View<T>, Report>) {
-        let built = view.map_err(|report| StartError::Invalid(Box::new(report))).map(|view| {
-            let shared = Arc::new(Shared::new(view, Some(beginning.store), self.state.clone()));
-            self.shared = Arc::downgrade(&shared);
-            shared
-        });
-        // Whoever started may have given up.
-        let _ = beginning.started.send(built);
-    }
-}
-
-impl<T: KvConfig> Beginning<T> {
-    fn table(&self) -> Arc<Table> {
-        Arc::clone(self.table.get_or_init(|| table_of::<T>(self.environment)))
     }
 }
 
@@ -96,60 +241,58 @@ impl<T: KvConfig> Observer for LiveObserver<T> {
     }
 
     fn arrived(&mut self, entries: &[Arc<Entry>]) {
-        let Some(beginning) = &self.beginning else { return };
+        if !self.seat.is_waiting() {
+            return;
+        }
         // Whoever starts the handle makes the table at this very time: waiting for it would hold up the connection.
-        match beginning.table.get().cloned() {
+        match self.seat.beginning.table.get().cloned() {
             None => self.early.extend_from_slice(entries),
             Some(table) => {
-                let prefix = beginning.prefix.clone();
-                let draft = self.catch_up(&table, &prefix);
+                let draft = self.catch_up(table);
                 entries.iter().for_each(|entry| draft.take(entry.key(), Some(entry)));
             }
         }
     }
 
     fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
-        if let Some(beginning) = self.beginning.take() {
-            self.catch_up(&beginning.table(), &beginning.prefix);
-            if let Some(draft) = self.draft.take() {
-                let view = draft.finish(beginning.store.name(), revision, epoch);
-                self.begin(beginning, view);
-            }
+        if !self.seat.is_waiting() {
+            return false;
         }
-        true
+        self.catch_up(self.seat.beginning.table::<T>());
+        let Some(draft) = self.draft.take() else { return false };
+        let view = draft.finish(self.seat.beginning.store.name(), revision, epoch);
+        self.seat.complete(view)
     }
 
     fn update(&mut self, update: &Update) {
-        if let Some(beginning) = self.beginning.take() {
-            self.loading();
-            let (table, prefix) = (beginning.table(), beginning.prefix.clone());
-            let view = View::start(table, beginning.store.name(), prefix, update);
-            self.begin(beginning, view);
-        } else if let Some(shared) = self.shared.upgrade() {
-            shared.apply(update);
-        }
+        self.loading();
+        self.seat.update(update);
+    }
+
+    fn created(&mut self, at: Option<SystemTime>) {
+        lock(&self.seat.inner).created = at;
     }
 
     fn state(&mut self, state: &WatchState) {
-        self.state = state.clone();
-        if let Some(beginning) = &self.beginning {
-            *lock(&beginning.state) = state.clone();
-        }
-        if let WatchState::NotPermitted { subject } = state
-            && let Some(beginning) = self.beginning.take()
-        {
-            let _ = beginning.started.send(Err(StartError::NotPermitted { subject: subject.clone() }));
-        }
-        if let Some(shared) = self.shared.upgrade() {
-            shared.condition.send_modify(|condition| condition.enter(state.clone()));
-        }
+        self.seat.enter(state);
     }
 }
 
 impl<T: KvConfig> Shared<T> {
-    fn apply(&self, update: &Update) {
+    /// Lets the view take something, and shows what comes out.
+    fn take(&self, created: Option<SystemTime>, step: impl FnOnce(&mut View<T>) -> Outcome<T>) {
+        let begun = Instant::now();
         let mut view = lock(&self.view);
-        let outcome = view.apply(update);
+        let before: Vec<Revision> = view.rejected.iter().map(|group| group.revision).collect();
+        let outcome = step(&mut view);
+        view.created = created;
+        let newly_rejected = view.rejected.iter().filter(|group| !before.contains(&group.revision)).count();
+        let took = Took { published: outcome.snapshot.is_some(), newly_rejected };
+        self.meter.took(begun.elapsed(), &view, took);
+        self.condition.send_if_modified(|condition| {
+            condition.contact = Some(SystemTime::now());
+            false
+        });
         if outcome.report_changed {
             tell(&view);
             let report = view.report.clone();
@@ -160,6 +303,28 @@ impl<T: KvConfig> Shared<T> {
         } else {
             let (seen, epoch) = (view.seen, view.epoch);
             self.progress.send_modify(|progress| (progress.seen, progress.epoch) = (seen, epoch));
+        }
+    }
+
+    /// Takes note of the watch's state.
+    fn enter(&self, state: &WatchState) {
+        let mut entered = false;
+        self.condition.send_modify(|condition| entered = condition.enter(state.clone()));
+        if entered {
+            self.meter.entered(state);
+            let view = lock(&self.view);
+            let (bucket, prefix) = (view.bucket.as_str(), view.prefix.as_str());
+            let applied = view.snapshot.revision().get();
+            match state {
+                WatchState::Live | WatchState::Stopped => {
+                    tracing::info!(bucket, prefix, %state, applied, "watch state changed");
+                }
+                // The regular comparison is one of these: nobody should be called for it.
+                WatchState::Loading | WatchState::Lagging { .. } | WatchState::Resyncing { .. } => {
+                    tracing::debug!(bucket, prefix, %state, applied, "watch state changed");
+                }
+                _ => tracing::warn!(bucket, prefix, %state, applied, "watch state changed"),
+            }
         }
     }
 

@@ -159,6 +159,8 @@ pub(crate) struct Subscription {
     /// What was there for sure when it was opened: a copy of the bucket that does not deliver it lags behind. Zero where
     /// nobody can be asked, or there is one copy.
     pub(crate) promised: Revision,
+    /// What the bucket's own clock said when it was opened; a little earlier than when the answer arrived.
+    pub(crate) clock: Option<SystemTime>,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 
@@ -253,9 +255,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;
 
-    /// This backend, when it is the one on a NATS server.
+    /// The connection, where the backend is a NATS server.
     #[cfg(feature = "nats")]
-    fn nats(&self) -> Option<&nats::NatsStore> {
+    fn connection(&self) -> Option<&nats::Connection> {
         None
     }
 }

@@ -25,7 +25,7 @@ const UNITS: [(&str, u128); 7] = [
 const MAX_FRACTION_DIGITS: usize = 20;
 
 /// The canonical form: largest unit first, a space between, units that are zero left out. `0s` for nothing.
-pub(super) fn format(duration: Duration) -> String {
+pub(crate) fn format(duration: Duration) -> String {
     let mut rest = duration.as_nanos();
     let mut text = String::new();
     for (unit, nanos) in UNITS {

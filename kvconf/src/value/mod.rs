@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use byte_size::ByteSize;
 pub use error::{DecodeError, EncodeError};
+pub(crate) use json::{Fault as JsonFault, Tree as JsonTree, parse as parse_tree};
 pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use show::show;
 

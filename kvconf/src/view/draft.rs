@@ -13,6 +13,7 @@ use super::evaluate::{build, contained};
 use super::overlay::raw_of;
 use super::{RawState, Table, Target, View, below, report};
 use crate::schema::{KvConfig, Prepared, Slot, node_at};
+use crate::seal::is_sealed;
 use crate::{Entry, Key, Prefix, Report, Revision, Snapshot};
 
 /// What will be a [`View`] when the last entry is here. A newer entry of a key takes the place of an older one.
@@ -62,6 +63,11 @@ impl<T: KvConfig> Draft<T> {
             return;
         }
         let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
+        if slot.meta.secret && entry.is_some_and(|entry| is_sealed(entry.value())) {
+            // It is opened when the struct is built, and wiped right after.
+            *prepared = Prepared::Open;
+            return;
+        }
         if contained(|| node.prepare(prepared, rest, segment, raw_of(entry))).is_none() {
             // The program's own code panics on it: when the struct is built it will again, and that is told.
             *prepared = Prepared::Open;
@@ -96,6 +102,7 @@ impl<T: KvConfig> Draft<T> {
             rejected: Vec::new(),
             seen: revision,
             epoch,
+            created: None,
             report: found,
             awaiting_restart: BTreeSet::new(),
             spare: None,

@@ -73,7 +73,7 @@ pub(super) fn build<T: KvConfig>(
     prepared: Vec<Prepared>,
 ) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
-    let layered = Layered { table, base: raw, over: &over };
+    let layered = Layered::new(table, raw, &over);
     let built = contained(|| {
         let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
         let value = loader.build::<T>();
@@ -155,7 +155,7 @@ impl<T: KvConfig> View<T> {
     ///
     /// `value` is equal to the present snapshot's.
     pub(crate) fn evaluate(&self, over: &Overlay, value: T) -> Result<Candidate<T>, Vec<Problem>> {
-        let layered = Layered { table: &self.table, base: &self.raw, over };
+        let layered = Layered::new(&self.table, &self.raw, over);
         let attempt = contained(|| {
             let mut candidate = Candidate::new(value);
             let mut faults = Faults::default();
@@ -221,7 +221,7 @@ impl<T: KvConfig> View<T> {
 
     /// Whether a group holds a value that is bad whatever the other keys are.
     pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
-        let layered = Layered { table: &self.table, base: &self.raw, over: &group.changes };
+        let layered = Layered::new(&self.table, &self.raw, &group.changes);
         contained(|| {
             let mut candidate = Candidate::new(T::clone(&self.snapshot));
             let mut faults = Faults::default();

@@ -6,9 +6,11 @@
 mod draft;
 mod evaluate;
 mod explain;
+mod kept;
 mod overlay;
 mod report;
 mod spare;
+mod standing;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,9 +24,10 @@ pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
-pub(crate) use overlay::{Overlay, RawState, raw_of};
+pub(crate) use overlay::{Opened, Overlay, RawState};
 pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
+pub(crate) use standing::Storing;
 pub(crate) use table::{Table, Target};
 pub(crate) use trial::{Trial, clear_map};
 
@@ -76,6 +79,8 @@ pub(crate) struct View<T> {
     /// Everything up to here was looked at.
     pub(crate) seen: Revision,
     pub(crate) epoch: u64,
+    /// When the bucket was created, as far as it is known.
+    pub(crate) created: Option<SystemTime>,
     pub(crate) report: Option<Arc<Report>>,
     /// Slots whose new value waits for a restart.
     pub(crate) awaiting_restart: BTreeSet<usize>,
@@ -225,7 +230,7 @@ impl<T: KvConfig> View<T> {
     /// Looks at changed keys again, and at the other names of their fields.
     fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
         let rejected = merge(self.rejected.iter());
-        let state = Layered { table: &self.table, base: &self.raw, over: &rejected };
+        let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
         for key in changed {
             let names = match self.table.target(key) {
@@ -366,6 +371,7 @@ impl<T: KvConfig> View<T> {
             snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
             seen: Revision::ZERO,
             epoch: 0,
+            created: None,
             report: None,
             awaiting_restart: BTreeSet::new(),
             spare: None,

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::Table;
+use super::kept::Kept;
 use crate::schema::{Path, Raw, RawKeys};
+use crate::seal::{Clear, SealError, Seals};
 use crate::{Entry, Operation, Revision};
 
 /// An entry by its key below the prefix. The text is the entry's own: a copy for each of 10 000 keys is a measurable part of
@@ -139,9 +141,10 @@ pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
     pub(crate) over: &'a Overlay,
+    opened: Opened,
 }
 
-pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
+pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
     match entry {
         None => Raw::Absent,
         Some(entry) => match entry.operation() {
@@ -152,7 +155,31 @@ pub(crate) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
     }
 }
 
+/// What sealed values held, for as long as their raw values are looked at. Then it is wiped.
+#[derive(Default)]
+pub(crate) struct Opened(Kept<Result<Clear, SealError>>);
+
+impl Opened {
+    /// What an entry says; a sealed secret is opened.
+    pub(crate) fn raw<'a>(&'a self, seals: &Seals, secret: bool, entry: Option<&'a Arc<Entry>>) -> Raw<'a> {
+        let sealed = entry.filter(|_| secret).and_then(|entry| seals.open(entry.key(), entry.put_value()?));
+        match sealed.map(|opened| self.0.keep(opened)) {
+            None => raw_of(entry),
+            Some(Ok(clear)) => Raw::Bytes(clear),
+            Some(Err(error)) => Raw::Sealed(error),
+        }
+    }
+}
+
 impl<'a> Layered<'a> {
+    pub(crate) fn new(table: &'a Table, base: &'a RawState, over: &'a Overlay) -> Self {
+        Self { table, base, over, opened: Opened::default() }
+    }
+
+    fn read(&self, entry: &'a Arc<Entry>, secret: bool) -> Raw<'_> {
+        self.opened.raw(&self.table.seals, secret, Some(entry))
+    }
+
     pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
         match self.over.get(key) {
             Some(entry) => entry.as_ref(),
@@ -161,35 +188,41 @@ impl<'a> Layered<'a> {
     }
 }
 
-impl RawKeys for Layered<'_> {
+impl<'a> RawKeys for Layered<'a> {
     fn raw(&self, key: &str, path: Path) -> Raw<'_> {
         match self.table.env_at(path) {
             Some(value) => Raw::Bytes(value),
-            None => raw_of(self.entry(key)),
+            None => match self.entry(key) {
+                Some(entry) => {
+                    self.read(entry, self.table.slot_at(path).is_some_and(|(_, slot)| slot.meta.secret))
+                }
+                None => Raw::Absent,
+            },
         }
     }
 
     fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
-        let segment = |full: &'_ str| -> Option<usize> {
+        let below = |full: &str| -> Option<usize> {
             let rest = if key.is_empty() { full } else { full.strip_prefix(key)?.strip_prefix('.')? };
             (!rest.contains('.')).then(|| full.len() - rest.len())
         };
-        let mut each = |full: &str, entry: Option<&Arc<Entry>>| {
-            let raw = raw_of(entry);
-            if raw != Raw::Absent
-                && let Some(at) = segment(full)
-                && let Some(segment) = full.get(at..)
-            {
-                visit(segment, raw);
+        let mut each = |full: &str, entry: &'a Arc<Entry>| {
+            if let Some(segment) = below(full).and_then(|at| full.get(at..)) {
+                let raw = self.read(entry, self.table.is_secret(full) == Some(true));
+                if raw != Raw::Absent {
+                    visit(segment, raw);
+                }
             }
         };
         for (full, entry) in self.base.iter() {
             if self.over.get(full).is_none() {
-                each(full, Some(entry));
+                each(full, entry);
             }
         }
         for (full, entry) in &self.over.0 {
-            each(full, entry.as_ref());
+            if let Some(entry) = entry {
+                each(full, entry);
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn origin_of(state: &Layered<'_>, at: usize, slot: &Slot) -> Origin {
 /// Where the value at a path comes from in a state.
 pub(crate) fn origin_in(table: &Table, state: &RawState, path: Path) -> Origin {
     let over = Overlay::default();
-    let layered = Layered { table, base: state, over: &over };
+    let layered = Layered::new(table, state, &over);
     table.slot_at(path).map_or(Origin::Default, |(at, slot)| origin_of(&layered, at, slot))
 }
 
@@ -60,6 +60,7 @@ fn kind_of(error: &FieldError) -> ProblemKind {
         FieldError::Decode(_) => ProblemKind::Decode,
         FieldError::Default(_) => ProblemKind::Default,
         FieldError::Operation => ProblemKind::Operation,
+        FieldError::Sealed(_) => ProblemKind::Sealed,
         FieldError::Range { .. }
         | FieldError::Length { .. }
         | FieldError::Pattern { .. }
@@ -139,7 +140,7 @@ pub(super) fn warnings(
     keys: &BTreeSet<String>,
 ) -> BTreeMap<String, Problem> {
     let over = Overlay::default();
-    let layered = Layered { table, base: state, over: &over };
+    let layered = Layered::new(table, state, &over);
     let of_key = |key: &String| {
         let entry = state.get(key).filter(|entry| !entry.operation().is_removal())?;
         Some((key.clone(), warning(table, &layered, prefix, key, entry)?))

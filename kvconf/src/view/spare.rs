@@ -38,7 +38,7 @@ impl<T: KvConfig> View<T> {
 
     fn bring_up(&self, spare: Spare<T>) -> Option<T> {
         let value = Arc::try_unwrap(spare.snapshot).ok()?.into_value();
-        let layered = Layered { table: &self.table, base: &self.raw, over: &spare.changed };
+        let layered = Layered::new(&self.table, &self.raw, &spare.changed);
         let mut candidate = Candidate::new(value);
         let mut faults = Faults::default();
         self.read_fields(&layered, &mut candidate, &mut faults);

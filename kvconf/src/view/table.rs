@@ -6,6 +6,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 
 use crate::schema::{Kind, KvConfig, Path, Place, Slot, Survey, Validator, survey_struct};
+use crate::seal::Seals;
 
 /// What a key below the prefix belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub(crate) struct Table {
     by_path: HashMap<Path, usize, RandomState>,
     /// Values from the environment, by slot, with the variable's name.
     env: HashMap<usize, (String, Bytes), RandomState>,
+    /// The keys of sealed secrets.
+    pub(crate) seals: Seals,
 }
 
 impl Table {
@@ -43,6 +46,7 @@ impl Table {
             maps: HashMap::default(),
             by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             env: HashMap::default(),
+            seals: Seals::default(),
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);
@@ -61,6 +65,17 @@ impl Table {
         }
         table.slots = slots;
         table
+    }
+
+    /// The same, with keys for sealed secrets.
+    pub(crate) fn with_seals(self, seals: Seals) -> Self {
+        Self { seals, ..self }
+    }
+
+    /// Whether the value under a key below the prefix is a secret; `None` for a key that no field knows.
+    pub(crate) fn is_secret(&self, key: &str) -> Option<bool> {
+        let (Target::Field(at) | Target::Entry(at, _)) = self.target(key)?;
+        Some(self.slot(at)?.meta.secret)
     }
 
     pub(crate) fn slot(&self, at: usize) -> Option<&Slot> {

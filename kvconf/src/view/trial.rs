@@ -34,7 +34,7 @@ impl<T: KvConfig> Trial<T> {
         let mut trial = Self::new(table, prefix);
         if let Some(mut value) = seed {
             let over = Overlay::default();
-            let layered = Layered { table: &trial.table, base: &trial.raw, over: &over };
+            let layered = Layered::new(&trial.table, &trial.raw, &over);
             let read = contained(|| {
                 let mut bad = BTreeMap::new();
                 for (at, slot) in trial.table.slots.iter().enumerate() {
@@ -92,7 +92,7 @@ impl<T: KvConfig> Trial<T> {
 
     fn read(&mut self, mut value: T, touched: BTreeMap<usize, BTreeSet<String>>) -> Vec<Problem> {
         let over = Overlay::default();
-        let layered = Layered { table: &self.table, base: &self.raw, over: &over };
+        let layered = Layered::new(&self.table, &self.raw, &over);
         let bad = &mut self.bad;
         let (table, state) = (&*self.table, &layered);
         let outcome = contained(move || {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::sets::{Extent, Membership, membership};
-use super::{Change, ChangeSet};
+use super::{Change, ChangeSet, Update};
 use crate::{Entry, Key, Prefix};
 
 /// The newest entry of every key, markers included.
@@ -49,6 +49,18 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
         sets.push(ChangeSet { changes: gone });
     }
     sets
+}
+
+/// An update from nothing, as the update from these entries that leads to the same state of a prefix.
+pub(crate) fn relative<'a>(
+    old: impl Iterator<Item = &'a Arc<Entry>>,
+    whole: &Update,
+    prefix: &Prefix,
+) -> Update {
+    let old: Keys = old.map(|entry| (entry.key().clone(), Arc::clone(entry))).collect();
+    let changes = whole.sets.iter().flat_map(|set| &set.changes);
+    let new: Keys = changes.filter_map(|change| Some((change.key.clone(), change.entry.clone()?))).collect();
+    Update { sets: difference(&old, &new, std::slice::from_ref(prefix)), ..*whole }
 }
 
 /// Drops sets of which later ones supersede every key, so that what waits is bounded by the number of keys.

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::machine::{Effect, Input, Machine, Tuning};
-use super::{Update, WatchState};
+use super::{Remembered, Update, WatchState};
 use crate::backoff::Backoff;
 use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
 use crate::{Entry, Filter, Prefix, Revision};
@@ -51,12 +51,14 @@ pub(crate) trait Observer: Send + 'static {
     }
     /// The next exact state. The first one is what leads from nothing to the state.
     fn update(&mut self, update: &Update);
+    /// When the bucket was created whose states come next; `None` where the client may not ask.
+    fn created(&mut self, _at: Option<SystemTime>) {}
     /// The watch's state changed.
     fn state(&mut self, state: &WatchState);
 }
 
 enum Command {
-    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer> },
+    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer>, remembered: Option<Remembered> },
     Detach { id: u64 },
 }
 
@@ -125,7 +127,19 @@ impl Hub {
     }
 
     /// Joins the watch, or begins it. Must be called inside a tokio runtime.
+    #[cfg(test)]
     pub(crate) fn attach(&self, prefix: Prefix, observer: Box<dyn Observer>) -> Attachment {
+        self.attach_remembering(prefix, observer, None)
+    }
+
+    /// Joins the watch, or begins it, with what an earlier process knew of the bucket. Must be called inside a tokio
+    /// runtime.
+    pub(crate) fn attach_remembering(
+        &self,
+        prefix: Prefix,
+        observer: Box<dyn Observer>,
+        remembered: Option<Remembered>,
+    ) -> Attachment {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let mut slot = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         let commands = match &*slot {
@@ -152,7 +166,7 @@ impl Hub {
             }
         };
         // The lock is held, so the driver cannot have ended in between.
-        let _ = commands.send(Command::Attach { id, prefix, observer });
+        let _ = commands.send(Command::Attach { id, prefix, observer, remembered });
         Attachment { id, commands, pulse: Arc::clone(&self.pulse) }
     }
 }
@@ -256,8 +270,9 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Attach { id, prefix, observer } => {
+            Command::Attach { id, prefix, observer, remembered } => {
                 self.observers.push(Attached { id, prefix, observer, loaded: false });
+                remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 self.widen();
             }
             Command::Detach { id } => {
@@ -288,8 +303,9 @@ impl Driver {
     fn widen(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Attach { id, prefix, observer } => {
+                Command::Attach { id, prefix, observer, remembered } => {
                     self.observers.push(Attached { id, prefix, observer, loaded: false });
+                    remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 }
                 Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
             }
@@ -308,6 +324,7 @@ impl Driver {
         for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
             attached.loaded = true;
             attached.observer.state(self.machine.watch_state());
+            attached.observer.created(self.machine.incarnation());
             if as_arrived && attached.observer.complete(revision, epoch) {
                 continue;
             }
@@ -319,9 +336,9 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, promised, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, clock, promised, deliveries }) => {
                 self.deliveries = Some(deliveries);
-                self.input(Input::Opened { pending, incarnation, history, promised });
+                self.input(Input::Opened { pending, incarnation, history, clock, promised });
                 if pending == 0 {
                     self.input(Input::Drained);
                 }
@@ -404,6 +421,7 @@ impl Driver {
 
     fn publish(&mut self, update: &Update) {
         for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
+            attached.observer.created(self.machine.incarnation());
             attached.observer.update(update);
         }
     }

@@ -9,6 +9,7 @@
 mod compare;
 mod driver;
 mod lateness;
+mod lifetime;
 mod machine;
 pub(crate) mod sets;
 mod state;
@@ -16,7 +17,10 @@ mod state;
 mod tests;
 mod tracker;
 
+pub(crate) use compare::relative;
 pub(crate) use driver::{Attachment, Hub, Observer};
+pub(crate) use lifetime::time_to_live;
+pub(crate) use machine::Remembered;
 pub use state::WatchState;
 
 use std::sync::Arc;

@@ -11,8 +11,8 @@ use proptest::prelude::*;
 use super::machine::{Effect, Input, Machine, Tuning};
 use super::sets::Layout;
 use super::{Attachment, Hub, Observer, Update, WatchState};
-use crate::attribution::{CHANGE, SET};
-use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
+use crate::attribution::{CHANGE, PROVISIONAL, SET};
+use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, TTL};
 use crate::store::memory::{MemoryFaults, MemoryStore};
 use crate::store::{Action, Delivery, Expect, Fault, ReadError, Reading, Store, Write};
 use crate::{BucketConfig, Entry, Headers, Key, Prefix, Revision};
@@ -385,8 +385,16 @@ fn watching(prefix: &str, pending: u64) -> (Machine, tokio::time::Instant) {
     let now = tokio::time::Instant::now();
     let mut machine = Machine::new(Tuning::default());
     machine.step(now, Input::Watch(vec![Prefix::new(prefix).unwrap()]));
-    machine
-        .step(now, Input::Opened { pending, incarnation: None, history: Some(64), promised: Revision::ZERO });
+    machine.step(
+        now,
+        Input::Opened {
+            pending,
+            incarnation: None,
+            history: Some(64),
+            clock: None,
+            promised: Revision::ZERO,
+        },
+    );
     (machine, now)
 }
 
@@ -440,8 +448,10 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     let now = tokio::time::Instant::now();
     let mut machine = Machine::new(Tuning::default());
     machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
-    machine
-        .step(now, Input::Opened { pending: 0, incarnation: None, history: None, promised: Revision::ZERO });
+    machine.step(
+        now,
+        Input::Opened { pending: 0, incarnation: None, history: None, clock: None, promised: Revision::ZERO },
+    );
     machine.step(now, Input::Drained);
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
     machine.step(now, delivered("a.x", 1, part.clone()));
@@ -466,7 +476,7 @@ fn a_load_without_what_the_leader_has_is_not_believed_however_long_it_lasts() {
     let (mut machine, mut now) = watching("a", 1);
     let (history, promised) = (Some(64), Revision::new(7));
     for _ in 0..3 {
-        machine.step(now, Input::Opened { pending: 1, incarnation: None, history, promised });
+        machine.step(now, Input::Opened { pending: 1, incarnation: None, history, clock: None, promised });
         machine.step(now, delivered_before("a.x", 3, 1, 0));
         let effects = machine.step(now, Input::Drained);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Publish(_))), "{effects:?}");
@@ -475,7 +485,7 @@ fn a_load_without_what_the_leader_has_is_not_believed_however_long_it_lasts() {
         let effects = machine.step(now, Input::Deadline);
         assert!(matches!(effects.last(), Some(Effect::Subscribe { .. })), "{effects:?}");
     }
-    machine.step(now, Input::Opened { pending: 1, incarnation: None, history, promised });
+    machine.step(now, Input::Opened { pending: 1, incarnation: None, history, clock: None, promised });
     machine.step(now, delivered_before("a.x", 3, 1, 0));
     machine.step(now, Input::Drained);
     // It catches up.
@@ -506,4 +516,116 @@ fn a_leader_that_is_gone_or_ahead_makes_a_live_watch_doubtful() {
     assert_eq!(unchecked(&[Ok(5), Ok(5)]), lagging);
     let alone = "reading the bucket again: no answer within 2s to the bucket's leader";
     assert_eq!(unchecked(&[Err(electing)]), alone);
+}
+
+fn remembering(incarnation: u64, tail: u64) -> Machine {
+    let mut machine = Machine::new(Tuning::default());
+    let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
+    machine.remember(super::Remembered { incarnation, tail: Revision::new(tail) });
+    machine.step(tokio::time::Instant::now(), Input::Watch(vec![Prefix::new("a").unwrap()]));
+    machine
+}
+
+/// A bucket with one entry of this revision.
+fn opened(machine: &mut Machine, now: tokio::time::Instant, incarnation: u64, revision: u64) -> Vec<Effect> {
+    let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
+    machine.step(
+        now,
+        Input::Opened { pending: 1, incarnation, history: Some(64), clock: None, promised: Revision::ZERO },
+    );
+    let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", revision, Headers::new()) else {
+        unreachable!()
+    };
+    machine.step(now, Input::Delivered(Delivery::Entry { entry, sequence: 1, pending: 0 }));
+    machine.step(now, Input::Drained)
+}
+
+// P4, P9: what an earlier process saw counts as seen.
+#[test]
+fn a_replica_that_is_behind_what_an_earlier_process_saw_is_not_believed_at_once() {
+    let now = tokio::time::Instant::now();
+    let mut machine = remembering(7, 5);
+    let effects = opened(&mut machine, now, 7, 4);
+    assert!(matches!(&effects[..], [Effect::State(WatchState::Suspect { .. })]), "{effects:?}");
+    // Asked again, it has caught up.
+    machine.step(now + Duration::from_secs(1), Input::Deadline);
+    let effects = opened(&mut machine, now + Duration::from_secs(1), 7, 5);
+    let published = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(update) => Some((update.revision.get(), update.epoch)),
+        _ => None,
+    });
+    assert_eq!(published, Some((5, 0)), "{effects:?}");
+}
+
+// P4, P9
+#[test]
+fn a_bucket_created_since_an_earlier_process_is_another_epoch() {
+    let now = tokio::time::Instant::now();
+    let mut machine = remembering(7, 500);
+    let effects = opened(&mut machine, now, 8, 3);
+    let published = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(update) => Some((update.revision.get(), update.epoch)),
+        _ => None,
+    });
+    assert_eq!(published, Some((3, 1)), "{effects:?}");
+}
+
+/// A machine that has just opened a subscription, a minute after the bucket's first entry.
+fn loading(now: tokio::time::Instant, machine: &mut Machine, pending: u64) {
+    let start = std::time::SystemTime::UNIX_EPOCH;
+    let clock = Some(start + Duration::from_secs(60));
+    machine.step(
+        now,
+        Input::Opened {
+            pending,
+            incarnation: Some(start),
+            history: Some(64),
+            clock,
+            promised: Revision::ZERO,
+        },
+    );
+}
+
+fn ends(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Loaded { .. }))
+}
+
+fn begins_anew(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Subscribe { .. }))
+}
+
+// P2: an answer from the moment in which a change goes back would otherwise become true by getting old.
+#[test]
+fn a_suspect_answer_is_asked_for_again_before_it_is_believed() {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    loading(now, &mut machine, 1);
+    let overdue: Headers = [(TTL, "10s"), (PROVISIONAL, "1")].into_iter().collect();
+    machine.step(now, delivered("a.x", 1, overdue.clone()));
+    assert!(!ends(&machine.step(now, Input::Drained)));
+    assert!(matches!(machine.watch_state(), WatchState::Suspect { .. }));
+
+    let later = now + Duration::from_secs(2);
+    assert!(!ends(&machine.step(later, Input::Delivered(Delivery::Idle { sequence: 1 }))));
+    assert!(begins_anew(&machine.step(later, Input::Deadline)));
+    loading(later, &mut machine, 1);
+    machine.step(later, delivered("a.x", 1, overdue));
+    assert!(ends(&machine.step(later, Input::Drained)));
+}
+
+// P1: what was removed while it was loaded may have made an earlier entry current that was not on the list.
+#[test]
+fn a_load_that_is_too_short_is_begun_anew_but_not_for_ever() {
+    let now = tokio::time::Instant::now();
+    let mut machine = Machine::new(Tuning::default());
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    let mut short = || {
+        loading(now, &mut machine, 2);
+        machine.step(now, delivered("a.x", 1, Headers::new()));
+        let effects = machine.step(now, Input::Drained);
+        (begins_anew(&effects), ends(&effects))
+    };
+    assert_eq!([short(), short(), short()], [(true, false); 3]);
+    assert_eq!(short(), (false, true));
 }

@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use super::error::RollbackError;
 use super::plan::RollbackPlan;
 use super::read::{Present, present};
-use crate::change::commit::{Applied, CommitError, Job, Terms, terms};
+use crate::change::commit::{Applied, CommitError, Job, Mark, Terms, terms};
 use crate::change::plan::Planned;
 use crate::{Filter, Key, Revision};
 
@@ -89,7 +89,7 @@ impl RollbackCommit {
         let is_state = plan.scope.is_whole() && plan.revision().is_some();
         let guards =
             if is_state || terms.guards_all() { guards(plan.present.tails.clone()) } else { Vec::new() };
-        let mut job = Job { store: &*store, attribution, change: &change, guards };
+        let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         // Who asked for everything under the prefix to be guarded does not want to be spared.
         let written =
             if terms.guards_all() { job.in_parts(parts).await? } else { write(job, &plan, parts).await? };

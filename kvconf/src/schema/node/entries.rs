@@ -103,6 +103,7 @@ impl<S: 'static, M: EntryMap> Entries<S, M> {
                 Ok(())
             }
             Raw::Unknown => Err(one(FieldError::Operation)),
+            Raw::Sealed(error) => Err(one(FieldError::Sealed(error.clone()))),
             Raw::Bytes(bytes) => {
                 let decode = |e| one(FieldError::Decode(mask_if_secret(&self.meta, e)));
                 let value = self.codec.decode(bytes).map_err(decode)?;

@@ -52,6 +52,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
         let decode = |bytes| self.codec.decode(bytes).map_err(|e| mask_if_secret(&self.meta, e));
         let value = match (raw, &self.absent) {
             (Raw::Unknown, _) => Err(FieldError::Operation),
+            (Raw::Sealed(error), _) => Err(FieldError::Sealed(error.clone())),
             (Raw::Bytes(bytes), _) => decode(bytes).map_err(FieldError::Decode),
             (Raw::Absent, Absent::Required) => Err(FieldError::Missing),
             (Raw::Absent, Absent::Optional { none, .. }) => Ok(none()),

@@ -21,6 +21,7 @@ use super::check::{Check, Constraint, Violation};
 use super::prepared::Prepared;
 use super::survey::{Place, Survey};
 use super::validation::{Complaint, Validation};
+use crate::seal::SealError;
 use crate::value::{DecodeError, EncodeError};
 
 /// What the macro knows about a field besides its type.
@@ -57,6 +58,8 @@ pub enum Raw<'a> {
     Bytes(&'a [u8]),
     /// An entry whose operation nobody knows.
     Unknown,
+    /// A sealed value that does not open.
+    Sealed(&'a SealError),
 }
 
 /// Why one field has no value.
@@ -71,6 +74,8 @@ pub enum FieldError {
     Default(#[error(not(source))] DecodeError),
     #[display("written by an operation that is not known here")]
     Operation,
+    #[display("{_0}")]
+    Sealed(#[error(not(source))] SealError),
     #[display("{value} is outside {constraint}")]
     Range { value: String, constraint: Constraint },
     #[display("length {length} is outside {constraint}")]

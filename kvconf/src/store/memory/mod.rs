@@ -353,7 +353,7 @@ impl Store for MemoryStore {
 impl MemoryStore {
     fn open(&self, filters: &[Filter], start: Start) -> Result<Subscription, ReadError> {
         let wake = Arc::new(Notify::new());
-        let (id, pending, created, history) = self.shared.with(|state, _| {
+        let (id, pending, created, history, clock) = self.shared.with(|state, now| {
             state.planned.next_read()?;
             let taken = state.subscribers.len();
             let log = state.log(&self.shared.name)?;
@@ -365,7 +365,7 @@ impl MemoryStore {
             let opened = (cursor.pending(), log.created(), settings.history());
             let id = state.next_id();
             state.subscribers.insert(id, Subscriber { cursor, wake: Arc::clone(&wake) });
-            Ok((id, opened.0, opened.1, opened.2))
+            Ok((id, opened.0, opened.1, opened.2, now))
         })?;
         let heartbeat = Instant::now() + HEARTBEAT;
         let deliveries = Deliveries { shared: Arc::clone(&self.shared), id, wake, heartbeat };
@@ -377,6 +377,7 @@ impl MemoryStore {
             pending,
             incarnation: Some(created),
             history: Some(history as u64),
+            clock: Some(clock),
             deliveries: deliveries.boxed(),
         })
     }

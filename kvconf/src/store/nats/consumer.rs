@@ -1,6 +1,6 @@
 //! Consumers of the bucket's stream: made, read, and deleted again.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::Client;
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::NatsStore;
 use super::connection::ANSWER_WITHIN;
 use super::error::Failure;
+use super::message::time;
 use super::stream::set;
 use crate::Filter;
 use crate::store::Start;
@@ -40,6 +41,8 @@ pub(super) struct Consumer {
     deletion: String,
     /// How many messages stood before it when it was made.
     pub(super) pending: u64,
+    /// What the server's clock said then.
+    pub(super) clock: Option<SystemTime>,
 }
 
 impl Drop for Consumer {
@@ -53,6 +56,8 @@ impl Drop for Consumer {
 #[derive(Deserialize)]
 struct Created {
     num_pending: u64,
+    #[serde(default)]
+    ts: String,
 }
 
 impl NatsStore {
@@ -111,9 +116,11 @@ impl NatsStore {
             client: self.connection.client().clone(),
             deletion: self.connection.api(&format!("CONSUMER.DELETE.{}.{name}", self.stream)),
             pending: 0,
+            clock: None,
         };
         let created: Created = self.connection.call(&subject, &request, ANSWER_WITHIN).await?;
         consumer.pending = created.num_pending;
+        consumer.clock = time(&created.ts);
         Ok(consumer)
     }
 }

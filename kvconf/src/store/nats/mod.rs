@@ -11,6 +11,7 @@ mod denial;
 mod error;
 mod kept;
 mod known;
+mod lazy;
 mod message;
 mod read;
 mod snapshot;
@@ -29,6 +30,7 @@ use known::Known;
 
 pub use connection::Connection;
 pub use denial::Denials;
+pub(crate) use lazy::LazyStore;
 
 /// One bucket on a server.
 #[derive(Debug)]
@@ -45,11 +47,6 @@ pub(crate) struct NatsStore {
 }
 
 impl NatsStore {
-    /// The connection that it was opened on.
-    pub(crate) const fn connection(&self) -> &Connection {
-        &self.connection
-    }
-
     /// The subject, in the stream, of what a filter matches.
     fn subject(&self, filter: &Filter) -> String {
         format!("{}{filter}", self.read_prefix)
@@ -138,7 +135,7 @@ impl Store for NatsStore {
         can_ask.then(|| self.newest_of_a_quorum(filters).boxed())
     }
 
-    fn nats(&self) -> Option<&NatsStore> {
-        Some(self)
+    fn connection(&self) -> Option<&Connection> {
+        Some(&self.connection)
     }
 }

@@ -50,7 +50,7 @@ impl NatsStore {
         let (deliveries, info, promised) =
             tokio::join!(self.deliveries(filters, start), self.info_if_permitted(), promised);
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
-        let pending = deliveries.consumer.pending;
+        let (pending, clock) = (deliveries.consumer.pending, deliveries.consumer.clock);
         // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
         // forbidden, a bucket that is made again would be noticed by lower revisions only.
         let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
@@ -61,7 +61,7 @@ impl NatsStore {
         let promised = self.promised(promised)?;
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
-        Ok(Subscription { pending, incarnation, history, promised, deliveries: deliveries.boxed() })
+        Ok(Subscription { pending, incarnation, history, clock, promised, deliveries: deliveries.boxed() })
     }
 
     /// What the leader promised. Where it does not answer, nobody knows whether the copy that delivers is up to date: then

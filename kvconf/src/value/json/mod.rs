@@ -10,7 +10,7 @@ mod parse;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-pub(super) use parse::{Fault, parse};
+pub(crate) use parse::{Fault, parse};
 
 use super::show::quote_text;
 
@@ -19,7 +19,7 @@ pub(super) const MAX_DEPTH: u8 = 128;
 
 /// One JSON value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Tree {
+pub(crate) enum Tree {
     Null,
     Bool(bool),
     /// By JSON's grammar.

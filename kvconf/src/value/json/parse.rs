@@ -9,7 +9,7 @@ use crate::value::show::quote_text;
 
 /// Why a text is no JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Display)]
-pub(in crate::value) enum Fault {
+pub(crate) enum Fault {
     #[display("it ends too early")]
     Short,
     #[display("unexpected {} {at}", quote_text(&found.to_string()))]
@@ -24,7 +24,7 @@ pub(in crate::value) enum Fault {
 
 /// Where in a text, counted from one, in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::value) struct Position {
+pub(crate) struct Position {
     line: usize,
     column: usize,
 }
@@ -41,7 +41,7 @@ impl std::fmt::Display for Position {
 }
 
 /// Reads one JSON value with nothing but space around it.
-pub(in crate::value) fn parse(text: &str) -> Result<Tree, Fault> {
+pub(crate) fn parse(text: &str) -> Result<Tree, Fault> {
     let mut parser = Parser { text, at: 0 };
     let tree = parser.value(0)?;
     parser.space();

@@ -1,26 +1,15 @@
 //! Taking what the subscription says.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Effect, Machine, PRUNE_AT, Phase};
+use super::{Effect, Machine, PRUNE_AT, Phase, SHORT_LOADS};
 use crate::store::Delivery;
-use crate::store::header::TTL;
 use crate::watch::Change;
 use crate::watch::compare::prune;
 use crate::watch::sets::membership;
 use crate::{Entry, Revision};
-
-/// How long after its time to live a value is surely gone.
-const EXPIRY_SLACK: Duration = Duration::from_secs(1);
-
-/// How long the server keeps an entry: whole seconds, with or without a unit.
-fn time_to_live(entry: &Entry) -> Option<Duration> {
-    let text = entry.headers().get(TTL)?;
-    text.strip_suffix('s').unwrap_or(text).parse().ok().map(Duration::from_secs)
-}
 
 impl Machine {
     pub(super) fn delivered(&mut self, now: Instant, delivery: Delivery, effects: &mut Vec<Effect>) {
@@ -66,8 +55,7 @@ impl Machine {
         if revision <= self.floor {
             return;
         }
-        if let Some(ttl) = time_to_live(&entry) {
-            let gone = now + ttl + EXPIRY_SLACK;
+        if let Some(gone) = self.lifetimes.gone(now, &entry) {
             self.next_expiry = Some(self.next_expiry.map_or(gone, |at| at.min(gone)));
         }
         let step = self.tracker.observe(revision, &membership(&entry, &self.prefixes));
@@ -112,6 +100,10 @@ impl Machine {
             // before the first delivery counts.
             if self.idle_while_loading != Some(sequence) {
                 self.idle_while_loading = Some(sequence);
+                return;
+            }
+            if self.failures < SHORT_LOADS {
+                self.load_again(effects);
                 return;
             }
             load.remaining = 0;

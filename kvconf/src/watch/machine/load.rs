@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{Effect, LAGGING_COPY, Machine, Phase, Tracker};
+use super::{Effect, LAGGING_COPY, Machine, Phase, Remembered, Tracker};
 use crate::store::{ReadError, Reading};
 use crate::watch::compare::{Keys, difference, emptied};
 use crate::watch::{Change, ChangeSet, Update, WatchState};
@@ -13,6 +13,9 @@ use crate::{Entry, Key, Prefix, Revision};
 
 /// For how many keys room is made at once. The number comes from outside.
 const MOST_ROOM: u64 = 1 << 20;
+
+/// How often in a row a load that is too short is begun again, before what came of it is taken.
+pub(super) const SHORT_LOADS: u32 = 3;
 
 /// A load under way.
 #[derive(Debug, Default)]
@@ -71,6 +74,23 @@ pub(super) struct Suspicion {
 }
 
 impl Machine {
+    /// When the bucket was created, as far as it is known.
+    pub(crate) const fn incarnation(&self) -> Option<SystemTime> {
+        self.incarnation
+    }
+
+    /// Goes on where an earlier process left off: a bucket created since, and a replica that lags behind, are then noticed
+    /// as if this watch had seen the former state itself. What was seen already counts more.
+    pub(crate) fn remember(&mut self, remembered: Remembered) {
+        if self.loaded {
+            return;
+        }
+        if self.incarnation.is_none() || self.incarnation == remembered.incarnation {
+            self.remembered = self.remembered.max(remembered.tail);
+        }
+        self.incarnation = self.incarnation.or(remembered.incarnation);
+    }
+
     /// The revision and the epoch of the published state; `None` before the first load.
     pub(crate) fn applied(&self) -> Option<(Revision, u64)> {
         self.loaded.then_some((self.applied, self.applied_epoch))
@@ -100,6 +120,7 @@ impl Machine {
         {
             self.begin_epoch();
         }
+        self.newest = self.newest.max(std::mem::take(&mut self.remembered));
         self.incarnation = incarnation.or(self.incarnation);
         self.sequence = 0;
         self.pending = pending;
@@ -116,6 +137,13 @@ impl Machine {
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
+        self.remembered = Revision::ZERO;
+    }
+
+    /// Fewer entries came than stood there when the load began: some were removed before they were delivered, and the earlier
+    /// ones that are current again were not on the list.
+    pub(super) fn load_again(&mut self, effects: &mut Vec<Effect>) {
+        self.resync("entries were removed while they were loaded", effects);
     }
 
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
@@ -132,11 +160,12 @@ impl Machine {
             self.set_state(WatchState::Suspect { what: LAGGING_COPY }, effects);
             return;
         }
-        if let Some((what, patience)) = self.oddity(&load.fresh, tail) {
+        if let Some((what, patience)) = self.oddity(now, &load.fresh, tail) {
             let suspicion =
-                *self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
-            if now < suspicion.until {
-                // Kept as it is: more deliveries, or the next load, may clear it up.
+                self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
+            if !suspicion.confirming {
+                // Kept as it is: more deliveries may clear it up, and when its time is over it is asked for again. Time alone
+                // makes no answer true: this one may show a moment that is long over.
                 self.phase = Phase::Loading(Load { remaining: 0, ..load });
                 self.waiting_since = None;
                 self.set_state(WatchState::Suspect { what }, effects);
@@ -145,9 +174,10 @@ impl Machine {
             if tail < self.newest && self.incarnation.is_none() {
                 // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
                 self.begin_epoch();
-                self.newest = tail;
             }
         }
+        // Believed: the next load is not suspect for the same reason.
+        self.newest = self.newest.min(tail);
         self.suspect = None;
         self.failures = 0;
         self.waiting_since = None;
@@ -164,13 +194,17 @@ impl Machine {
     }
 
     /// What is odd about a complete answer, and how long it must last to be believed.
-    fn oddity(&self, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
+    fn oddity(&self, now: Instant, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
         if emptied(&self.keys, fresh, &self.prefixes) {
             return Some(("empty, where values stood before", self.tuning.suspicion));
         }
         let patience =
             if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
-        (tail < self.newest).then_some(("older than what was delivered before", patience))
+        if self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
+            return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
+        }
+        let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);
+        (tail < newest).then_some(("older than what was delivered before", patience))
     }
 
     pub(super) fn read(

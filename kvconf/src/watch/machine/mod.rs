@@ -29,9 +29,10 @@ use tokio::time::Instant;
 
 pub(crate) use self::timing::Tuning;
 
-use self::load::{Load, Suspicion};
+use self::load::{Load, SHORT_LOADS, Suspicion};
 use super::compare::{Keys, apply};
 use super::lateness::Lateness;
+use super::lifetime::Lifetimes;
 use super::tracker::Tracker;
 use super::{ChangeSet, Update, WatchState};
 use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
@@ -54,10 +55,25 @@ fn in_full(error: &ReadError) -> String {
     text
 }
 
+/// What an earlier process knew of the bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Remembered {
+    /// When the bucket was created; `None` where the client could not ask.
+    pub(crate) incarnation: Option<SystemTime>,
+    /// The newest revision under the watched prefix.
+    pub(crate) tail: Revision,
+}
+
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A subscription that starts with the last entry of each key was opened.
-    Opened { pending: u64, incarnation: Option<SystemTime>, history: Option<u64>, promised: Revision },
+    Opened {
+        pending: u64,
+        incarnation: Option<SystemTime>,
+        history: Option<u64>,
+        clock: Option<SystemTime>,
+        promised: Revision,
+    },
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -124,6 +140,8 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
+    /// The newest revision that an earlier process saw in this incarnation; zero once it was compared.
+    remembered: Revision,
     /// Whether anything was published yet.
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
@@ -162,8 +180,9 @@ pub(crate) struct Machine {
     next_check: Option<Instant>,
     next_reload: Option<Instant>,
     /// When the next value with a time to live may be gone. Where an older revision of its key is kept, the server makes
-    /// that one current again and tells nobody (measured with 2.15).
+    /// that one current again and tells nobody (measured with 2.11 to 2.15).
     next_expiry: Option<Instant>,
+    lifetimes: Lifetimes,
 }
 
 impl Machine {
@@ -179,6 +198,7 @@ impl Machine {
             applied_epoch: 0,
             epoch: 0,
             incarnation: None,
+            remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
             promised: Revision::ZERO,
@@ -204,6 +224,7 @@ impl Machine {
             next_check: None,
             next_reload: None,
             next_expiry: None,
+            lifetimes: Lifetimes::default(),
         }
     }
 
@@ -218,9 +239,10 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history, promised } => {
+            Input::Opened { pending, incarnation, history, clock, promised } => {
                 self.promised = promised;
                 self.history = history.unwrap_or(1);
+                self.lifetimes.opened(now, clock);
                 self.opened(now, pending, incarnation);
             }
             Input::NotOpened(error) => self.not_opened(&error, &mut effects),
@@ -313,6 +335,9 @@ impl Machine {
         match &mut self.phase {
             Phase::Down => {}
             Phase::Loading(load) if load.remaining > 0 && (self.pending > 0 || self.sequence == 0) => {}
+            Phase::Loading(load) if load.remaining > 0 && self.failures < SHORT_LOADS => {
+                self.load_again(effects);
+            }
             Phase::Loading(load) => {
                 let load = std::mem::take(load);
                 self.finish_load(now, load, effects);

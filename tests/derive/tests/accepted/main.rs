@@ -2,6 +2,7 @@
 #![deny(missing_docs, warnings, clippy::all, clippy::pedantic)]
 
 mod behaviour;
+mod contexts;
 mod environment;
 mod generics;
 mod no_implicit_prelude;

@@ -1,0 +1,335 @@
+//! The last good state on disk, to start from when the server is away.
+//!
+//! ```text
+//! handle ──▶ keeper ──▶ store ──▶ folder        format: bytes of a file
+//!            when        what      disk          shelf: which generation
+//! ```
+
+mod cipher;
+mod folder;
+mod format;
+mod keeper;
+mod shelf;
+mod store;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use derive_more::{Display, Error};
+use tokio::task::{JoinError, spawn_blocking};
+use tokio::time::Instant;
+
+use crate::Revision;
+use crate::seal::SealError;
+use cipher::Cipher;
+pub use format::Damage;
+pub(crate) use format::{Owner, Saved};
+use keeper::{Effect, Keeper, Outcome};
+use shelf::Trust;
+use store::SaveResult;
+pub(crate) use store::{CacheStore, Loaded};
+
+/// How many trusted generations are kept unless told otherwise.
+const GENERATIONS: usize = 3;
+
+/// How long a state must have been served before a start from it is preferred, unless told otherwise.
+const TRUST_AFTER: Duration = Duration::from_secs(60);
+
+/// A folder in which a handle keeps its last good state, to start from it when the server is away.
+///
+/// Given to [`LiveBuilder::cache`](crate::LiveBuilder::cache). One folder serves any number of buckets, structs and
+/// prefixes. [`guide::outages`](crate::guide::outages) tells what a start from it means.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use kvconf::{Bucket, Cache, KvConfig};
+///
+/// #[derive(KvConfig, Debug, Clone)]
+/// #[kv(prefix = "checkout")]
+/// struct Checkout {
+///     #[kv(default = 50)]
+///     max_items: u32,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = std::env::temp_dir().join(format!("kvconf-doc-{}", std::process::id()));
+/// let cache = Cache::at(&folder).generations(5).trust_after(Duration::from_secs(120));
+/// let live = Bucket::memory().live::<Checkout>().cache(cache).start().await?;
+/// assert!(!live.load().is_cached());
+/// # drop(live); let _ = std::fs::remove_dir_all(&folder);
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a cache does nothing before it is given to a handle"]
+pub struct Cache {
+    root: PathBuf,
+    generations: usize,
+    trust_after: Duration,
+    cipher: Cipher,
+}
+
+impl Cache {
+    /// A cache below this folder, which is made when it is not there: for this user alone.
+    pub fn at(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            root: folder.into(),
+            generations: GENERATIONS,
+            trust_after: TRUST_AFTER,
+            cipher: Cipher::default(),
+        }
+    }
+
+    /// How many trusted generations to keep; 3 by default, at least 1. One that is not trusted yet comes on top.
+    pub const fn generations(mut self, generations: usize) -> Self {
+        self.generations = generations;
+        self
+    }
+
+    /// How long a process must have lived with a state before the state is trusted; 60 s by default.
+    ///
+    /// What makes the program crash at once is so never what the next start begins with.
+    pub const fn trust_after(mut self, trust_after: Duration) -> Self {
+        self.trust_after = trust_after;
+        self
+    }
+
+    /// Encrypts the files with the keyring's primary key. Without one, secrets that are not sealed, and keys that the
+    /// struct does not know, are left out; a start that misses one of them is refused.
+    #[cfg(feature = "seal")]
+    pub fn keyring(mut self, keyring: crate::seal::Keyring) -> Self {
+        self.cipher.ring = Some(keyring);
+        self
+    }
+
+    /// Whether what is written may hold secrets in clear.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.cipher.id().is_some()
+    }
+}
+
+/// A cache file that was not used, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Display)]
+#[display("{file}: {damage}")]
+#[non_exhaustive]
+pub struct Skipped {
+    /// The file's name.
+    pub file: String,
+    /// What is wrong with it.
+    pub damage: Damage,
+}
+
+/// Why the cache cannot be kept. The handle serves all the same.
+#[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The system refused: no room, no permission, a file system that is read-only.
+    #[display("cannot {doing} {}: {kind}", folder.display())]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// The handle's folder.
+        folder: PathBuf,
+        /// The system's answer.
+        #[error(not(source))]
+        kind: std::io::ErrorKind,
+    },
+    /// The state could not be encrypted.
+    #[display("cannot encrypt the state")]
+    Seal(#[error(source)] SealError),
+    /// The runtime is shutting down.
+    #[display("the runtime is shutting down")]
+    Shutdown,
+}
+
+/// The newest state that stands in the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SavedState {
+    /// The number of its generation.
+    pub generation: u64,
+    /// The revision whose state it is.
+    pub revision: Revision,
+    /// Whether a start would prefer it: it was served for long enough.
+    pub trusted: bool,
+}
+
+/// How a handle's cache is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CacheHealth {
+    /// The handle's folder.
+    pub folder: PathBuf,
+    /// What this process saved last, or found saved.
+    pub saved: Option<SavedState>,
+    /// What keeps it from being kept, and since when.
+    pub fault: Option<(CacheError, SystemTime)>,
+    /// Whether another process writes here. This one can start from it, and does not change it.
+    pub elsewhere: bool,
+    /// Files that were passed over at the start.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A cache at work for one handle.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// `None` while a call runs, and for good when that call panicked.
+    store: Option<CacheStore>,
+    keeper: Keeper,
+    pub(crate) health: CacheHealth,
+}
+
+async fn blocking<R: Send + 'static>(
+    mut store: CacheStore,
+    run: impl FnOnce(&mut CacheStore) -> R + Send + 'static,
+) -> Result<(CacheStore, R), JoinError> {
+    spawn_blocking(move || {
+        let result = run(&mut store);
+        (store, result)
+    })
+    .await
+}
+
+impl Cache {
+    /// Opens the folder of one handle.
+    pub(crate) async fn open(&self, owner: Owner) -> Option<Kept> {
+        let Self { root, generations, cipher, trust_after } = self.clone();
+        let opened = spawn_blocking(move || CacheStore::open(&root, owner, cipher, generations)).await;
+        let (store, claimed) = opened.ok()?;
+        let health = CacheHealth {
+            folder: store.path().to_owned(),
+            saved: None,
+            elsewhere: claimed == Ok(false),
+            fault: claimed.err().map(|error| (error, SystemTime::now())),
+            skipped: Vec::new(),
+        };
+        let keeper = Keeper::new(Instant::now(), trust_after, None);
+        Some(Kept { store: Some(store), keeper, health })
+    }
+
+    pub(crate) const fn trust(&self) -> Duration {
+        self.trust_after
+    }
+}
+
+impl Kept {
+    async fn with<R: Send + 'static>(
+        &mut self,
+        run: impl FnOnce(&mut CacheStore) -> R + Send + 'static,
+    ) -> Result<R, CacheError> {
+        let store = self.store.take().ok_or(CacheError::Shutdown)?;
+        let (store, result) = blocking(store, run).await.map_err(|_| CacheError::Shutdown)?;
+        self.store = Some(store);
+        Ok(result)
+    }
+
+    /// The next generation that can be read. What cannot is noted.
+    pub(crate) async fn next(&mut self) -> Option<Loaded> {
+        loop {
+            match self.with(CacheStore::next).await.ok()?? {
+                Ok(loaded) => return Some(loaded),
+                Err(skipped) => {
+                    tracing::warn!(folder = %self.health.folder.display(), %skipped, "a cache file is not used");
+                    self.health.skipped.push(skipped);
+                }
+            }
+        }
+    }
+
+    /// Writes down, before it is served, that this generation is started from.
+    pub(crate) async fn boot(&mut self, loaded: &Loaded, trust_after: Duration) {
+        let number = loaded.generation.number;
+        let noted = self.with(move |store| store.begin_boot(number)).await;
+        self.note(noted.and_then(|noted| noted));
+        self.keeper = Keeper::new(Instant::now(), trust_after, Some(number));
+        self.health.saved = Some(SavedState {
+            generation: number,
+            revision: loaded.saved.revision,
+            trusted: loaded.generation.trust == Trust::Trusted,
+        });
+    }
+
+    fn note(&mut self, result: Result<(), CacheError>) {
+        match result {
+            Ok(()) => self.health.fault = None,
+            Err(error) => {
+                if self.health.fault.as_ref().is_none_or(|(known, _)| *known != error) {
+                    tracing::warn!(folder = %self.health.folder.display(), %error, "the cache is not kept");
+                    self.health.fault = Some((error, SystemTime::now()));
+                }
+            }
+        }
+    }
+
+    /// When [`Kept::due`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.keeper.deadline()
+    }
+
+    /// The bucket's state is served, and is another one than before.
+    pub(crate) async fn changed(&mut self) {
+        let effect = self.keeper.changed(Instant::now());
+        self.perform_on_boot(effect).await;
+    }
+
+    /// The handle ends.
+    pub(crate) async fn ended(mut self) {
+        let effect = self.keeper.ended();
+        self.perform_on_boot(effect).await;
+    }
+
+    async fn perform_on_boot(&mut self, effect: Option<Effect>) {
+        let result = match effect {
+            Some(Effect::Withdraw(number)) => self.with(move |store| store.withdraw(number)).await,
+            Some(Effect::Succeeded(number)) => self.with(move |store| store.succeeded(number)).await,
+            _ => return,
+        };
+        self.note(result.and_then(|done| done));
+    }
+
+    /// Does what is due. `state` gives what is served; `None` when the handle is gone.
+    pub(crate) async fn due(&mut self, state: &(dyn Fn() -> Option<Saved> + Send + Sync)) {
+        for effect in self.keeper.due(Instant::now()) {
+            match effect {
+                Effect::Save => {
+                    if let Some(saved) = state() {
+                        self.save(saved).await;
+                    }
+                }
+                Effect::Promote(number) => {
+                    let promoted = self.with(move |store| store.promote(number)).await;
+                    let promoted = promoted.and_then(|done| done);
+                    if let (Ok(()), Some(saved)) = (&promoted, &mut self.health.saved) {
+                        saved.trusted |= saved.generation == number;
+                        tracing::debug!(folder = %self.health.folder.display(), number, "cached state is trusted");
+                    }
+                    self.note(promoted);
+                }
+                Effect::Succeeded(_) | Effect::Withdraw(_) => self.perform_on_boot(Some(effect)).await,
+            }
+        }
+    }
+
+    async fn save(&mut self, saved: Saved) {
+        let revision = saved.revision;
+        let result = self.with(move |store| store.save(&saved)).await.and_then(|done| done);
+        let outcome = result.as_ref().map_or(Outcome::Failed, SaveResult::outcome);
+        self.keeper.saved(Instant::now(), outcome);
+        if let Ok(result) = &result {
+            self.health.elsewhere = matches!(result, SaveResult::Elsewhere);
+        }
+        if let Ok(SaveResult::Saved(generation)) = &result {
+            let trusted = generation.trust == Trust::Trusted;
+            self.health.saved = Some(SavedState { generation: generation.number, revision, trusted });
+            tracing::debug!(
+                folder = %self.health.folder.display(),
+                number = generation.number,
+                revision = revision.get(),
+                "state saved"
+            );
+        }
+        self.note(result.map(|_| ()));
+    }
+}

@@ -1,0 +1,191 @@
+//! What can be done with a cache on disk. Every call blocks.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+
+use super::cipher::Cipher;
+use super::folder::Folder;
+use super::format::{self, Damage, Owner, Saved};
+use super::keeper::Outcome;
+use super::shelf::{Boots, Generation, Trust, boot_order, superseded};
+use super::{CacheError, Skipped};
+use crate::seal::SealError;
+
+/// One handle's cache.
+#[derive(Debug)]
+pub(crate) struct CacheStore {
+    folder: Folder,
+    owner: Owner,
+    cipher: Cipher,
+    keep: usize,
+    /// What was not tried yet, in the order in which it is to be.
+    untried: VecDeque<Generation>,
+    /// The newest generation that is known to be good, and what it holds.
+    newest: Option<(Generation, [u8; 32])>,
+}
+
+/// A generation that can be read.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) generation: Generation,
+    pub(crate) saved: Saved,
+}
+
+/// What was saved, or found saved.
+#[derive(Debug)]
+pub(super) enum SaveResult {
+    Saved(Generation),
+    /// Another process writes here.
+    Elsewhere,
+}
+
+impl SaveResult {
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Saved(Generation { number, trust: Trust::Candidate }) => Outcome::Candidate(*number),
+            Self::Saved(_) => Outcome::Trusted,
+            Self::Elsewhere => Outcome::Failed,
+        }
+    }
+}
+
+impl CacheStore {
+    /// Looks at what there is. A folder that cannot be written may well be read: the error says what is wrong with it.
+    pub(super) fn open(
+        root: &Path,
+        owner: Owner,
+        cipher: Cipher,
+        keep: usize,
+    ) -> (Self, Result<bool, CacheError>) {
+        let mut folder = Folder::new(root, &owner);
+        let claimed = folder.claim().map_err(|error| failed("claim", &folder, &error));
+        let boots = folder.boots();
+        let (listed, claimed) = match folder.list() {
+            Ok(listed) => (listed, claimed),
+            Err(error) => (Vec::new(), claimed.and(Err(failed("list", &folder, &error)))),
+        };
+        let untried = boot_order(&listed, &boots).into();
+        (Self { folder, owner, cipher, keep, untried, newest: None }, claimed)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The next generation to start from; `None` when there is no other.
+    pub(crate) fn next(&mut self) -> Option<Result<Loaded, Skipped>> {
+        let generation = self.untried.pop_front()?;
+        Some(match self.load(generation) {
+            Ok(saved) => {
+                let content = format::content(&saved, &self.cipher);
+                if self.newest.is_none_or(|(known, _)| known.number < generation.number) {
+                    self.newest = Some((generation, content));
+                }
+                Ok(Loaded { generation, saved })
+            }
+            Err(damage) => Err(Skipped { file: generation.file_name(), damage }),
+        })
+    }
+
+    fn load(&self, generation: Generation) -> Result<Saved, Damage> {
+        format::decode(&self.folder.read(generation)?, &self.owner, &self.cipher)
+    }
+
+    /// Writes down that a start from this generation begins. Nothing where another process writes.
+    pub(super) fn begin_boot(&mut self, number: u64) -> Result<(), CacheError> {
+        self.note_boot(|boots| boots.begin(number))
+    }
+
+    pub(super) fn succeeded(&mut self, number: u64) -> Result<(), CacheError> {
+        self.note_boot(|boots| boots.succeeded(number))
+    }
+
+    pub(super) fn withdraw(&mut self, number: u64) -> Result<(), CacheError> {
+        self.note_boot(|boots| boots.withdraw(number))
+    }
+
+    fn note_boot(&mut self, note: impl FnOnce(&mut Boots)) -> Result<(), CacheError> {
+        if !self.claim()? {
+            return Ok(());
+        }
+        let mut boots = self.folder.boots();
+        let before = boots.clone();
+        note(&mut boots);
+        if boots == before {
+            return Ok(());
+        }
+        self.folder.write_boots(&boots).map_err(|error| failed("write", &self.folder, &error))
+    }
+
+    fn claim(&mut self) -> Result<bool, CacheError> {
+        self.folder.claim().map_err(|error| failed("claim", &self.folder, &error))
+    }
+
+    /// Saves a state, unless the newest generation holds just that.
+    pub(super) fn save(&mut self, saved: &Saved) -> Result<SaveResult, CacheError> {
+        if !self.claim()? {
+            return Ok(SaveResult::Elsewhere);
+        }
+        let fails = |error: io::Error| failed("write", &self.folder, &error);
+        let listed = self.folder.list().map_err(fails)?;
+        let content = format::content(saved, &self.cipher);
+        let newest = listed.iter().max_by_key(|generation| generation.number).copied();
+        if let Some(newest) = newest
+            && self.holds(newest, content)
+        {
+            self.newest = Some((newest, content));
+            return Ok(SaveResult::Saved(newest));
+        }
+        let bytes = format::encode(saved, &self.cipher).map_err(CacheError::Seal)?;
+        let number = newest.map_or(1, |newest| newest.number.saturating_add(1));
+        let generation = Generation::new(number, Trust::Candidate);
+        self.folder.write(generation, &bytes).map_err(fails)?;
+        self.newest = Some((generation, content));
+        self.tidy()?;
+        Ok(SaveResult::Saved(generation))
+    }
+
+    /// Whether a file holds this state, and can be read.
+    fn holds(&self, generation: Generation, content: [u8; 32]) -> bool {
+        match self.newest {
+            Some((known, held)) if known == generation => held == content,
+            _ => self.load(generation).is_ok_and(|saved| format::content(&saved, &self.cipher) == content),
+        }
+    }
+
+    pub(super) fn promote(&mut self, number: u64) -> Result<(), CacheError> {
+        self.folder.promote(number).map_err(|error| failed("promote", &self.folder, &error))?;
+        if let Some((generation, _)) = &mut self.newest
+            && generation.number == number
+        {
+            generation.trust = Trust::Trusted;
+        }
+        self.tidy()
+    }
+
+    /// Removes what is kept no longer.
+    fn tidy(&self) -> Result<(), CacheError> {
+        let fails = |error: io::Error| failed("tidy", &self.folder, &error);
+        let mut listed = self.folder.list().map_err(fails)?;
+        let removed = superseded(&listed, self.keep);
+        for generation in &removed {
+            self.folder.remove(*generation).map_err(fails)?;
+        }
+        listed.retain(|generation| !removed.contains(generation));
+        let mut boots = self.folder.boots();
+        let before = boots.clone();
+        boots.retain(&listed);
+        if boots == before { Ok(()) } else { self.folder.write_boots(&boots).map_err(fails) }
+    }
+}
+
+fn failed(doing: &'static str, folder: &Folder, error: &io::Error) -> CacheError {
+    CacheError::Io { doing, folder: folder.path().to_owned(), kind: error.kind() }
+}
+
+impl From<SealError> for CacheError {
+    fn from(error: SealError) -> Self {
+        Self::Seal(error)
+    }
+}

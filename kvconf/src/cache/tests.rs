@@ -1,0 +1,344 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
+use proptest::strategy::Just;
+
+use super::cipher::Cipher;
+use super::format::{content, decode, encode};
+use super::shelf::{Boots, Generation, Trust};
+use super::store::SaveResult;
+use super::{CacheError, CacheStore, Damage, Owner, Saved};
+use crate::{Entry, Headers, Key, MarkerReason, Operation, Revision};
+
+fn owner() -> Owner {
+    Owner { bucket: "prod".into(), prefix: "checkout".into(), name: "Checkout".into() }
+}
+
+fn put(key: &str, value: &[u8], revision: u64) -> Arc<Entry> {
+    Arc::new(Entry {
+        key: Key::new(key).unwrap(),
+        revision: Revision::new(revision),
+        value: value.to_vec().into(),
+        operation: Operation::Put,
+        marker: None,
+        created: UNIX_EPOCH + Duration::new(1_750_000_000, 123_456_789),
+        headers: [("Kvconf-Author", "ops")].into_iter().collect(),
+    })
+}
+
+fn saved(value: &str, revision: u64) -> Saved {
+    Saved {
+        owner: owner(),
+        created: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+        revision: Revision::new(revision),
+        tail: Revision::new(revision),
+        saved_at: UNIX_EPOCH + Duration::from_secs(1_750_000_001),
+        entries: vec![put("checkout.max_items", value.as_bytes(), revision)],
+        omitted: vec![Key::new("checkout.api_key").unwrap()],
+    }
+}
+
+#[test]
+fn the_form_of_a_file_is_pinned() {
+    let file = String::from_utf8(encode(&saved("60", 7), &Cipher::default()).unwrap()).unwrap();
+    insta::assert_snapshot!(file, @r#"
+    kvconf-cache 1 610339a972c58c39bc04b440fdb37bb74aa6c8bdece016459214652d1725d76a
+    {"bucket":"prod","prefix":"checkout","struct":"Checkout","created":1700000000000000000,"revision":7,"tail":7,"saved":1750000001000000000,"entries":1,"omitted":["checkout.api_key"],"sealed":null}
+    {"key":"checkout.max_items","revision":7,"created":1750000000123456789,"operation":"put","value":"60","headers":[["Kvconf-Author","ops"]]}
+    "#);
+}
+
+fn entries() -> impl Strategy<Value = Vec<Arc<Entry>>> {
+    let operation = prop_oneof![
+        Just((Operation::Put, None)),
+        Just((Operation::Unknown, None)),
+        Just((Operation::Delete, None)),
+        Just((Operation::Purge, Some(MarkerReason::MaxAge))),
+    ];
+    let headers = prop::collection::vec(("[A-Za-z-]{1,8}", ".{0,8}"), 0..3);
+    let created = any::<(u32, u32)>();
+    let entry = ("[a-z]{1,4}", any::<Vec<u8>>(), any::<u64>(), operation, headers, created).prop_map(
+        |(key, value, revision, (operation, marker), headers, (seconds, nanos))| {
+            Arc::new(Entry {
+                key: Key::new(format!("checkout.{key}")).unwrap(),
+                revision: Revision::new(revision),
+                value: value.into(),
+                operation,
+                marker,
+                created: UNIX_EPOCH + Duration::new(seconds.into(), nanos % 1_000_000_000),
+                headers: headers.into_iter().collect::<Headers>(),
+            })
+        },
+    );
+    prop::collection::vec(entry, 0..8)
+}
+
+proptest! {
+    // P9
+    #[test]
+    fn what_was_saved_is_read_back_exactly(entries in entries()) {
+        let saved = Saved { entries, ..saved("60", 7) };
+        for cipher in ciphers() {
+            let file = encode(&saved, &cipher).unwrap();
+            prop_assert_eq!(decode(&file, &owner(), &cipher), Ok(saved.clone()));
+        }
+    }
+
+    // P9, P10
+    #[test]
+    fn a_damaged_file_is_passed_over_with_a_reason(
+        at in any::<usize>(),
+        bit in 0_u8..8,
+        cut in any::<usize>(),
+        junk in any::<Vec<u8>>(),
+    ) {
+        for cipher in ciphers() {
+            let file = encode(&saved("60", 7), &cipher).unwrap();
+            let mut flipped = file.clone();
+            flipped[at % file.len()] ^= 1 << bit;
+            prop_assert!(decode(&flipped, &owner(), &cipher).is_err());
+            prop_assert!(decode(&file[..cut % file.len()], &owner(), &cipher).is_err());
+            let longer = [file.as_slice(), &junk].concat();
+            prop_assert!(junk.is_empty() || decode(&longer, &owner(), &cipher).is_err());
+            prop_assert!(decode(&junk, &owner(), &cipher).is_err());
+        }
+    }
+
+    // P10: also where somebody has made the checksum fit.
+    #[test]
+    fn no_content_panics(junk in any::<Vec<u8>>(), line in ".{0,64}") {
+        for body in [junk, format!("{line}\n{line}\n").into_bytes()] {
+            let file = super::format::with_checksum(&body);
+            prop_assert!(decode(&file, &owner(), &Cipher::default()).is_err());
+        }
+    }
+}
+
+fn ciphers() -> Vec<Cipher> {
+    #[cfg(feature = "seal")]
+    return vec![Cipher::default(), encrypted(7)];
+    #[cfg(not(feature = "seal"))]
+    vec![Cipher::default()]
+}
+
+#[cfg(feature = "seal")]
+fn encrypted(byte: u8) -> Cipher {
+    use crate::seal::{Keyring, SealKey};
+    Cipher { ring: Some(Keyring::new(SealKey::new("k", [byte; 32]).unwrap())) }
+}
+
+// P11
+#[cfg(feature = "seal")]
+#[test]
+fn an_encrypted_file_shows_no_entry_and_opens_with_its_key_alone() {
+    use crate::seal::SealError;
+
+    let file = encode(&saved("hunter2", 7), &encrypted(7)).unwrap();
+    let text = String::from_utf8(file.clone()).unwrap();
+    assert!(!text.contains("hunter2") && !text.contains("max_items") && text.contains(r#""sealed":"k""#));
+    let opened = |cipher: &Cipher| decode(&file, &owner(), cipher).unwrap_err();
+    assert_eq!(opened(&Cipher::default()), Damage::Sealed(SealError::NoKeyring { id: "k".into() }));
+    assert_eq!(opened(&encrypted(8)), Damage::Sealed(SealError::Tampered { id: "k".into() }));
+}
+
+#[test]
+fn a_file_of_another_handle_or_version_is_passed_over() {
+    let cipher = Cipher::default();
+    let file = encode(&saved("60", 7), &cipher).unwrap();
+    let other = Owner { prefix: "shop".into(), ..owner() };
+    assert_eq!(decode(&file, &other, &cipher), Err(Damage::Foreign));
+    let newer = String::from_utf8(file).unwrap().replacen("kvconf-cache 1 ", "kvconf-cache 2 ", 1);
+    assert_eq!(decode(newer.as_bytes(), &owner(), &cipher), Err(Damage::Version));
+    assert_eq!(decode(b"[settings]", &owner(), &cipher), Err(Damage::Magic));
+}
+
+#[test]
+fn only_the_time_of_saving_makes_no_other_content() {
+    let (cipher, state) = (Cipher::default(), saved("60", 7));
+    let later = Saved { saved_at: state.saved_at + Duration::from_secs(1), ..state.clone() };
+    assert_eq!(content(&later, &cipher), content(&state, &cipher));
+    assert_ne!(content(&saved("61", 7), &cipher), content(&state, &cipher));
+    let recreated = Saved { created: None, ..state.clone() };
+    assert_ne!(content(&recreated, &cipher), content(&state, &cipher));
+}
+
+/// Gone at the end of the test.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kvconf-cache-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn open(root: &Path) -> CacheStore {
+    let (store, claimed) = CacheStore::open(root, owner(), Cipher::default(), 3);
+    assert_eq!(claimed, Ok(true));
+    store
+}
+
+/// Saves and trusts a state.
+fn keep(store: &mut CacheStore, value: &str, revision: u64) -> u64 {
+    let SaveResult::Saved(generation) = store.save(&saved(value, revision)).unwrap() else {
+        panic!("another process has {}", store.path().display())
+    };
+    assert_eq!(generation.trust, Trust::Candidate);
+    store.promote(generation.number).unwrap();
+    generation.number
+}
+
+/// What a start would take, as a process that dies at once leaves it behind.
+fn boot_and_die(root: &Path) -> u64 {
+    let mut store = open(root);
+    let number = store.next().unwrap().unwrap().generation.number;
+    store.begin_boot(number).unwrap();
+    number
+}
+
+// P9
+#[test]
+fn each_start_that_dies_is_followed_by_one_from_the_generation_before() {
+    let folder = Temporary::new("crash");
+    let mut store = open(&folder.0);
+    for revision in 1..=5 {
+        keep(&mut store, &format!("{revision}"), revision);
+    }
+    drop(store);
+    // Three are kept: 5, 4 and 3. When all of them have failed it begins again with the newest.
+    let boots: Vec<u64> = (0..5).map(|_| boot_and_die(&folder.0)).collect();
+    assert_eq!(boots, [5, 4, 3, 5, 4]);
+    let mut store = open(&folder.0);
+    store.succeeded(5).unwrap();
+    drop(store);
+    assert_eq!(boot_and_die(&folder.0), 5);
+}
+
+// P9
+#[test]
+fn a_state_that_killed_its_process_is_not_what_the_next_start_begins_with() {
+    let folder = Temporary::new("candidate");
+    let mut store = open(&folder.0);
+    keep(&mut store, "60", 7);
+    store.save(&saved("61", 8)).unwrap();
+    drop(store);
+    let loaded = open(&folder.0).next().unwrap().unwrap();
+    assert_eq!((loaded.saved.revision.get(), loaded.generation.trust), (7, Trust::Trusted));
+}
+
+// P9, P10
+#[test]
+fn damaged_files_are_passed_over_one_by_one() {
+    let folder = Temporary::new("damaged");
+    let mut store = open(&folder.0);
+    for revision in 1..=3 {
+        keep(&mut store, &format!("{revision}"), revision);
+    }
+    let path = |number| store.path().join(Generation::new(number, Trust::Trusted).file_name());
+    fs::write(path(3), b"").unwrap();
+    let half = fs::read(path(2)).unwrap();
+    fs::write(path(2), &half[..half.len() / 2]).unwrap();
+    drop(store);
+    let mut store = open(&folder.0);
+    let skipped = |store: &mut CacheStore| store.next().unwrap().unwrap_err().to_string();
+    assert_eq!(skipped(&mut store), "0000000003.kvcache: no cache file");
+    assert_eq!(skipped(&mut store), "0000000002.kvcache: the checksum does not fit");
+    assert_eq!(store.next().unwrap().unwrap().saved, saved("1", 1));
+    assert!(store.next().is_none());
+    // The same state is written anew behind a file that cannot be read.
+    assert_eq!(keep(&mut store, "3", 3), 4);
+}
+
+#[test]
+fn a_state_that_stands_there_is_not_written_again() {
+    let folder = Temporary::new("same");
+    let mut store = open(&folder.0);
+    let number = keep(&mut store, "60", 7);
+    drop(store);
+    let mut store = open(&folder.0);
+    let SaveResult::Saved(found) = store.save(&saved("60", 7)).unwrap() else { panic!("not here") };
+    assert_eq!(found, Generation::new(number, Trust::Trusted));
+}
+
+#[test]
+fn one_process_writes_and_the_others_read() {
+    let folder = Temporary::new("lock");
+    let mut first = open(&folder.0);
+    keep(&mut first, "60", 7);
+    // Another open file is another owner, within one process too.
+    let (mut second, claimed) = CacheStore::open(&folder.0, owner(), Cipher::default(), 3);
+    assert_eq!(claimed, Ok(false));
+    assert_eq!(second.next().unwrap().unwrap().saved, saved("60", 7));
+    assert!(matches!(second.save(&saved("61", 8)), Ok(SaveResult::Elsewhere)));
+    second.begin_boot(1).unwrap();
+    drop(first);
+    assert!(matches!(second.save(&saved("61", 8)), Ok(SaveResult::Saved(_))), "the lock is free again");
+    assert_eq!(fs::read_to_string(second.path().join("boots")).unwrap_or_default(), "");
+}
+
+// P11
+#[cfg(unix)]
+#[test]
+fn files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = Temporary::new("mode");
+    let mut store = open(&folder.0);
+    keep(&mut store, "60", 7);
+    store.begin_boot(1).unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(store.path()), 0o700);
+    let files: Vec<PathBuf> =
+        fs::read_dir(store.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
+    let folder = Temporary::new("blocked");
+    fs::create_dir_all(&folder.0).unwrap();
+    let file = folder.0.join("file");
+    fs::write(&file, b"").unwrap();
+    let (mut store, claimed) = CacheStore::open(&file, owner(), Cipher::default(), 3);
+    let error = claimed.unwrap_err();
+    assert!(
+        matches!(&error, CacheError::Io { doing: "claim", folder, .. } if folder.starts_with(&file)),
+        "{error}"
+    );
+    assert!(store.next().is_none());
+    assert!(store.save(&saved("60", 7)).is_err());
+}
+
+#[test]
+fn handles_with_similar_names_have_folders_of_their_own() {
+    let folder = Temporary::new("names");
+    let path = |bucket: &str, prefix: &str, name: &str| {
+        let owner = Owner { bucket: bucket.into(), prefix: prefix.into(), name: name.into() };
+        CacheStore::open(&folder.0, owner, Cipher::default(), 3).0.path().to_owned()
+    };
+    let long = "x".repeat(1_000);
+    let paths = [
+        path("b", "a/b", "C"),
+        path("b", "a_b", "C"),
+        path("b", "a=b", "C"),
+        path("b", "", "C"),
+        path("b", &long, "C"),
+        path("b", &(long.clone() + "y"), "C"),
+        path("c", "a_b", "C"),
+    ];
+    let distinct: std::collections::BTreeSet<&PathBuf> = paths.iter().collect();
+    assert_eq!(distinct.len(), paths.len(), "{paths:?}");
+    assert!(paths.iter().all(|path| path.parent().unwrap().parent().unwrap() == folder.0));
+    assert_eq!(Boots::of_text(""), Boots::default());
+}

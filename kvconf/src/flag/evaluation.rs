@@ -1,0 +1,272 @@
+//! What an evaluation tells: the value, and how it came about.
+
+use derive_more::{Display, Error};
+use serde_json::{Map, Value as Json};
+
+use super::definition::VariantKind;
+use super::targeting::failure::Failure;
+use crate::revision::Revision;
+
+/// Why a value was served: OpenFeature's reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The flag has no rule.
+    #[display("STATIC")]
+    Static,
+    /// The rule left it to the default.
+    #[display("DEFAULT")]
+    Default,
+    /// The rule named this variant.
+    #[display("TARGETING_MATCH")]
+    TargetingMatch,
+    /// The flag is disabled.
+    #[display("DISABLED")]
+    Disabled,
+    /// There was an error.
+    #[display("ERROR")]
+    Error,
+}
+
+/// OpenFeature's error codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// There is no such flag.
+    #[display("FLAG_NOT_FOUND")]
+    FlagNotFound,
+    /// The flag or its rule cannot be used.
+    #[display("PARSE_ERROR")]
+    ParseError,
+    /// The flag has values of another type than the one asked for.
+    #[display("TYPE_MISMATCH")]
+    TypeMismatch,
+    /// Anything else.
+    #[display("GENERAL")]
+    General,
+}
+
+/// What kept a flag from being evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Display, Error)]
+#[non_exhaustive]
+pub enum EvaluationError {
+    /// There is no such flag.
+    #[display("there is no such flag")]
+    FlagNotFound,
+    /// The flag's definition cannot be used.
+    #[display("the flag's definition cannot be used")]
+    Rejected,
+    /// The rule gave no answer.
+    #[display("the rule failed: {_0}")]
+    Rule(#[error(not(source))] Failure),
+    /// The rule named what is none of the variants.
+    #[display("the rule named something that is not one of the variants")]
+    UnknownVariant,
+    /// The value has another type.
+    #[display("the flag's value is not of the type asked for")]
+    TypeMismatch,
+}
+
+impl EvaluationError {
+    /// OpenFeature's code.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::FlagNotFound => ErrorCode::FlagNotFound,
+            Self::Rejected | Self::Rule(_) => ErrorCode::ParseError,
+            Self::UnknownVariant => ErrorCode::General,
+            Self::TypeMismatch => ErrorCode::TypeMismatch,
+        }
+    }
+}
+
+/// An evaluation in full.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Evaluation<'f, T> {
+    /// What was served.
+    pub value: T,
+    /// The name of the variant; `None` when the caller's default was served.
+    pub variant: Option<&'f str>,
+    /// Why.
+    pub reason: Reason,
+    /// What went wrong, if something did.
+    pub error: Option<EvaluationError>,
+    /// The part of the rule that decided: `targeting.if[1]`.
+    pub rule: Option<&'f str>,
+    /// What the flag and its set say about themselves.
+    pub metadata: &'f Map<String, Json>,
+    /// The revision at which the flag stood so, where that is known.
+    pub revision: Option<Revision>,
+}
+
+impl<'f, T> Evaluation<'f, T> {
+    /// This evaluation at that revision.
+    #[must_use]
+    pub fn at(mut self, revision: Revision) -> Self {
+        self.revision = Some(revision);
+        self
+    }
+
+    /// The same with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Evaluation<'f, U> {
+        Evaluation {
+            value: change(self.value),
+            variant: self.variant,
+            reason: self.reason,
+            error: self.error,
+            rule: self.rule,
+            metadata: self.metadata,
+            revision: self.revision,
+        }
+    }
+}
+
+/// An evaluation in small: which variant, and why. See [`CompiledFlag::resolve`](super::CompiledFlag::resolve).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Resolution {
+    /// [`NONE`] for none. Two words in all, so that it is returned in registers.
+    variant: u32,
+    branch: u32,
+    reason: Reason,
+    error: Option<EvaluationError>,
+}
+
+/// No variant, no branch: neither has so many.
+const NONE: u32 = u32::MAX;
+
+impl Resolution {
+    pub(crate) const fn new(reason: Reason, variant: Option<u32>) -> Self {
+        let variant = match variant {
+            Some(variant) => variant,
+            None => NONE,
+        };
+        Self { variant, branch: NONE, reason, error: None }
+    }
+
+    pub(crate) const fn failed(error: EvaluationError) -> Self {
+        Self { variant: NONE, branch: NONE, reason: Reason::Error, error: Some(error) }
+    }
+
+    /// The same, by this branch of the rule.
+    pub(crate) const fn by(self, branch: u32) -> Self {
+        Self { branch, ..self }
+    }
+
+    pub(crate) const fn branch(&self) -> Option<u32> {
+        if self.branch == NONE { None } else { Some(self.branch) }
+    }
+
+    /// The place of the variant among [`CompiledFlag::variants`](super::CompiledFlag::variants), or `None` when the caller's
+    /// default is to be served.
+    #[inline]
+    pub const fn variant(&self) -> Option<usize> {
+        if self.variant == NONE { None } else { Some(self.variant as usize) }
+    }
+
+    /// Why.
+    pub const fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// What went wrong, if something did.
+    pub const fn error(&self) -> Option<EvaluationError> {
+        self.error
+    }
+
+    /// The same, where the variant's value turned out to be of another type than the one asked for.
+    #[must_use]
+    pub const fn mismatched(self) -> Self {
+        Self::failed(EvaluationError::TypeMismatch).by(self.branch)
+    }
+}
+
+impl std::fmt::Debug for Resolution {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut shown = f.debug_struct("Resolution");
+        shown.field("variant", &self.variant()).field("reason", &self.reason);
+        shown.field("error", &self.error).field("branch", &self.branch()).finish()
+    }
+}
+
+/// A type that flags are asked for, as OpenFeature has them.
+pub trait FlagValue: Sized {
+    /// The value of a variant, or `None` when it has another type or would lose something.
+    fn from_variant(value: &Json) -> Option<Self>;
+
+    /// Whether variants of this kind can be such values at all.
+    fn fits(kind: VariantKind) -> bool;
+}
+
+/// The largest whole number that every JSON reader has exactly: 2^53 − 1.
+pub const MAX_SAFE_INTEGER: i64 = (1 << 53) - 1;
+
+impl FlagValue for bool {
+    fn from_variant(value: &Json) -> Option<Self> {
+        value.as_bool()
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        kind == VariantKind::Boolean
+    }
+}
+
+/// Whole numbers up to [`MAX_SAFE_INTEGER`], also where they are written `10.0`.
+impl FlagValue for i64 {
+    fn from_variant(value: &Json) -> Option<Self> {
+        let is_safe = |number: &Self| number.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs();
+        let whole = |number: f64| {
+            let fits = number.fract() == 0.0 && number.abs() <= MAX_SAFE_INTEGER as f64;
+            fits.then_some(number as Self)
+        };
+        match value.as_i64() {
+            Some(number) => Some(number).filter(is_safe),
+            None => whole(value.as_f64()?),
+        }
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        kind == VariantKind::Number
+    }
+}
+
+/// Any number; whole ones up to [`MAX_SAFE_INTEGER`].
+impl FlagValue for f64 {
+    fn from_variant(value: &Json) -> Option<Self> {
+        if value.is_f64() { value.as_f64() } else { i64::from_variant(value).map(|number| number as Self) }
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        kind == VariantKind::Number
+    }
+}
+
+impl FlagValue for String {
+    fn from_variant(value: &Json) -> Option<Self> {
+        value.as_str().map(str::to_owned)
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        kind == VariantKind::Text
+    }
+}
+
+impl FlagValue for Map<String, Json> {
+    fn from_variant(value: &Json) -> Option<Self> {
+        value.as_object().cloned()
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        kind == VariantKind::Object
+    }
+}
+
+/// Any value.
+impl FlagValue for Json {
+    fn from_variant(value: &Json) -> Option<Self> {
+        Some(value.clone())
+    }
+
+    fn fits(_: VariantKind) -> bool {
+        true
+    }
+}

@@ -1,0 +1,82 @@
+//! A rule by itself, on any JSON.
+
+use derive_more::{Display, Error};
+use serde_json::{Map, Value as Json};
+
+use super::bucketing::Bucketing;
+use super::context::DynamicContext;
+use super::problem::FlagError;
+use super::targeting::any::Any;
+use super::targeting::eval::{Evaluator, Scope};
+use super::targeting::failure::Failure;
+use super::targeting::parse::parse_for_item;
+use super::targeting::world::{Scene, Sight};
+use super::value::Value;
+
+/// Why a rule by itself gave no value.
+#[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
+#[non_exhaustive]
+pub enum RuleError {
+    /// It is no rule.
+    #[display("the rule cannot be used: {_0}")]
+    Invalid(#[error(not(source))] FlagError),
+    /// It failed.
+    #[display("the rule failed: {_0}")]
+    Failed(#[error(not(source))] Failure),
+}
+
+/// Evaluates a rule on any JSON, to try it out: what JSONLogic's `apply` does.
+///
+/// ```
+/// use kvconf::flag::{Bucketing, evaluate_rule};
+/// use serde_json::json;
+///
+/// let rule = json!({"map": [{"var": "prices"}, {"*": [{"var": ""}, 2]}]});
+/// assert_eq!(evaluate_rule(&rule, &json!({"prices": [1, 2.5]}), Bucketing::V3)?, json!([2, 5]));
+/// # Ok::<(), kvconf::flag::RuleError>(())
+/// ```
+///
+/// # Errors
+/// [`RuleError`] when it is no rule, and when it fails on this data.
+pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<Json, RuleError> {
+    let rule = parse_for_item(rule, &Map::new()).map_err(FlagError::new).map_err(RuleError::Invalid)?;
+    let context: DynamicContext = data.as_object().cloned().unwrap_or_default().into();
+    let flagd = data.get("$flagd");
+    let flag_key = flagd.and_then(|flagd| flagd.get("flagKey")).and_then(Json::as_str).unwrap_or_default();
+    let timestamp = flagd.and_then(|flagd| flagd.get("timestamp")).and_then(Json::as_i64).unwrap_or_default();
+    let scene = Scene { flag_key: flag_key.into(), bucketing, slots: rule.slots.into() };
+    let sight = Sight::new(&scene, &context, &[], timestamp);
+    let world = sight.world();
+    let evaluator = Evaluator::new(&world, &sight);
+    let value =
+        evaluator.eval(&rule.root, Scope::Item(&Any::Plain(data.into()))).map_err(RuleError::Failed)?;
+    to_json(value.value(), 0).ok_or(RuleError::Failed(Failure::TooLarge))
+}
+
+fn to_json(value: Value<'_>, depth: u8) -> Option<Json> {
+    Some(match value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => value.into(),
+        Value::Int(number) => number.into(),
+        Value::Uint(number) => number.into(),
+        Value::Float(number) => number.into(),
+        Value::Text(text) => text.into(),
+        Value::List(_) | Value::Object(_) if depth == u8::MAX => return None,
+        Value::List(items) => (0..items.len())
+            .map(|index| to_json(items.item(index).unwrap_or(Value::Null), depth + 1))
+            .collect::<Option<Vec<_>>>()?
+            .into(),
+        Value::Object(object) => {
+            let mut entries = Some(Map::new());
+            object.visit(&mut |name, value| {
+                let value = to_json(value, depth + 1);
+                if let (Some(all), Some(value)) = (&mut entries, value) {
+                    all.insert(name.to_owned(), value);
+                } else {
+                    entries = None;
+                }
+            });
+            entries?.into()
+        }
+    })
+}

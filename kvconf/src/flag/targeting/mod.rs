@@ -1,0 +1,27 @@
+//! Rules: JSONLogic with flagd's operators, from JSON to what runs.
+//!
+//! `parse` reads the JSON into a checked tree of operations ([`node::Node`]), which `eval` can walk as it is. `decide` makes of
+//! it what runs in practice: a chain of tests on attributes that ends in a variant, with the tree only where nothing simpler
+//! does. Both give the same answers; a property test compares them.
+
+pub(crate) mod any;
+mod arithmetic;
+pub(crate) mod coercion;
+pub(crate) mod decide;
+pub(crate) mod eval;
+pub(crate) mod failure;
+mod fractional;
+mod iterate;
+pub mod limits;
+pub(crate) mod node;
+pub(crate) mod parse;
+pub(crate) mod schema;
+mod semver;
+mod specialise;
+mod test;
+#[cfg(test)]
+mod tests;
+mod text;
+pub(crate) mod trail;
+mod weigh;
+pub(crate) mod world;

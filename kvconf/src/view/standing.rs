@@ -1,0 +1,157 @@
+//! States that stand in for the bucket's until that can be read.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use super::{Outcome, Table, Target, View, full_key};
+use crate::cache::{Owner, Saved};
+use crate::schema::KvConfig;
+use crate::seal::key_id;
+use crate::watch::{Change, ChangeSet, Update, relative};
+use crate::{Basis, Entry, Key, Prefix, Problem, ProblemKind, Report, Revision, Snapshot};
+
+/// Whether a cache's files are encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storing {
+    Encrypted,
+    Clear,
+}
+
+/// What a view would have saved, taken out quickly: readers wait for nothing, but the watch does.
+pub(crate) struct Excerpt {
+    table: Arc<Table>,
+    bucket: String,
+    prefix: Prefix,
+    created: Option<SystemTime>,
+    revision: Revision,
+    entries: Vec<Arc<Entry>>,
+}
+
+impl<T: KvConfig> View<T> {
+    /// A view of a saved state, or all that keeps it from being served.
+    pub(crate) fn from_saved(table: Arc<Table>, prefix: Prefix, saved: &Saved) -> Result<Self, Report> {
+        let change = |entry: &Arc<Entry>| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
+        let set = ChangeSet { changes: saved.entries.iter().map(change).collect() };
+        let update = Update { revision: saved.revision, epoch: 0, sets: vec![set] };
+        let omitted = omitted(&table, &prefix, saved);
+        let mut view = match Self::start(table, &saved.owner.bucket, prefix, &update) {
+            Ok(view) if omitted.is_empty() => view,
+            Ok(view) => return Err(view.refused(omitted)),
+            Err(mut report) => {
+                // A required field whose value was left out is not missing from the bucket.
+                report.problems.retain(|problem| omitted.iter().all(|other| other.key != problem.key));
+                report.problems.extend(omitted);
+                report.problems.sort_by(|left, right| left.key.cmp(&right.key));
+                return Err(report);
+            }
+        };
+        view.created = saved.created;
+        view.set_basis(Basis::Cache { saved_at: saved.saved_at });
+        Ok(view)
+    }
+
+    /// A view of nothing: defaults, and the environment.
+    pub(crate) fn from_defaults(table: Arc<Table>, bucket: &str, prefix: Prefix) -> Result<Self, Report> {
+        let nothing = Update { revision: Revision::ZERO, epoch: 0, sets: Vec::new() };
+        let mut view = Self::start(table, bucket, prefix, &nothing)?;
+        view.set_basis(Basis::Defaults);
+        Ok(view)
+    }
+
+    fn set_basis(&mut self, basis: Basis) {
+        // Nobody else has it yet.
+        if let Some(snapshot) = Arc::get_mut(&mut self.snapshot) {
+            snapshot.set_basis(basis);
+        }
+    }
+
+    fn refused(self, problems: Vec<Problem>) -> Report {
+        Report {
+            name: self.table.name,
+            bucket: self.bucket,
+            revision: Some(self.seen),
+            serving: None,
+            at: SystemTime::now(),
+            problems,
+        }
+    }
+
+    /// Takes the bucket's whole state, given as an update from nothing, in place of what stood in for it.
+    ///
+    /// What the bucket's state has in common with it stays; the rest comes as any other change, so that what readers
+    /// cannot take is left out and reported.
+    pub(crate) fn adopt(&mut self, whole: &Update) -> Outcome<T> {
+        let mut update = relative(self.raw.entries(), whole, &self.prefix);
+        if update.epoch == self.epoch {
+            // Saved while more was watched: the same state, seen at a later revision.
+            update.revision = update.revision.max(self.snapshot.revision());
+        }
+        let mut outcome = self.apply(&update);
+        if outcome.snapshot.is_none() && self.rejected.is_empty() {
+            let value = T::clone(&self.snapshot);
+            self.snapshot = Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::from([])));
+            outcome.snapshot = Some(Arc::clone(&self.snapshot));
+        }
+        outcome
+    }
+
+    /// What is to be saved; `None` where the snapshot does not come from the bucket.
+    pub(crate) fn excerpt(&self) -> Option<Excerpt> {
+        (self.snapshot.basis() == Basis::Bucket).then(|| Excerpt {
+            table: Arc::clone(&self.table),
+            bucket: self.bucket.clone(),
+            prefix: self.prefix.clone(),
+            created: self.created,
+            revision: self.snapshot.revision(),
+            entries: self.raw.entries().map(Arc::clone).collect(),
+        })
+    }
+}
+
+impl Excerpt {
+    /// The state as it is written. Without encryption it has no secret in clear, and no value of a key that the struct
+    /// does not know: it may be an old secret's.
+    pub(crate) fn into_saved(self, storing: Storing) -> Saved {
+        let Self { table, bucket, prefix, created, revision, mut entries } = self;
+        entries.sort_unstable_by(|left, right| left.key().cmp(right.key()));
+        let tail = entries.iter().map(|entry| entry.revision()).max().unwrap_or_default();
+        let may_be_written = |entry: &Entry| {
+            if storing == Storing::Encrypted || entry.operation().is_removal() {
+                return true;
+            }
+            match entry.key().under(&prefix).and_then(|key| table.is_secret(key)) {
+                Some(false) => true,
+                Some(true) => key_id(entry.value()).is_some(),
+                None => false,
+            }
+        };
+        let omitted = entries.iter().filter(|entry| !may_be_written(entry));
+        let omitted: Vec<Key> = omitted.map(|entry| entry.key().clone()).collect();
+        entries.retain(|entry| may_be_written(entry));
+        let owner = Owner { bucket, prefix: prefix.to_string(), name: table.name.to_owned() };
+        let saved_at = SystemTime::now();
+        Saved { owner, created, revision, tail, saved_at, entries, omitted }
+    }
+}
+
+/// Fields whose values were left out when the state was saved, unless the environment has one.
+fn omitted(table: &Table, prefix: &Prefix, saved: &Saved) -> Vec<Problem> {
+    let problem = |key: &Key| {
+        let below = key.under(prefix)?;
+        let from_env = |at: &usize| table.env(*at).is_some();
+        table.target(below).filter(|target| match target {
+            Target::Field(at) => !from_env(at),
+            Target::Entry(..) => true,
+        })?;
+        Some(Problem {
+            key: full_key(prefix, below),
+            kind: ProblemKind::Missing,
+            message: "its value is not in the cache: one without a key holds no secrets".to_owned(),
+            origin: None,
+            before: None,
+            before_revision: None,
+            fields: Vec::new(),
+        })
+    };
+    saved.omitted.iter().filter_map(problem).collect()
+}
