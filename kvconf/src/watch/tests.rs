@@ -16,7 +16,7 @@ use super::{Attachment, Hub, Observer, Update, WatchState};
 use crate::attribution::{CHANGE, PROVISIONAL, SET};
 use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, TTL};
 use crate::store::memory::{MemoryFaults, MemoryStore};
-use crate::store::{Action, Delivery, Expect, Fault, ReadError, Reading, Store, Write};
+use crate::store::{Action, Delivery, Expect, Fault, Reading, Store, Write};
 use crate::{BucketConfig, Entry, Headers, Key, Prefix, Revision};
 
 /// Live keys with their values.
