@@ -108,9 +108,9 @@ pub use bucket::{
 };
 pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
-    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, PlainKeys, Plan,
-    PlanError, Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError,
-    RollbackPlan, Settle, SettleError, Update,
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, OverRejected,
+    PlainKeys, Plan, PlanError, Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit,
+    RollbackError, RollbackPlan, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use history::{

@@ -8,6 +8,7 @@ use derive_more::{Display, Error, From};
 use futures_util::future::BoxFuture;
 
 use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
+use super::over_rejected::OverRejected;
 use super::plan::{Plan, PlanError, Planned};
 use crate::attribution::{self, new_change_id};
 use crate::live::{Shared, lock};
@@ -31,6 +32,9 @@ pub enum CommitError {
     /// Somebody else changed a key meanwhile. Nothing was written.
     #[display("{_0}")]
     Conflict(#[error(not(source))] Box<Conflict>),
+    /// An update would overwrite what somebody wrote and readers rejected, which it never saw. Nothing was written.
+    #[display("{_0}")]
+    OverRejected(#[error(not(source))] Box<OverRejected>),
     /// A value has no stored form, or a key is not valid. Nothing was written.
     #[display("there is no plan")]
     Plan(PlanError),

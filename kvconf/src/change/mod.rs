@@ -6,6 +6,7 @@ mod commit;
 mod conflict;
 mod diff;
 mod edit;
+mod over_rejected;
 mod plan;
 mod provisional;
 mod rollback;
@@ -16,6 +17,7 @@ pub use conflict::Conflict;
 pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
+pub use over_rejected::OverRejected;
 pub use plan::{Plan, PlanError};
 pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use rollback::{

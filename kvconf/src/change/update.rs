@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::commit::{Applied, Commit, CommitError, Terms, terms};
 use super::edit::wanted_by;
+use super::over_rejected::OverRejected;
 use super::plan::Plan;
 use crate::backoff::Backoff;
 use crate::live::{Shared, lock};
@@ -29,6 +30,16 @@ pub struct Update<'a, T: KvConfig, F> {
     change: F,
     terms: Terms,
     attempts: u32,
+    over: Over,
+}
+
+/// What an update may write over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Over {
+    /// What its function saw.
+    Seen,
+    /// What readers rejected, too.
+    Rejected,
 }
 
 impl<T: KvConfig, F> fmt::Debug for Update<'_, T, F> {
@@ -44,8 +55,12 @@ impl<T: KvConfig> Live<T> {
     /// still as the function saw it; when somebody else was faster, the function runs again on the newer state. So it may
     /// run several times, and should do nothing but change its argument. Fields that it only read are not guarded unless
     /// [`Update::guard_all`] is asked for.
+    ///
+    /// The newest state is the last good one. A value that readers rejected is newer and not in it, so an update that would
+    /// write over one is refused ([`CommitError::OverRejected`]); [`Edit::set`](super::Edit::set) replaces it, with a plan
+    /// that shows it.
     pub fn update<F: FnMut(&mut T) + Send>(&self, change: F) -> Update<'_, T, F> {
-        Update { shared: &self.shared, change, terms: Terms::default(), attempts: ATTEMPTS }
+        Update { shared: &self.shared, change, terms: Terms::default(), attempts: ATTEMPTS, over: Over::Seen }
     }
 }
 
@@ -55,6 +70,13 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
     /// How often to try before giving up with the last conflict; 32 by default, at least once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
+        self
+    }
+
+    /// Writes also over values that readers rejected, which the function does not get to see. For a program that sets a
+    /// field whatever stood there.
+    pub fn over_rejected(mut self) -> Self {
+        self.over = Over::Rejected;
         self
     }
 
@@ -78,7 +100,13 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                     continue;
                 }
                 let wanted = wanted_by(&view, &before, &after)?;
-                Plan::new(Arc::clone(self.shared), &view, wanted)?
+                let plan = Plan::new(Arc::clone(self.shared), &view, wanted)?;
+                if self.over == Over::Seen
+                    && let Some(unseen) = OverRejected::find(&view, &plan.writes)
+                {
+                    return Err(CommitError::OverRejected(unseen));
+                }
+                plan
             };
             let lost = match Commit::with(plan, self.terms.clone()).run().await {
                 Err(CommitError::Conflict(conflict)) => conflict,
@@ -99,7 +127,8 @@ impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T,
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     /// # Errors
-    /// [`CommitError`]; [`CommitError::Conflict`] and [`CommitError::Overtaken`] only after all attempts.
+    /// [`CommitError`]; [`CommitError::Conflict`] and [`CommitError::Overtaken`] only after all attempts,
+    /// [`CommitError::OverRejected`] at once.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made.

@@ -362,6 +362,11 @@ impl<T: KvConfig> View<T> {
         }
     }
 
+    /// The same, where readers rejected it.
+    pub(crate) fn newest_rejected(&self, key: &str) -> Option<&Arc<Entry>> {
+        self.rejected.iter().rev().find_map(|group| group.changes.get(key))?.as_ref()
+    }
+
     fn describe(&self, group: &Group) -> Rejected {
         let mut keys: Vec<String> = group.changes.all_keys().map(|key| self.full_key(key)).collect();
         keys.sort_unstable();

@@ -158,3 +158,30 @@ async fn a_reader_of_one_prefix_has_a_log_and_no_past() {
     assert!(bucket.check::<Shop>().now().await.unwrap().would_start());
     assert!(matches!(kvconf::Live::fixed(live.load().value().clone()).log().await, Err(LogError::Fixed)));
 }
+
+/// One direct get gives a key's entries; where a bucket takes none, a consumer does.
+#[tokio::test]
+async fn a_keys_history_is_the_same_with_and_without_direct_gets() {
+    let (_server, client, bucket) = with_bucket(5).await;
+    bucket.put("shop.b", "other").await.unwrap();
+    assert_eq!(bucket.history("shop.a").await.unwrap(), []);
+    for n in 1..=6 {
+        bucket.put("shop.a", n.to_string()).await.unwrap();
+        bucket.put("shop.b", n.to_string()).await.unwrap();
+    }
+    bucket.delete("shop.a").await.unwrap();
+    let direct = bucket.history("shop.a").await.unwrap();
+    let revisions: Vec<u64> = direct.iter().map(|entry| entry.revision().get()).collect();
+    assert_eq!(revisions, [6, 8, 10, 12, 14]);
+    assert!(direct.last().unwrap().operation().is_removal());
+
+    let context = jetstream::new(client);
+    let mut config = context.get_stream("KV_cfg").await.unwrap().cached_info().config.clone();
+    config.allow_direct = false;
+    context.update_stream(&config).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(bucket.history("shop.a").await.unwrap(), direct);
+    }
+    bucket.purge("shop.a").await.unwrap();
+    assert_eq!(bucket.history("shop.a").await.unwrap().len(), 1);
+}

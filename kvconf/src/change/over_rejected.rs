@@ -1,0 +1,72 @@
+//! An update that would write over something it never saw.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use derive_more::Error;
+
+use super::plan::Planned;
+use crate::schema::KvConfig;
+use crate::view::View;
+use crate::{Attribution, Key, Operation, Revision};
+
+/// A key that an update would write although its newest entry is one that readers rejected. Nothing was written.
+///
+/// The function of an update gets the last good state. What somebody wrote after it, and readers rejected, it never saw:
+/// overwriting that would lose it without a word. [`Edit::set`](super::Edit::set) replaces it, with a
+/// [`Plan`](super::Plan) that shows it; [`Update::over_rejected`](super::Update::over_rejected) overwrites it unseen.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub struct OverRejected {
+    /// The key. There may be more of them.
+    pub key: Key,
+    /// The revision that was rejected.
+    pub revision: Revision,
+    /// What was done to the key.
+    pub operation: Operation,
+    /// The value as it may be shown: shortened, masked for a secret. `None` when it is not a put.
+    pub value: Option<String>,
+    /// Who wrote it, and why.
+    pub by: Attribution,
+    /// When, by the server's clock.
+    pub at: SystemTime,
+}
+
+/// `checkout.max_items: an update would overwrite 501 of revision 7 by ops ("sale"), which readers rejected; replace it
+/// by edit().set(..), whose plan shows it`
+impl fmt::Display for OverRejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: an update would overwrite ", self.key)?;
+        f.write_str(match &self.value {
+            Some(value) => value,
+            None if self.operation.is_removal() => "the removal",
+            None => "an unknown operation",
+        })?;
+        write!(f, " of revision {}", self.revision)?;
+        if let Some(author) = &self.by.author {
+            write!(f, " by {author}")?;
+        }
+        if let Some(reason) = &self.by.reason {
+            write!(f, " ({reason:?})")?;
+        }
+        f.write_str(", which readers rejected; replace it by edit().set(..), whose plan shows it")
+    }
+}
+
+impl OverRejected {
+    /// The first of these writes that would overwrite what readers rejected.
+    pub(super) fn find<T: KvConfig>(view: &View<T>, writes: &[Planned]) -> Option<Box<Self>> {
+        writes.iter().find_map(|write| {
+            let entry = view.newest_rejected(write.key.under(&view.prefix)?)?;
+            Some(Box::new(Self {
+                key: write.key.clone(),
+                revision: entry.revision(),
+                operation: entry.operation(),
+                // What a plan shows as replaced; for a removal that is the default, which nobody wrote.
+                value: entry.put_value().and(write.shown.before.clone()),
+                by: Attribution::of(entry),
+                at: entry.created(),
+            }))
+        })
+    }
+}
