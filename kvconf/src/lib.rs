@@ -84,6 +84,7 @@ mod cache;
 mod change;
 mod entry;
 pub mod flag;
+mod flag_field;
 pub mod guide;
 mod history;
 mod key;
@@ -113,6 +114,7 @@ pub use change::{
     RollbackPlan, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use flag_field::{Flag, FlagVariant};
 pub use history::{
     Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
     LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
@@ -141,7 +143,7 @@ pub use view::{ExplainedSource, Explanation, Rejected};
 pub use watch::WatchState;
 
 #[cfg(feature = "derive")]
-pub use kvconf_derive::KvConfig;
+pub use kvconf_derive::{FlagVariant, KvConfig};
 
 /// `Duration` as text (`1h 30m`) where serde's own form gets in the way: `#[serde(with = "kvconf::duration")]`.
 ///
@@ -170,6 +172,8 @@ pub mod duration {
 /// What the code that the derive macro writes refers to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::flag::TypedContext;
+    pub use crate::flag_field::{Flag, FlagCodec, FlagField, FlagVariant};
     pub use crate::schema::{
         Absent, Check, Constraint, Entries, EntryMap, Env, Field, KvConfig, Leaf, Length, Loader, Meta,
         Nested, Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
