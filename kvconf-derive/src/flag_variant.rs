@@ -16,7 +16,10 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     let is_by_value = match &input.data {
         Data::Enum(data) => {
             for variant in data.variants.iter().filter(|variant| !variant.fields.is_empty()) {
-                errors.at(variant, "the variants of a flag are all texts or all objects; a struct is an object");
+                errors.at(
+                    variant,
+                    "the variants of a flag are all texts or all objects; a struct is an object",
+                );
             }
             true
         }

@@ -218,7 +218,9 @@ fn kind(attributes: &Attributes, field: &syn::Field, errors: &mut Errors) -> Kin
 /// The default is a value of what the flag serves.
 fn flag(attributes: &Attributes, ty: &Type, errors: &mut Errors) -> Kind {
     match shape(ty) {
-        Shape::Option(_) => errors.at(ty, "a flag is always there; say by `default` what it serves without a key"),
+        Shape::Option(_) => {
+            errors.at(ty, "a flag is always there; say by `default` what it serves without a key")
+        }
         Shape::Other => {}
         _ => errors.at(ty, format_args!("write the type as `Flag<{}>`", pretty(ty))),
     }

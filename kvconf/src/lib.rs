@@ -41,6 +41,7 @@
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | start without the server | [`Cache`], [`guide::outages`] |
+//! | switch features on and off | [`Flag`], [`mod@flag`], [`guide::flags`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |

@@ -69,9 +69,7 @@ fn codec_bound(codec: &Codec, ty: &TokenStream) -> Option<TokenStream> {
         Codec::Text => Some(quote!(__kv::Text: __kv::Codec<#ty>)),
         Codec::Json => Some(quote!(__kv::Json: __kv::Codec<#ty>)),
         Codec::Secret => Some(quote!(__kv::SecretText: __kv::Codec<#ty>)),
-        Codec::Flag(_) => {
-            Some(quote!(__kv::FlagCodec<<#ty as __kv::FlagField>::Value>: __kv::Codec<#ty>))
-        }
+        Codec::Flag(_) => Some(quote!(__kv::FlagCodec<<#ty as __kv::FlagField>::Value>: __kv::Codec<#ty>)),
         Codec::Given(_) => None,
     }
 }

@@ -125,9 +125,9 @@ fn flag_codec(
 ) -> TokenStream {
     let ty = context.outside(&field.ty);
     let default = option(default.map(|default| quote!(|| #default)));
-    let visitor = option(visitor.map(|visitor| {
-        quote_spanned!(at(visitor)=> || <#visitor as __kv::TypedContext>::described())
-    }));
+    let visitor = option(
+        visitor.map(|visitor| quote_spanned!(at(visitor)=> || <#visitor as __kv::TypedContext>::described())),
+    );
     quote_spanned! {at(&field.ty)=>
         &__kv::FlagCodec::<<#ty as __kv::FlagField>::Value> { default: #default, context: #visitor }
     }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use super::Flag;
 use super::read::text_form;
 use super::variant::FlagVariant;
-use super::Flag;
 use crate::flag::ContextSchema;
 use crate::value::{Codec, DecodeError, EncodeError, is_meant_as_json};
 

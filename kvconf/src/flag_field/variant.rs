@@ -90,7 +90,11 @@ pub(super) fn read<T: FlagVariant>(value: &Json) -> Result<T, DecodeError> {
         Json::Number(number) => match number.as_i64() {
             Some(whole) if whole.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => whole.to_string(),
             None if number.is_f64() => number_text(number.as_f64().unwrap_or_default()),
-            _ => return Err(DecodeError::new(format!("{number} is beyond 2^53 − 1, where numbers are rounded"))),
+            _ => {
+                return Err(DecodeError::new(format!(
+                    "{number} is beyond 2^53 − 1, where numbers are rounded"
+                )));
+            }
         },
         other => other.to_string(),
     };

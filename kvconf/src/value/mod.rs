@@ -19,8 +19,8 @@ pub use error::{DecodeError, EncodeError};
 #[cfg(feature = "yaml")]
 pub(crate) use json::is_number as is_json_number;
 pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree, parse as parse_tree};
-pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use read::is_meant_as_json;
+pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use show::{quote, show, tame};
 
 /// What stands for a secret value wherever something is shown.
