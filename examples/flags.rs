@@ -86,21 +86,17 @@ async fn main() -> anyhow::Result<()> {
     live.wait_for(applied.revision()).await?;
     println!("the theme is {:?}", live.load().theme.get(&visitor));
 
-    title("7. Who did all that?");
-    println!("{}", live.log().await?);
+    title("7. Who did the last of that?");
+    println!("{}", live.log().limit(4).await?);
     Ok(())
 }
 
 /// A flag in flagd's format.
 fn rollout(percent: usize) -> String {
+    let (on, off) = (percent, 100 - percent);
     format!(
-        r#"{{
-            "state": "ENABLED",
-            "variants": {{"on": true, "off": false}},
-            "defaultVariant": "off",
-            "targeting": {{"fractional": [["on", {percent}], ["off", {}]]}}
-        }}"#,
-        100 - percent
+        r#"{{"targeting": {{"fractional": [["on", {on}], ["off", {off}]]}}, "state": "ENABLED",
+            "variants": {{"on": true, "off": false}}, "defaultVariant": "off"}}"#
     )
 }
 

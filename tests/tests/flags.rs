@@ -64,7 +64,12 @@ async fn refusal(live: &Live<Shop>, bucket: &Bucket, key: &str, value: &str) -> 
     let revision = bucket.put(key, value.to_owned()).await.unwrap();
     live.wait_for(revision).await.unwrap_err();
     let report = live.health().report.expect("what is refused is told").to_string();
-    report.lines().filter(|line| line.contains(key)).map(str::trim).collect::<Vec<_>>().join("\n")
+    report
+        .lines()
+        .filter(|line| line.contains(&format!("× {key}: ")))
+        .map(str::trim)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn rollout(percent: u32) -> String {
@@ -162,27 +167,39 @@ async fn what_does_not_fit_is_refused_with_every_reason_while_the_last_good_serv
     let bucket = Bucket::memory();
     let live = start(&bucket).await;
     put(&live, &bucket, "shop.new_cart", &rollout(100)).await;
-    let bad = r#"{"state": "ENABLED", "variants": {"on": "yes", "off": false}, "defaultVariant": "of",
-        "targeting": {"fracional": []}}"#;
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.new_cart", bad).await, @"");
-    assert!(live.load().new_cart.get(&VISITOR));
-    let wrong = r#"{"state": "ENABLED", "variants": {"a": "light", "b": "drak"}, "defaultVariant": "a",
-        "targeting": {"fracional": []}}"#;
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.theme", wrong).await, @"");
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.theme", "drak").await, @"");
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.new_cart", "blue").await, @"");
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.greeting", "3").await, @"");
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.search.results", "300").await, @"");
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.limits", r#"{"items": 3}"#).await, @"");
-    let deep = format!(
-        r#"{{"state": "ENABLED", "variants": {{"on": true}}, "targeting": {}{{}}{}}}"#,
-        r#"{"!": ["#.repeat(60),
-        "]}".repeat(60)
-    );
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.new_cart", &deep).await, @"");
-    let country = r#"{"state": "ENABLED", "variants": {"few": 3}, "defaultVariant": "few",
-        "targeting": {"if": [{"==": [{"var": "contry"}, "NL"]}, "few"]}}"#;
-    insta::assert_snapshot!(refusal(&live, &bucket, "shop.search.results", country).await, @"");
+    let flag = |variants: &str, rest: &str| {
+        format!(r#"{{"state": "ENABLED", "variants": {{{variants}}}, "defaultVariant": {rest}}}"#)
+    };
+    let deep = format!(r#""on", "targeting": {}{{}}{}"#, r#"{"!": ["#.repeat(70), "]}".repeat(70));
+    let country = r#""few", "targeting": {"if": [{"==": [{"var": "contry"}, "NL"]}, "few"]}"#;
+    let bad = [
+        ("new_cart", "blue".to_owned()),
+        ("new_cart", flag(r#""on": "yes", "off": false"#, r#""of""#)),
+        ("new_cart", flag(r#""on": true"#, &deep)),
+        ("theme", "drak".to_owned()),
+        ("theme", flag(r#""a": "light", "b": "drak""#, r#""a", "targeting": {"fracional": []}"#)),
+        ("greeting", "3".to_owned()),
+        ("limits", r#"{"items": 3}"#.to_owned()),
+        ("limits", flag(r#""few": {"itms": 3}"#, r#""few""#)),
+        ("search.results", "300".to_owned()),
+        ("search.results", flag(r#""few": 3"#, country)),
+    ];
+    let mut told = Vec::new();
+    for (key, value) in &bad {
+        told.push(refusal(&live, &bucket, &format!("shop.{key}"), value).await);
+    }
+    insta::assert_snapshot!(told.join("\n"), @"
+    × shop.new_cart: expected true or false, found the text `blue`
+    × shop.new_cart: variants.on: a text, where other variants are booleans; defaultVariant: no variant `of`, did you mean `off`?
+    × shop.new_cart: no JSON: nested deeper than 128 levels
+    × shop.theme: `drak` is not one of `light` or `dark`, did you mean `dark`?
+    × shop.theme: targeting: unknown operator `fracional`, did you mean `fractional`?; variants.b: `drak` is not one of `light` or `dark`, did you mean `dark`?
+    × shop.greeting: expected a text, found `3`
+    × shop.limits: state: is required; variants: is required
+    × shop.limits: variants.few: unknown field `itms`, expected `items`, did you mean `items`?
+    × shop.search.results: `300` is outside 0..=255 (u8)
+    × shop.search.results: targeting: Visitor has no `contry`, did you mean `country`?
+    ");
     let shop = live.load();
     assert_eq!((shop.new_cart.get(&VISITOR), shop.search.results.get(&VISITOR)), (true, 10));
 }

@@ -22,7 +22,7 @@ fn numbers_convert_only_without_loss() {
     for (stored, message) in [
         ("256", "`256` is outside 0..=255 (u8)"),
         ("-1", "`-1` is outside 0..=255 (u8)"),
-        ("10.5", "expected a whole number (u8), found `10.5`"),
+        ("10.5", "`10.5` is not a whole number (u8)"),
         ("9007199254740992", "9007199254740992 is beyond 2^53 − 1, where numbers are rounded"),
     ] {
         assert_eq!(read(stored).unwrap_err().to_string(), message);
@@ -67,7 +67,7 @@ fn a_share_depends_on_the_key() {
     let rule = r#"{"state": "ENABLED", "variants": {"a": 1, "b": 2}, "defaultVariant": "a",
         "targeting": {"fractional": [["a", 1], ["b", 1]]}}"#;
     let of = |key: &str| {
-        let flag = Flag::parse(key, rule, Some(0)).unwrap();
+        let flag = Flag::parse(key, rule, Some(0_i64)).unwrap();
         let ids = (0..64).map(|id| DynamicContext::new().targeting_key(format!("user-{id}")));
         ids.map(|id| flag.get(&id)).collect::<Vec<i64>>()
     };
