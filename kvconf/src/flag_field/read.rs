@@ -30,7 +30,7 @@ pub(super) fn read_flag<T: FlagVariant>(
 ) -> Result<Read<T>, DecodeError> {
     let text = str::from_utf8(bytes)
         .map_err(|_| DecodeError::new(format!("expected a flag, found {}", quote(bytes))))?;
-    let definition = definition(text).map_err(|error| told(problems_of(&error)))?;
+    let definition = definition(text).map_err(|error| told(&problems_of(&error)))?;
     let mut problems = Vec::new();
     let compiled = CompiledFlag::compile(key, &definition, &SetProperties::default());
     let compiled = compiled.map_err(|error| problems.extend(problems_of(&error))).ok();
@@ -50,7 +50,7 @@ pub(super) fn read_flag<T: FlagVariant>(
         (Some(compiled), Some(fallback)) if problems.is_empty() => {
             Ok(Read { definition, compiled, values: values.into(), fallback })
         }
-        _ => Err(told(problems)),
+        _ => Err(told(&problems)),
     }
 }
 
@@ -95,7 +95,7 @@ fn problems_of(error: &FlagError) -> Vec<String> {
     error.problems().iter().map(ToString::to_string).collect()
 }
 
-fn told(problems: Vec<String>) -> DecodeError {
+fn told(problems: &[String]) -> DecodeError {
     let more = problems.len().saturating_sub(TOLD_PROBLEMS);
     let mut told: Vec<String> = problems.iter().take(TOLD_PROBLEMS).map(|problem| tame(problem)).collect();
     if more > 0 {
