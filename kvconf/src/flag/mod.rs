@@ -41,6 +41,8 @@
 //!
 //! This part of the library is pure. It knows no clock, no runtime and no bucket: time and identity are arguments.
 
+mod analysis;
+mod blast_radius;
 mod bucketing;
 mod compiled;
 mod context;
@@ -55,6 +57,8 @@ mod set;
 mod targeting;
 mod value;
 
+pub use analysis::{RuleFinding, RuleFindingKind};
+pub use blast_radius::{BlastRadius, ContextSample, Move, Served};
 pub use bucketing::{Bucketing, MAX_WEIGHT, UnknownBucketing};
 pub use compiled::{CompiledFlag, UnknownAttribute, Variant};
 #[doc(hidden)]

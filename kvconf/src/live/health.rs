@@ -39,7 +39,7 @@ impl Condition {
         if !self.state.is_stale() || !state.is_stale() {
             self.contact = Some(now);
         }
-        // Another cause, or another number of waiting entries, does not make it a new state.
+        // Another cause, or another number of waiting entries, does not make it begin anew.
         if discriminant(&self.state) != discriminant(&state) {
             self.since = now;
         }
@@ -175,16 +175,18 @@ impl<T: KvConfig> Live<T> {
         let view = lock(&self.shared.view);
         let condition = self.shared.condition.borrow();
         let (mut state, mut since) = (condition.state.clone(), condition.since);
+        let mut last_contact = condition.last_contact();
         let starved_for = lock(&self.shared.attachment).as_ref().and_then(Attachment::starved_for);
         if let Some(still) = starved_for.filter(|_| !state.is_stale()) {
             (state, since) = (WatchState::Starved, SystemTime::now() - still);
+            last_contact = Some(since);
         }
         let name = |at: &usize| view.table.slot(*at).map(|slot| view.full_key(&slot.key));
         Health {
-            last_contact: condition.last_contact(),
-            basis: view.snapshot.basis(),
             state,
             since,
+            last_contact,
+            basis: view.snapshot.basis(),
             applied: view.snapshot.revision(),
             seen: view.seen,
             rejected: view.rejections(),

@@ -194,7 +194,6 @@ pub async fn purged() -> Row {
 
 /// P5, P6: what is full says so, and readers go on.
 pub async fn full() -> Row {
-    const NOTICED: Duration = Duration::from_secs(3);
     const MAX: u64 = 1 << 20;
     let mut limited = config();
     limited.max_bytes = Some(MAX);
@@ -216,7 +215,6 @@ pub async fn full() -> Row {
     larger.max_bytes = Some(8 * MAX);
     scene.bucket.update_config(&larger).await.unwrap();
     let healed = Instant::now();
-    writers.go_on(NOTICED).await;
     let row = Row::new("bucket full (`max_bytes`)").told(format!("{refused} (to writers)"));
     scene.converges(row, writers, healed, BACK).await.note("readers stay live")
 }

@@ -60,8 +60,9 @@ pub async fn at_random() -> Row {
         println!("soak: {:.1} s: {fault:?} for {lasting:?}", begun.elapsed().as_secs_f64());
         break_for(&mut scene, fault, lasting).await;
         let healed = Instant::now();
-        writers.go_on(PROMPT).await;
         slowest = slowest.max(scene.watched.converges(healed, writers.newest(), BACK).await);
+        writers.go_on(PROMPT).await;
+        scene.watched.converges(Instant::now(), writers.newest(), BACK).await;
         faults += 1;
     }
     assert!(faults > 0);
