@@ -61,13 +61,17 @@ pub async fn rows() -> Result<Vec<Row>> {
         let [at, bare, history, stock, log, all] = &mut samples;
         // Somewhere in the middle, and never twice the same.
         let revision = Revision::new(last.get() / 2 + round * 7);
-        // Each first as often as the other.
+        // Each first as often as the other: whoever comes second finds a server that has just read the same.
         if round % 2 == 0 {
-            read_both(&live, &client, revision, (at, bare)).await?;
-            history_of_both(&live, &setup, (history, stock)).await?;
+            read_ours(&live, revision, at).await?;
+            read_bare(&client, revision, bare).await?;
+            history_of_ours(&live, history).await?;
+            history_of_stock(&setup, stock).await?;
         } else {
-            history_of_both(&live, &setup, (history, stock)).await?;
-            read_both(&live, &client, revision, (at, bare)).await?;
+            history_of_stock(&setup, stock).await?;
+            history_of_ours(&live, history).await?;
+            read_bare(&client, revision, bare).await?;
+            read_ours(&live, revision, at).await?;
         }
         let page = timed(log, async { Ok(live.log().await?) }).await?;
         ensure!(page.changes().len() == 50, "a page of a log is not full");
@@ -92,28 +96,27 @@ pub async fn rows() -> Result<Vec<Row>> {
     ])
 }
 
-async fn read_both(
-    live: &Live<Hundred>,
-    client: &Client,
-    revision: Revision,
-    (ours, bare): (&mut Vec<f64>, &mut Vec<f64>),
-) -> Result<()> {
-    let found = timed(bare, bare_read(client, revision.get())).await?;
+async fn read_bare(client: &Client, revision: Revision, samples: &mut Vec<f64>) -> Result<()> {
+    let found = timed(samples, bare_read(client, revision.get())).await?;
     ensure!(found == 100, "{found} keys are there");
-    let then = timed(ours, async { Ok(live.at(revision).await?) }).await?;
+    Ok(())
+}
+
+async fn read_ours(live: &Live<Hundred>, revision: Revision, samples: &mut Vec<f64>) -> Result<()> {
+    let then = timed(samples, async { Ok(live.at(revision).await?) }).await?;
     ensure!(then.revision() == revision, "another revision came");
     Ok(())
 }
 
-async fn history_of_both(
-    live: &Live<Hundred>,
-    setup: &Setup,
-    (ours, stock): (&mut Vec<f64>, &mut Vec<f64>),
-) -> Result<()> {
+async fn history_of_ours(live: &Live<Hundred>, samples: &mut Vec<f64>) -> Result<()> {
     let field = Hundred::fields().e.f;
-    let found = timed(ours, async { Ok(live.history(field).await?) }).await?;
+    let found = timed(samples, async { Ok(live.history(field).await?) }).await?;
     ensure!(found.revisions().len() as u64 == REVISIONS, "{} revisions are there", found.revisions().len());
-    let plain = timed(stock, async {
+    Ok(())
+}
+
+async fn history_of_stock(setup: &Setup, samples: &mut Vec<f64>) -> Result<()> {
+    let plain = timed(samples, async {
         let entries = setup.store.history("hundred.e.f").await?;
         Ok(entries.try_collect::<Vec<_>>().await?)
     });

@@ -159,10 +159,6 @@ fn find(name: &Ident, on: On, errors: &mut Errors) -> Option<&'static Word> {
         errors.at(name, words::unknown(&text));
         return None;
     };
-    if text == "flag" {
-        errors.at(name, "flags are not available yet");
-        return None;
-    }
     match (word.on, on) {
         (On::Struct, On::Field) => errors.at(name, format_args!("`{text}` belongs on the struct")),
         (On::Field, On::Struct) => errors.at(name, format_args!("`{text}` belongs on a field")),

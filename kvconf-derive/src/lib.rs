@@ -9,6 +9,7 @@ mod duration;
 mod error;
 mod evaluation_context;
 mod expand;
+mod flag_variant;
 mod literal;
 mod model;
 mod syntax;
@@ -57,6 +58,8 @@ use expand::Body;
 /// | `json` | stored as JSON, scalars too |
 /// | `restart` | a change is recorded and reported, and takes effect at the next start |
 /// | `deprecated`, `deprecated(use = "new_field")` | reading a value for it warns |
+/// | `flag` | a feature flag: the type is a `Flag`, the `default` what it serves without a key |
+/// | `context = Visitor` | beside `flag`: its rules may ask only for what this evaluation context has |
 /// | `skip` | no key at all; the value is the `default`, else `Default::default()` |
 ///
 /// Checks on an `Option` are for the value in it; on a `Secret` for what it holds, except that a `validate` function gets
@@ -108,6 +111,17 @@ use expand::Body;
 pub fn derive_kv_config(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
     let input = syn::parse_macro_input!(input as DeriveInput);
     derive(&input).into()
+}
+
+/// Makes an enum without fields, or a struct, a type that the variants of a `Flag` can have.
+///
+/// An enum is served by value, its variants are texts; a struct is served by reference, its variants are objects. serde's
+/// derives, which the type needs too, say how they are written. `#[flag_variant(crate = path)]` names the library when it is
+/// not `::kvconf`.
+#[proc_macro_derive(FlagVariant, attributes(flag_variant))]
+pub fn derive_flag_variant(input: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let input = syn::parse_macro_input!(input as DeriveInput);
+    flag_variant::derive(&input).into()
 }
 
 /// Makes a struct an evaluation context for flags, or a part of one, and an enum without fields an attribute of one.

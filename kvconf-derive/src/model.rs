@@ -65,6 +65,8 @@ pub(crate) enum Codec {
     Secret,
     /// `with = …`.
     Given(Expr),
+    /// A flag, with the type of context whose attributes its rules may ask for.
+    Flag(Option<syn::Path>),
 }
 
 /// What a field is without a value.

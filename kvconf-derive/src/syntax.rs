@@ -11,7 +11,7 @@ use crate::constraint::{self, Check};
 use crate::error::Errors;
 use crate::literal::{Value, value};
 use crate::model::{Absent, Codec, Field, Key, Kind, Model, plain_name};
-use crate::types::{Shape, pretty, shape, without_option};
+use crate::types::{Shape, flag_value, pretty, shape, without_option};
 use crate::words::{On, nearest};
 
 /// Reads a struct. What is wrong with it goes to `errors`; the model is as good as it can be, for the stub.
@@ -98,7 +98,7 @@ fn read_field(field: &syn::Field, casing: Casing, errors: &mut Errors) -> Field 
 }
 
 /// A kind of field, the words that may stand beside it, and what to say about others.
-const KINDS: [(&str, &[&str], &str); 4] = [
+const KINDS: [(&str, &[&str], &str); 5] = [
     ("skip", &["default"], "a skipped field has no key"),
     ("flatten", &[], "it belongs on the fields of the flattened struct"),
     ("nested", &["rename", "env"], "it belongs on the fields of the nested struct"),
@@ -106,6 +106,11 @@ const KINDS: [(&str, &[&str], &str); 4] = [
         "entries",
         &["rename", "length", "validate", "secret", "with", "json", "env", "restart", "deprecated"],
         "the map has one key per entry, and is empty where there is none",
+    ),
+    (
+        "flag",
+        &["default", "context", "rename", "alias", "env", "restart", "deprecated"],
+        "what a flag can serve is what its variants say and its type allows",
     ),
 ];
 
@@ -200,8 +205,33 @@ fn kind(attributes: &Attributes, field: &syn::Field, errors: &mut Errors) -> Kin
         }
         return Kind::Entries { codec: codec(attributes, ty), checks: checks(attributes, ty, errors) };
     }
+    if attributes.has("flag") {
+        return flag(attributes, ty, errors);
+    }
+    if let Some(item) = attributes.find("context") {
+        errors.push(syn::Error::new(span(item), "`context` belongs beside `flag`"));
+    }
     let absent = leaf_absent(attributes, ty, errors);
     Kind::Leaf { codec: codec(attributes, ty), absent, checks: checks(attributes, ty, errors) }
+}
+
+/// The default is a value of what the flag serves.
+fn flag(attributes: &Attributes, ty: &Type, errors: &mut Errors) -> Kind {
+    match shape(ty) {
+        Shape::Option(_) => {
+            errors.at(ty, "a flag is always there; say by `default` what it serves without a key")
+        }
+        Shape::Other => {}
+        _ => errors.at(ty, format_args!("write the type as `Flag<{}>`", pretty(ty))),
+    }
+    let absent = match absent(attributes, flag_value(ty).unwrap_or(ty), errors) {
+        Absent::Stored(text) => {
+            errors.at(&text, "a flag's default is a value of its type, such as `Theme::Light`");
+            Absent::Required
+        }
+        given => given,
+    };
+    Kind::Leaf { codec: Codec::Flag(attributes.path("context")), absent, checks: Vec::new() }
 }
 
 fn leaf_absent(attributes: &Attributes, ty: &Type, errors: &mut Errors) -> Absent {

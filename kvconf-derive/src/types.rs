@@ -166,6 +166,16 @@ pub(crate) fn without_option(ty: &Type) -> &Type {
     }
 }
 
+/// What a `Flag` serves.
+pub(crate) fn flag_value(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last().filter(|last| last.ident == "Flag")?;
+    match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => arguments.args.first().and_then(as_type),
+        _ => None,
+    }
+}
+
 /// Whether any part of the tokens is one of these names.
 pub(crate) fn mentions(tokens: TokenStream, names: &[&syn::Ident]) -> bool {
     tokens.into_iter().any(|token| match token {

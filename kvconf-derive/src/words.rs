@@ -44,7 +44,7 @@ const fn word(name: &'static str, on: On, form: Form, usage: &'static str) -> Wo
 }
 
 /// Every word that kvconf knows.
-pub(crate) const WORDS: [Word; 23] = [
+pub(crate) const WORDS: [Word; 24] = [
     word("prefix", On::Struct, Form::Text, "prefix = \"checkout\""),
     word("rename_all", On::Struct, Form::Text, "rename_all = \"kebab-case\""),
     word("env_prefix", On::Struct, Form::Text, "env_prefix = \"CHECKOUT\""),
@@ -68,6 +68,7 @@ pub(crate) const WORDS: [Word; 23] = [
     word("deprecated", On::Field, Form::MaybeList, "deprecated(use = \"new_field\")"),
     word("skip", On::Field, Form::Flag, "skip"),
     word("flag", On::Field, Form::Flag, "flag"),
+    word("context", On::Field, Form::Path, "context = Visitor"),
 ];
 
 /// Words of serde, config, confique, figment, clap, garde, validator and others, and what to write here instead.

@@ -24,6 +24,9 @@ pub mod history {}
 #[doc = include_str!("../docs/take-back.md")]
 pub mod take_back {}
 
+#[doc = include_str!("../docs/flags.md")]
+pub mod flags {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 

@@ -41,6 +41,7 @@
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | start without the server | [`Cache`], [`guide::outages`] |
+//! | switch features on and off | [`Flag`], [`mod@flag`], [`guide::flags`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
 //! | test a service | [`guide::testing`] |
@@ -84,6 +85,7 @@ mod cache;
 mod change;
 mod entry;
 pub mod flag;
+mod flag_field;
 pub mod guide;
 mod history;
 mod key;
@@ -113,6 +115,7 @@ pub use change::{
     RollbackError, RollbackPlan, Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use flag_field::{Flag, FlagVariant};
 pub use history::{
     Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
     LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
@@ -141,7 +144,7 @@ pub use view::{ExplainedSource, Explanation, Rejected};
 pub use watch::WatchState;
 
 #[cfg(feature = "derive")]
-pub use kvconf_derive::KvConfig;
+pub use kvconf_derive::{FlagVariant, KvConfig};
 
 /// `Duration` as text (`1h 30m`) where serde's own form gets in the way: `#[serde(with = "kvconf::duration")]`.
 ///
@@ -170,6 +173,8 @@ pub mod duration {
 /// What the code that the derive macro writes refers to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::flag::TypedContext;
+    pub use crate::flag_field::{Flag, FlagCodec, FlagField, FlagVariant};
     pub use crate::schema::{
         Absent, Check, Constraint, Entries, EntryMap, Env, Field, KvConfig, Leaf, Length, Loader, Meta,
         Nested, Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,

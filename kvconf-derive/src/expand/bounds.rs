@@ -39,6 +39,9 @@ fn field_bounds(field: &Field) -> Vec<TokenStream> {
             let mut bounds = vec![
                 quote!(#ty: ::core::clone::Clone + ::core::marker::Send + ::core::marker::Sync + 'static),
             ];
+            if let Codec::Flag(_) = codec {
+                bounds.push(quote!(#ty: __kv::FlagField));
+            }
             bounds.extend(codec_bound(codec, &quote!(#ty)));
             bounds
         }
@@ -51,7 +54,12 @@ fn field_bounds(field: &Field) -> Vec<TokenStream> {
         Kind::Skip(_) => Vec::new(),
     };
     if let Kind::Leaf { absent: Absent::Default(_), .. } | Kind::Skip(Absent::Default(_)) = &field.kind {
-        bounds.push(quote!(#ty: ::core::default::Default));
+        bounds.push(match &field.kind {
+            Kind::Leaf { codec: Codec::Flag(_), .. } => {
+                quote!(<#ty as __kv::FlagField>::Value: ::core::default::Default)
+            }
+            _ => quote!(#ty: ::core::default::Default),
+        });
     }
     bounds
 }
@@ -61,6 +69,7 @@ fn codec_bound(codec: &Codec, ty: &TokenStream) -> Option<TokenStream> {
         Codec::Text => Some(quote!(__kv::Text: __kv::Codec<#ty>)),
         Codec::Json => Some(quote!(__kv::Json: __kv::Codec<#ty>)),
         Codec::Secret => Some(quote!(__kv::SecretText: __kv::Codec<#ty>)),
+        Codec::Flag(_) => Some(quote!(__kv::FlagCodec<<#ty as __kv::FlagField>::Value>: __kv::Codec<#ty>)),
         Codec::Given(_) => None,
     }
 }

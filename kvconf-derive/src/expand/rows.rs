@@ -41,7 +41,10 @@ fn row_value(context: &Context<'_>, field: &Field) -> TokenStream {
     let access = quote!(get: |__s| &__s.#name, get_mut: |__s| &mut __s.#name);
     match &field.kind {
         Kind::Leaf { codec, absent, checks } => {
-            let (codec, absent) = (codec_value(context, field, codec), absent_value(context, absent));
+            let (codec, absent) = match codec {
+                Codec::Flag(visitor) => flag_values(context, field, visitor.as_ref(), absent),
+                codec => (codec_value(context, field, codec), absent_value(context, absent)),
+            };
             let checks = checks::checks(context, &field.ty, checks);
             quote! {
                 __kv::Leaf { meta: #meta, #access, codec: #codec, absent: #absent, checks: &[#checks] }
@@ -85,10 +88,48 @@ fn codec_value(context: &Context<'_>, field: &Field, codec: &Codec) -> TokenStre
         Codec::Text => quote_spanned!(span=> &__kv::Text),
         Codec::Json => quote_spanned!(span=> &__kv::Json),
         Codec::Secret => quote_spanned!(span=> &__kv::SecretText),
+        Codec::Flag(visitor) => flag_codec(context, field, visitor.as_ref(), None),
         Codec::Given(expr) => {
             let (span, expr) = (at(expr), context.outside(expr));
             quote_spanned!(span=> &#expr)
         }
+    }
+}
+
+/// The codec of a flag and what it is without a key; both know the default.
+fn flag_values(
+    context: &Context<'_>,
+    field: &Field,
+    visitor: Option<&syn::Path>,
+    absent: &Absent,
+) -> (TokenStream, TokenStream) {
+    let ty = context.outside(&field.ty);
+    let default = match absent {
+        Absent::Default(place) => quote_spanned!(at(place)=> ::core::default::Default::default()),
+        Absent::Value { tokens, .. } => context.outside(tokens),
+        Absent::Required | Absent::Optional | Absent::Stored(_) => {
+            return (flag_codec(context, field, visitor, None), quote!(__kv::Absent::Required));
+        }
+    };
+    let absent = quote! {
+        __kv::Absent::Keyed(|__key| <#ty as __kv::FlagField>::missing(__key, #default))
+    };
+    (flag_codec(context, field, visitor, Some(&default)), absent)
+}
+
+fn flag_codec(
+    context: &Context<'_>,
+    field: &Field,
+    visitor: Option<&syn::Path>,
+    default: Option<&TokenStream>,
+) -> TokenStream {
+    let ty = context.outside(&field.ty);
+    let default = option(default.map(|default| quote!(|| #default)));
+    let visitor = option(
+        visitor.map(|visitor| quote_spanned!(at(visitor)=> || <#visitor as __kv::TypedContext>::described())),
+    );
+    quote_spanned! {at(&field.ty)=>
+        &__kv::FlagCodec::<<#ty as __kv::FlagField>::Value> { default: #default, context: #visitor }
     }
 }
 

@@ -90,7 +90,7 @@ impl<T: KvConfig> Diff<T> {
         match slot.kind {
             Kind::Leaf => {
                 let found = entry_of(slot, side);
-                contained_read(|| node.read(&mut target, rest, raw(found)))
+                contained_read(|| node.read(&mut target, rest, &slot.key, raw(found)))
                     .unwrap_or_else(|errors| note(&slot.key, found, errors));
             }
             Kind::Entries => {
@@ -283,7 +283,7 @@ fn text_of<T: KvConfig>(
     let segment = key.rsplit_once('.').map_or(key, |(_, segment)| segment);
     let canonical = contained(|| match slot.kind {
         Kind::Leaf => {
-            node.read(target, rest, raw).ok()?;
+            node.read(target, rest, &slot.key, raw).ok()?;
             match node.encode(target, rest).ok()? {
                 Stored::Value(bytes) => Some(bytes),
                 Stored::Absent => None,

@@ -268,7 +268,7 @@ fn decode<T: KvConfig, V: Clone + 'static>(
     let raw = opened.raw(seals, slot.meta.secret, Some(entry));
     let segment = entry.key().as_str().rsplit_once('.').map_or(entry.key().as_str(), |(_, segment)| segment);
     let read = contained_read(|| match slot.kind {
-        Kind::Leaf => node.read(scratch, rest, raw),
+        Kind::Leaf => node.read(scratch, rest, &slot.key, raw),
         Kind::Entries => {
             clear_map(scratch, slot);
             node.read_entry(scratch, rest, segment, raw)

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::node::{EntryMap, FieldError, Raw, validate_struct};
+use super::node::{EntryMap, FieldError, Meta, Raw, validate_struct};
 use super::prepared::{Hoard, Prepared};
 use super::survey::{Slot, join};
 use super::validation::Complaint;
@@ -95,24 +95,27 @@ impl<'a> Loader<'a> {
                 }
             }
             Prepared::Absent => {
-                if let Ok(value) = leaf.decode(Raw::Absent) {
+                if let Ok(value) = leaf.decode(&self.key_of(&leaf.meta), Raw::Absent) {
                     return Some(value);
                 }
             }
             Prepared::Open => {}
         }
-        // Most fields stand in the root: nothing to put together.
-        let key: Cow<'_, str> =
-            if self.key.is_empty() { leaf.meta.key.into() } else { join(&self.key, leaf.meta.key).into() };
+        let key = self.key_of(&leaf.meta);
         let mut aliases = leaf.meta.aliases.iter().map(|alias| join(&self.key, alias));
         let raw = self.raw.field(&key, &mut aliases);
-        match leaf.decode(raw) {
+        match leaf.decode(&key, raw) {
             Ok(value) => Some(value),
             Err(errors) => {
                 self.report(path, &key, errors);
                 None
             }
         }
+    }
+
+    /// Most fields stand in the root: nothing to put together.
+    fn key_of(&self, meta: &Meta) -> Cow<'static, str> {
+        if self.key.is_empty() { meta.key.into() } else { join(&self.key, meta.key).into() }
     }
 
     /// A struct below.

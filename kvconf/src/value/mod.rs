@@ -19,8 +19,9 @@ pub use error::{DecodeError, EncodeError};
 #[cfg(feature = "yaml")]
 pub(crate) use json::is_number as is_json_number;
 pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree, parse as parse_tree};
+pub(crate) use read::is_meant_as_json;
 pub use secret::{Secret, SecretText, SecretValue};
-pub(crate) use show::show;
+pub(crate) use show::{quote, show, tame};
 
 /// What stands for a secret value wherever something is shown.
 pub(crate) const MASK: &str = "***";
@@ -58,6 +59,17 @@ pub trait Codec<V>: Send + Sync + 'static {
     /// # Errors
     /// [`DecodeError`] says what was expected and what stands there.
     fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError>;
+
+    /// Reads a value that stands under this key, below the struct's prefix.
+    ///
+    /// Unless a codec says otherwise the key does not matter.
+    ///
+    /// # Errors
+    /// As [`Codec::decode`].
+    fn decode_under(&self, key: &str, bytes: &[u8]) -> Result<V, DecodeError> {
+        let _ = key;
+        self.decode(bytes)
+    }
 
     /// Writes a value so that [`Codec::decode`] gives an equal one.
     ///

@@ -84,7 +84,7 @@ impl<T: KvConfig> Draft<T> {
             *prepared = Prepared::Open;
             return;
         }
-        if contained(|| node.prepare(prepared, rest, segment, raw_of(entry))).is_none() {
+        if contained(|| node.prepare(prepared, rest, &slot.key, segment, raw_of(entry))).is_none() {
             // The program's own code panics on it: when the struct is built it will again, and that is told.
             *prepared = Prepared::Open;
         }

@@ -140,7 +140,7 @@ pub(super) fn decode_slot<T: KvConfig>(
         faults.extend(errors.into_iter().map(problem));
     };
     if slot.kind == Kind::Leaf {
-        if let Err(errors) = node.read(target, rest, slot.raw(layered)) {
+        if let Err(errors) = node.read(target, rest, &slot.key, slot.raw(layered)) {
             report(faults, &slot.key, errors);
         }
         return;

@@ -145,7 +145,7 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
         Some((self.get)(target))
     }
 
-    fn read(&self, _: &mut S, _: &[u16], _: Raw<'_>) -> Result<(), Vec<FieldError>> {
+    fn read(&self, _: &mut S, _: &[u16], _: &str, _: Raw<'_>) -> Result<(), Vec<FieldError>> {
         Ok(())
     }
 
@@ -159,7 +159,7 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
         self.read_into((self.get_mut)(target), segment, raw)
     }
 
-    fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], segment: Option<&str>, raw: Raw<'_>) {
+    fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], _: &str, segment: Option<&str>, raw: Raw<'_>) {
         let Some(segment) = segment else { return };
         if matches!(prepared, Prepared::Absent) && raw != Raw::Absent {
             *prepared = Prepared::Value(Box::new(M::default()));

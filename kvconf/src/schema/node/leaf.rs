@@ -25,6 +25,8 @@ pub enum Absent<V: 'static> {
     },
     /// The default.
     Value(fn() -> V),
+    /// The same, for the key of the field below the struct's prefix.
+    Keyed(fn(&str) -> V),
     /// The default in stored form; read by the field's codec.
     Text(&'static str),
 }
@@ -47,9 +49,10 @@ pub struct Leaf<S: 'static, V: 'static> {
 }
 
 impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
-    /// The value for `raw`, or every problem with it.
-    pub(crate) fn decode(&self, raw: Raw<'_>) -> Result<V, Vec<FieldError>> {
-        let decode = |bytes| self.codec.decode(bytes).map_err(|e| mask_if_secret(&self.meta, e));
+    /// The value for `raw`, or every problem with it. `key` is the field's below the struct's prefix, whatever name the
+    /// value was found under.
+    pub(crate) fn decode(&self, key: &str, raw: Raw<'_>) -> Result<V, Vec<FieldError>> {
+        let decode = |bytes| self.codec.decode_under(key, bytes).map_err(|e| mask_if_secret(&self.meta, e));
         let value = match (raw, &self.absent) {
             (Raw::Unknown, _) => Err(FieldError::Operation),
             (Raw::Sealed(error), _) => Err(FieldError::Sealed(error.clone())),
@@ -57,6 +60,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
             (Raw::Absent, Absent::Required) => Err(FieldError::Missing),
             (Raw::Absent, Absent::Optional { none, .. }) => Ok(none()),
             (Raw::Absent, Absent::Value(default)) => Ok(default()),
+            (Raw::Absent, Absent::Keyed(default)) => Ok(default(key)),
             (Raw::Absent, Absent::Text(text)) => decode(text.as_bytes()).map_err(FieldError::Default),
         };
         let value = value.map_err(|error| vec![error])?;
@@ -97,8 +101,8 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         Some((self.get)(target))
     }
 
-    fn read(&self, target: &mut S, _rest: &[u16], raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
-        let value = self.decode(raw)?;
+    fn read(&self, target: &mut S, _rest: &[u16], key: &str, raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
+        let value = self.decode(key, raw)?;
         *(self.get_mut)(target) = value;
         Ok(())
     }
@@ -107,10 +111,10 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         Ok(())
     }
 
-    fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], _: Option<&str>, raw: Raw<'_>) {
+    fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], key: &str, _: Option<&str>, raw: Raw<'_>) {
         *prepared = match raw {
             Raw::Absent => Prepared::Absent,
-            raw => self.decode(raw).map_or(Prepared::Open, |value| Prepared::Value(Box::new(value))),
+            raw => self.decode(key, raw).map_or(Prepared::Open, |value| Prepared::Value(Box::new(value))),
         };
     }
 
@@ -145,6 +149,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         match &self.absent {
             Absent::Required | Absent::Optional { .. } => None,
             Absent::Value(default) => self.codec.encode(&default()).ok(),
+            Absent::Keyed(default) => self.codec.encode(&default(self.meta.key)).ok(),
             Absent::Text(text) => Some(Bytes::from_static(text.as_bytes())),
         }
     }

@@ -112,8 +112,9 @@ pub trait Node<S>: Send + Sync {
     /// Borrows the field's value.
     fn value<'a>(&self, target: &'a S, rest: &[u16]) -> Option<&'a dyn Any>;
 
+    /// Reads the field's bytes. `key` is the field's, below the struct's prefix.
     #[doc(hidden)]
-    fn read(&self, target: &mut S, rest: &[u16], raw: Raw<'_>) -> Result<(), Vec<FieldError>>;
+    fn read(&self, target: &mut S, rest: &[u16], key: &str, raw: Raw<'_>) -> Result<(), Vec<FieldError>>;
 
     #[doc(hidden)]
     fn read_entry(
@@ -128,7 +129,7 @@ pub trait Node<S>: Send + Sync {
     ///
     /// A value that is bad leaves it [`Prepared::Open`]: whoever builds the struct then finds the same problems.
     #[doc(hidden)]
-    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], segment: Option<&str>, raw: Raw<'_>);
+    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], key: &str, segment: Option<&str>, raw: Raw<'_>);
 
     /// Runs the checks of a whole map of entries.
     #[doc(hidden)]

@@ -44,9 +44,9 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
         }
     }
 
-    fn read(&self, target: &mut S, rest: &[u16], raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
+    fn read(&self, target: &mut S, rest: &[u16], key: &str, raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
         match node_at::<N>(rest) {
-            Some((node, rest)) => node.read((self.get_mut)(target), rest, raw),
+            Some((node, rest)) => node.read((self.get_mut)(target), rest, key, raw),
             None => Ok(()),
         }
     }
@@ -64,9 +64,9 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
         }
     }
 
-    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], segment: Option<&str>, raw: Raw<'_>) {
+    fn prepare(&self, prepared: &mut Prepared, rest: &[u16], key: &str, segment: Option<&str>, raw: Raw<'_>) {
         if let Some((node, rest)) = node_at::<N>(rest) {
-            node.prepare(prepared, rest, segment, raw);
+            node.prepare(prepared, rest, key, segment, raw);
         }
     }
 

@@ -17,7 +17,7 @@ use text::TextReader;
 use tree::TreeReader;
 
 pub(super) use number::Numeral;
-pub(super) use text::is_meant_as_json;
+pub(crate) use text::is_meant_as_json;
 
 /// Whether a struct is `std::time::Duration`, which serde reads and writes as a struct of two numbers.
 pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {

@@ -94,7 +94,7 @@ fn not_json(expected: &str, text: &str, fault: &Fault) -> ReadError {
 }
 
 /// Texts that begin so are meant as JSON: a slip in them must not make them a string.
-pub(in crate::value) fn is_meant_as_json(text: &str) -> bool {
+pub(crate) fn is_meant_as_json(text: &str) -> bool {
     text.trim_ascii_start().starts_with(['{', '[', '"'])
 }
 

@@ -4,6 +4,7 @@
 mod behaviour;
 mod contexts;
 mod environment;
+mod flags;
 mod generics;
 mod no_implicit_prelude;
 mod renamed;

@@ -24,8 +24,8 @@ struct Words {
     foreign_email: String,
     #[kv(xyzzy)]
     nobodys: u8,
-    #[kv(flag, default = false)]
-    not_yet: bool,
+    #[kv(context = Visitor, default = false)]
+    no_flag: bool,
     #[kv(prefix = "a")]
     misplaced: u8,
 }

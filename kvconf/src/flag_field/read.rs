@@ -1,0 +1,131 @@
+//! Between what is stored and a compiled flag.
+
+use serde_json::{Map, Value as Json};
+
+use super::variant::{FlagVariant, read, write};
+use crate::flag::{
+    CompiledFlag, ContextSchema, DefaultVariant, FlagDefinition, FlagError, FlagProblemKind, SetProperties,
+};
+use crate::value::{DecodeError, EncodeError, is_meant_as_json, quote, tame};
+
+/// How many problems of one flag a message names.
+const TOLD_PROBLEMS: usize = 12;
+
+/// What a stored flag becomes.
+pub(super) struct Read<T> {
+    pub(super) definition: FlagDefinition,
+    pub(super) compiled: CompiledFlag,
+    /// In the order of the compiled flag's variants.
+    pub(super) values: Box<[T]>,
+    /// What is served where no variant is.
+    pub(super) fallback: T,
+}
+
+/// Reads a flag that stands under this key, and tells everything that keeps it from being one.
+pub(super) fn read_flag<T: FlagVariant>(
+    key: &str,
+    bytes: &[u8],
+    default: Option<T>,
+    context: Option<&'static ContextSchema>,
+) -> Result<Read<T>, DecodeError> {
+    let text = str::from_utf8(bytes)
+        .map_err(|_| DecodeError::new(format!("expected a flag, found {}", quote(bytes))))?;
+    let definition = definition(text).map_err(|error| told(&problems_of(&error)))?;
+    let mut problems = Vec::new();
+    let compiled = CompiledFlag::compile(key, &definition, &SetProperties::default());
+    let compiled = compiled.map_err(|error| problems.extend(problems_of(&error))).ok();
+    let values = values::<T>(&definition, &mut problems);
+    let named = match definition.default_variant() {
+        DefaultVariant::Named(name) => definition.variants().keys().position(|variant| variant == name),
+        DefaultVariant::Absent | DefaultVariant::Null => None,
+    };
+    if default.is_none() && named.is_none() {
+        problems.push("defaultVariant: is required, since the field has no default".to_owned());
+    }
+    if let (Some(compiled), Some(context)) = (&compiled, context) {
+        problems.extend(unknown_attributes(compiled, context));
+    }
+    let fallback = default.or_else(|| values.get(named?).cloned());
+    match (compiled, fallback) {
+        (Some(compiled), Some(fallback)) if problems.is_empty() => {
+            Ok(Read { definition, compiled, values: values.into(), fallback })
+        }
+        _ => Err(told(&problems)),
+    }
+}
+
+/// A flag object or a plain value. What is no JSON, and does not begin as JSON would, is a text: `blue`.
+fn definition(text: &str) -> Result<FlagDefinition, FlagError> {
+    let text = text.trim_ascii();
+    match FlagDefinition::parse(text) {
+        Err(error) if !text.is_empty() && !is_meant_as_json(text) && is_no_json(&error) => {
+            FlagDefinition::from_json(text.into())
+        }
+        result => result,
+    }
+}
+
+fn is_no_json(error: &FlagError) -> bool {
+    matches!(error.problems(), [problem] if matches!(problem.kind(), FlagProblemKind::NotJson(_)))
+}
+
+fn values<T: FlagVariant>(definition: &FlagDefinition, problems: &mut Vec<String>) -> Vec<T> {
+    let is_plain = !definition.to_json().is_object();
+    let mut values = Vec::new();
+    for (name, value) in definition.variants() {
+        match read(value) {
+            Ok(value) => values.push(value),
+            Err(error) if is_plain => problems.push(error.to_string()),
+            Err(error) => problems.push(format!("variants.{name}: {error}")),
+        }
+    }
+    values
+}
+
+fn unknown_attributes(compiled: &CompiledFlag, context: &'static ContextSchema) -> Vec<String> {
+    let unknown = compiled.unknown_attributes(context).into_iter();
+    let told = unknown.map(|attribute| {
+        let close = attribute.close.map(|close| format!(", did you mean `{close}`?")).unwrap_or_default();
+        format!("targeting: {} has no `{}`{close}", context.name(), attribute.path)
+    });
+    told.collect()
+}
+
+fn problems_of(error: &FlagError) -> Vec<String> {
+    error.problems().iter().map(ToString::to_string).collect()
+}
+
+fn told(problems: &[String]) -> DecodeError {
+    let more = problems.len().saturating_sub(TOLD_PROBLEMS);
+    let mut told: Vec<String> = problems.iter().take(TOLD_PROBLEMS).map(|problem| tame(problem)).collect();
+    if more > 0 {
+        told.push(format!("and {more} more"));
+    }
+    DecodeError::new(told.join("; "))
+}
+
+/// The stored form of a flag that always has this value: plain, but for an object, which needs a flag around it.
+pub(super) fn write_fixed<T: FlagVariant>(value: &T) -> Result<String, EncodeError> {
+    match write(value)? {
+        Json::String(text) => Ok(text_form(&text)),
+        Json::Object(object) => {
+            let mut variants = Map::new();
+            variants.insert("fixed".to_owned(), object.into());
+            let mut flag = Map::new();
+            flag.insert("state".to_owned(), "ENABLED".into());
+            flag.insert("variants".to_owned(), variants.into());
+            flag.insert("defaultVariant".to_owned(), "fixed".into());
+            Ok(Json::Object(flag).to_string())
+        }
+        other => Ok(other.to_string()),
+    }
+}
+
+/// A text as its own letters, or in JSON's quotes where it would be read as something else.
+pub(super) fn text_form(text: &str) -> String {
+    let quoted = Json::from(text);
+    match definition(text) {
+        Ok(flag) if flag.to_json() == quoted => text.to_owned(),
+        _ => quoted.to_string(),
+    }
+}
