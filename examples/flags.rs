@@ -95,7 +95,7 @@ async fn main() -> anyhow::Result<()> {
 fn rollout(percent: usize) -> String {
     let (on, off) = (percent, 100 - percent);
     format!(
-        r#"{{"targeting": {{"fractional": [["on", {on}], ["off", {off}]]}}, "state": "ENABLED",
+        r#"{{"state": "ENABLED", "targeting": {{"fractional": [["on", {on}], ["off", {off}]]}},
             "variants": {{"on": true, "off": false}}, "defaultVariant": "off"}}"#
     )
 }
