@@ -20,7 +20,7 @@
 //! )?;
 //! let flag = CompiledFlag::compile("new-cart", &definition, &SetProperties::default())?;
 //! let detail = flag.evaluate(&Visitor { id: "user-2", country: "NL" }, 0, false);
-//! assert_eq!(detail.rule, Some("targeting.if[1].fractional[1]"));
+//! assert_eq!(detail.rule, Some("targeting.if[1].fractional[0]"));
 //! # Ok::<(), kvconf::flag::FlagError>(())
 //! ```
 //!
