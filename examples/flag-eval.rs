@@ -11,6 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, bail};
 use kvconf::flag::{SetProperties, evaluate_cases};
 
+const USAGE: &str = "usage: flag-eval [--evaluators FILE] CASES.jsonl, or - for standard input";
+
 /// What is evaluated when nothing is named.
 const SHOWN: &str = concat!(
     r#"{"key": "new-cart", "type": "Boolean", "context": {"country": "NL"}, "default": false, "#,
@@ -25,10 +27,12 @@ fn main() -> anyhow::Result<ExitCode> {
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--evaluators" => evaluators = Some(arguments.next().context("--evaluators needs a file")?),
-            "-h" | "--help" => bail!("usage: flag-eval [--evaluators FILE] CASES.jsonl"),
-            _ if cases.is_some() => {
-                bail!("one file of cases at a time; usage: flag-eval [--evaluators FILE] CASES.jsonl")
+            "-h" | "--help" => {
+                println!("{USAGE}");
+                return Ok(ExitCode::SUCCESS);
             }
+            unknown if unknown.starts_with("--") => bail!("{unknown} is not known; {USAGE}"),
+            _ if cases.is_some() => bail!("one file of cases at a time; {USAGE}"),
             _ => cases = Some(argument),
         }
     }

@@ -204,7 +204,7 @@ impl Drop for Server {
 
 /// `KVCONF_NATS_SERVER`, or a nats-server on the `PATH`.
 fn find_server() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os("KVCONF_NATS_SERVER") {
+    if let Some(named) = std::env::var_os("KVCONF_NATS_SERVER").filter(|named| !named.is_empty()) {
         let named = PathBuf::from(named);
         ensure!(named.is_file(), "KVCONF_NATS_SERVER names {}, where no file is", named.display());
         return Ok(named);

@@ -50,7 +50,9 @@ async fn main() -> anyhow::Result<()> {
     // An error names every setting that is wrong.
     let live = bucket.live::<Settings>().start().await?;
     log(&live);
-    let listener = TcpListener::bind(&arguments.listen).await.with_context(|| arguments.listen.clone())?;
+    let listener = TcpListener::bind(&arguments.listen)
+        .await
+        .with_context(|| format!("listen on {}", arguments.listen))?;
     let in_memory = arguments.nats.is_none();
     service::run(listener, live, async move {
         if in_memory {

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+mod backend;
 pub mod foreign;
 pub mod proxy;
 pub mod python;
 pub mod server;
 mod wait;
 
+pub use backend::Backend;
 pub use wait::{wait_for, wait_until};
 
 /// The folder where the workspace is built; what tests install once lies there.

@@ -12,31 +12,8 @@ mod semantics {
     pub(crate) mod writes;
 }
 
-/// Makes one test of each case for each backend. The memory bucket's clock is paused: it jumps whenever a case waits.
-/// Each case against a server has a server of its own.
-macro_rules! cases {
-    ($($room:ident { $($case:ident),+ $(,)? })+) => {
-        mod memory {
-            $(mod $room {
-                $(#[tokio::test(start_paused = true)]
-                async fn $case() {
-                    crate::semantics::$room::$case(&crate::semantics::backend::Backend::memory()).await;
-                })+
-            })+
-        }
-
-        mod nats {
-            $(mod $room {
-                $(#[tokio::test]
-                async fn $case() {
-                    crate::semantics::$room::$case(&crate::semantics::backend::Backend::nats().await).await;
-                })+
-            })+
-        }
-    };
-}
-
-cases! {
+kvconf_tests::on_every_backend! {
+    in crate::semantics;
     writes {
         revisions_are_one_sequence_for_the_whole_bucket,
         an_update_needs_the_newest_revision,

@@ -13,8 +13,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Shape::Struct(fields) => of_struct(model, fields),
         Shape::Enum(variants) => of_enum(model, variants),
     };
+    // A deprecated field is an attribute all the same. What lints say of style, `automatically_derived` keeps quiet.
     quote! {
-        #[allow(deprecated, unreachable_patterns, clippy::all, clippy::pedantic, clippy::nursery)]
+        #[allow(deprecated)]
         const _: () = {
             use #library::flag as __flag;
             #body

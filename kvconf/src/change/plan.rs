@@ -257,14 +257,7 @@ impl<T: KvConfig> View<T> {
         for problem in &mut problems {
             name_the_plan(problem, revision);
         }
-        Some(Report {
-            name: self.table.name,
-            bucket: self.bucket.clone(),
-            revision: None,
-            serving: Some(self.snapshot.revision()),
-            at: SystemTime::now(),
-            problems,
-        })
+        Some(self.refusal(problems))
     }
 }
 

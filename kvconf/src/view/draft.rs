@@ -149,7 +149,8 @@ mod tests {
 
     use super::*;
     use crate::source::Given;
-    use crate::{Headers, KvConfig, Operation, Origin, Validation};
+    use crate::view::tests::entry;
+    use crate::{KvConfig, Origin, Validation};
 
     thread_local! {
         static CHECKED: Cell<u32> = const { Cell::new(0) };
@@ -216,18 +217,6 @@ mod tests {
 
     fn table(level: Option<&'static str>) -> Arc<Table> {
         Arc::new(Table::new::<Shop>(&|_| level.map(|text| text.as_bytes().to_vec())))
-    }
-
-    fn entry(key: &str, revision: u64, value: Option<&str>) -> Arc<Entry> {
-        Arc::new(Entry {
-            key: Key::new(format!("p.{key}")).unwrap(),
-            revision: Revision::new(revision),
-            value: Bytes::from(value.unwrap_or_default().to_owned()),
-            operation: if value.is_some() { Operation::Put } else { Operation::Delete },
-            marker: None,
-            created: SystemTime::UNIX_EPOCH,
-            headers: Headers::new(),
-        })
     }
 
     fn draft(table: &Arc<Table>, file: &Ops) -> Draft<Shop> {

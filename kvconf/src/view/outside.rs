@@ -72,7 +72,8 @@ impl<T: KvConfig> View<T> {
         Ok(Outcome { snapshot, report_changed })
     }
 
-    fn refusal(&self, problems: Vec<Problem>) -> Report {
+    /// What is wrong with something that was tried and not taken: no revision of the bucket has it.
+    pub(crate) fn refusal(&self, problems: Vec<Problem>) -> Report {
         Report {
             name: self.table.name,
             bucket: self.bucket.clone(),

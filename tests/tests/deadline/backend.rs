@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, Entry, KvConfig, Live, Plan, Provisional, Revision};
-use kvconf_tests::server::Server;
+pub(crate) use kvconf_tests::Backend;
 use kvconf_tests::wait_for;
 
 /// How long a case waits for something that must come.
@@ -36,35 +36,9 @@ impl Shop {
     }
 }
 
-/// One backend, for one case.
-#[expect(clippy::large_enum_variant, reason = "one for each test")]
-pub(crate) enum Backend {
-    Memory,
-    Nats { _server: Server, client: async_nats::Client },
-}
-
-impl Backend {
-    pub(crate) fn memory() -> Self {
-        Self::Memory
-    }
-
-    pub(crate) async fn nats() -> Self {
-        let server = Server::start().await;
-        let client = server.client().await;
-        Self::Nats { _server: server, client }
-    }
-
-    pub(crate) async fn bucket(&self, config: BucketConfig) -> Bucket {
-        match self {
-            Self::Memory => Bucket::memory_with(config).unwrap(),
-            Self::Nats { client, .. } => Bucket::create(client, config).await.unwrap(),
-        }
-    }
-
-    /// A bucket as kvconf makes it, but for short deadlines.
-    pub(crate) async fn quick(&self) -> Bucket {
-        self.bucket(quick()).await
-    }
+/// A bucket as kvconf makes it, but for short deadlines.
+pub(crate) async fn quick_on(backend: &Backend) -> Bucket {
+    backend.bucket(quick()).await
 }
 
 pub(crate) fn quick() -> BucketConfig {

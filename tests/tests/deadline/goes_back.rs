@@ -5,12 +5,12 @@ use kvconf::{KvConfig, Operation, Origin};
 use tokio::time::timeout;
 
 use crate::backend::{
-    BOUND, Backend, SECOND, SOON, Shop, both, header, reach, start, trial, until, until_over, value,
+    BOUND, Backend, SECOND, SOON, Shop, both, header, quick_on, reach, start, trial, until, until_over, value,
 };
 
 // P2
 pub(crate) async fn readers_see_the_old_the_new_and_the_old_again(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     bucket.put("shop.max", "20").await.unwrap();
     let author = start(&bucket).await;
@@ -31,7 +31,7 @@ pub(crate) async fn readers_see_the_old_the_new_and_the_old_again(backend: &Back
 
 // P7
 pub(crate) async fn what_is_there_afterwards_says_why(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.max", "20").await.unwrap();
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
@@ -57,7 +57,7 @@ pub(crate) async fn what_is_there_afterwards_says_why(backend: &Backend) {
 
 // P6
 pub(crate) async fn what_others_wrote_on_top_stays(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     bucket.put("shop.max", "20").await.unwrap();
     let live = start(&bucket).await;
@@ -73,7 +73,7 @@ pub(crate) async fn what_others_wrote_on_top_stays(backend: &Backend) {
 
 /// The time is told by the bucket's clock: it does not begin again when a reader comes.
 pub(crate) async fn a_reader_that_came_late_sees_it_too(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let begun = tokio::time::Instant::now();
     let change = both(&start(&bucket).await, 5, 50).await.commit().confirm_within(4 * SECOND).await.unwrap();
     // The revision moves on, so that the wait has something to see.
@@ -87,7 +87,7 @@ pub(crate) async fn a_reader_that_came_late_sees_it_too(backend: &Backend) {
 }
 
 pub(crate) async fn a_created_key_vanishes_and_a_removed_one_returns(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.region", "eu").await.unwrap();
     bucket.put("shop.limits.a", "1").await.unwrap();
     let live = start(&bucket).await;

@@ -8,30 +8,8 @@ mod refused;
 mod servers;
 mod settled;
 
-/// Makes one test of each case for each backend. The memory bucket's clock is paused: it jumps whenever a case waits.
-macro_rules! cases {
-    ($($room:ident { $($case:ident),+ $(,)? })+) => {
-        mod memory {
-            $(mod $room {
-                $(#[tokio::test(start_paused = true)]
-                async fn $case() {
-                    crate::$room::$case(&crate::backend::Backend::memory()).await;
-                })+
-            })+
-        }
-
-        mod nats {
-            $(mod $room {
-                $(#[tokio::test]
-                async fn $case() {
-                    crate::$room::$case(&crate::backend::Backend::nats().await).await;
-                })+
-            })+
-        }
-    };
-}
-
-cases! {
+kvconf_tests::on_every_backend! {
+    in crate;
     goes_back {
         readers_see_the_old_the_new_and_the_old_again,
         what_is_there_afterwards_says_why,
@@ -49,6 +27,8 @@ cases! {
         the_remaining_keys_can_be_settled,
         a_removal_is_confirmed_as_a_removal,
         a_confirmed_change_can_be_reverted,
+        a_rollback_settles_it,
+        what_a_rollback_brings_back_stays,
     }
     pending {
         any_process_finds_and_confirms_it,

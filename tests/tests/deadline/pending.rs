@@ -2,7 +2,7 @@
 
 use kvconf::{KvConfig, Prefix, Provisional};
 
-use crate::backend::{Backend, LATER, SECOND, SOON, Shop, start, trial, until, value};
+use crate::backend::{Backend, LATER, SECOND, SOON, Shop, quick_on, start, trial, until, value};
 
 /// Two prefixes as one struct, for a change across both.
 #[derive(KvConfig, Debug, Clone, PartialEq)]
@@ -18,7 +18,7 @@ fn keys(change: &Provisional) -> Vec<&str> {
 }
 
 pub(crate) async fn any_process_finds_and_confirms_it(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let change = trial(&live, LATER).await;
     assert_eq!(change.deadline().duration_since(change.since()).unwrap(), LATER);
@@ -46,7 +46,7 @@ pub(crate) async fn any_process_finds_and_confirms_it(backend: &Backend) {
 
 // P2
 pub(crate) async fn a_part_of_it_leads_to_the_whole(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = bucket.live::<All>().without_environment().start().await.unwrap();
     let fields = All::fields();
     let plan = live.edit().set(fields.shop.max, 50).set(fields.discount, 20).plan().await.unwrap();
@@ -60,7 +60,7 @@ pub(crate) async fn a_part_of_it_leads_to_the_whole(backend: &Backend) {
 }
 
 pub(crate) async fn it_lists_what_is_left_of_it(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let _ = trial(&live, LATER).await;
     bucket.put("shop.max", "60").await.unwrap();
@@ -72,7 +72,7 @@ pub(crate) async fn it_lists_what_is_left_of_it(backend: &Backend) {
 }
 
 pub(crate) async fn what_is_over_is_not_listed(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let _ = trial(&live, SOON).await;
     assert_eq!(live.pending().await.unwrap().len(), 1);

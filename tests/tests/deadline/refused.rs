@@ -2,7 +2,7 @@
 
 use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, Live, ProvisionalError, Revision};
 
-use crate::backend::{Backend, LATER, SECOND, Shop, both, quick, start, trial};
+use crate::backend::{Backend, LATER, SECOND, Shop, both, quick, quick_on, start, trial};
 
 /// Tries a change of two keys and makes sure that nothing was written.
 async fn refusal(bucket: &Bucket, live: &Live<Shop>, within: std::time::Duration) -> ProvisionalError {
@@ -73,7 +73,7 @@ pub(crate) async fn a_key_that_waits_already(backend: &Backend) {
 }
 
 pub(crate) async fn a_value_that_ends_by_itself(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.max", "20").ttl(LATER).await.unwrap();
     let live = start(&bucket).await;
     let refused = refusal(&bucket, &live, LATER).await;

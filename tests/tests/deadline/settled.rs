@@ -3,12 +3,13 @@
 use kvconf::{KvConfig, Operation, Revision, SettleError};
 
 use crate::backend::{
-    Backend, LATER, SOON, Shop, header, quick, reach, reach_revision, start, trial, until, until_over, value,
+    Backend, LATER, SOON, Shop, header, quick, quick_on, reach, reach_revision, start, trial, until,
+    until_over, value,
 };
 
 // P2, P7
 pub(crate) async fn a_confirmed_change_stays(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
@@ -30,7 +31,7 @@ pub(crate) async fn a_confirmed_change_stays(backend: &Backend) {
 
 // P2, P7
 pub(crate) async fn a_change_is_taken_back_at_once(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     let live = start(&bucket).await;
     let mut changes = live.changes();
@@ -47,7 +48,7 @@ pub(crate) async fn a_change_is_taken_back_at_once(backend: &Backend) {
 }
 
 pub(crate) async fn settling_twice_is_no_error(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let change = trial(&live, LATER).await;
     let first = change.confirm().author("dev").await.unwrap();
@@ -68,7 +69,7 @@ pub(crate) async fn settling_twice_is_no_error(backend: &Backend) {
 }
 
 pub(crate) async fn a_change_that_went_back_cannot_be_confirmed(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
     until(&live, "1-10 -").await;
@@ -83,7 +84,7 @@ pub(crate) async fn a_change_that_went_back_cannot_be_confirmed(backend: &Backen
 
 // P6
 pub(crate) async fn a_conflict_names_the_other_author_and_writes_nothing(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let change = trial(&live, LATER).await;
     let other = live.update(|shop| shop.max = 60).author("dev").reason("INC-42").await.unwrap();
@@ -100,7 +101,7 @@ pub(crate) async fn a_conflict_names_the_other_author_and_writes_nothing(backend
 
 // P6
 pub(crate) async fn the_remaining_keys_can_be_settled(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
     bucket.put("shop.max", "60").await.unwrap();
@@ -128,7 +129,7 @@ pub(crate) async fn a_removal_is_confirmed_as_a_removal(backend: &Backend) {
 
 // P7
 pub(crate) async fn a_change_that_went_back_can_be_told_of(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
@@ -144,7 +145,7 @@ pub(crate) async fn a_change_that_went_back_can_be_told_of(backend: &Backend) {
 
 // P8: the provisional entries are gone, and nothing of what they led from and to is.
 pub(crate) async fn a_confirmed_change_can_be_reverted(backend: &Backend) {
-    let bucket = backend.quick().await;
+    let bucket = quick_on(backend).await;
     bucket.put("shop.min", "2").await.unwrap();
     let live = start(&bucket).await;
     let change = trial(&live, SOON).await;
@@ -163,4 +164,40 @@ pub(crate) async fn a_confirmed_change_can_be_reverted(backend: &Backend) {
     let again = live.rollback_to(confirmed.revision()).author("ops").await.unwrap();
     reach_revision(&live, again.revision()).await;
     assert_eq!(live.load().short(), "5-50 -");
+}
+
+// P6, P8: a rollback is a later change, whoever waits for what.
+pub(crate) async fn a_rollback_settles_it(backend: &Backend) {
+    let bucket = quick_on(backend).await;
+    bucket.put("shop.min", "2").await.unwrap();
+    let live = start(&bucket).await;
+    let change = trial(&live, SOON).await;
+    let back = live.rollback_to(Revision::new(1)).author("dev").reason("no sale").await.unwrap();
+    reach_revision(&live, back.revision()).await;
+    assert_eq!(live.load().short(), "2-10 -");
+
+    let error = change.confirm().author("ops").await.unwrap_err();
+    assert!(matches!(error, SettleError::Conflict(_)) && error.to_string().contains("by dev"), "{error}");
+    until_over(&bucket, &change).await;
+    assert_eq!(
+        (live.load().short(), start(&bucket).await.load().short()),
+        ("2-10 -".into(), "2-10 -".into())
+    );
+}
+
+// P6: what comes back by a rollback has no end, and is nobody's to confirm.
+pub(crate) async fn what_a_rollback_brings_back_stays(backend: &Backend) {
+    let bucket = quick_on(backend).await;
+    bucket.put("shop.min", "2").await.unwrap();
+    let live = start(&bucket).await;
+    let change = trial(&live, SOON).await;
+    let taken_back = change.take_back().author("dev").await.unwrap();
+    reach_revision(&live, taken_back.revision()).await;
+    let plan = live.rollback_to(change.revision()).plan().await.unwrap();
+    let applied = plan.commit().author("ops").await.unwrap();
+    reach_revision(&live, applied.revision()).await;
+    assert_eq!(live.load().short(), "5-50 -");
+    until_over(&bucket, &change).await;
+    assert_eq!(start(&bucket).await.load().short(), "5-50 -");
+    assert!(bucket.pending(">").await.unwrap().is_empty());
 }

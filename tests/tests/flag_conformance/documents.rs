@@ -15,8 +15,9 @@ fn problems(path: &std::path::Path, is_rule: bool) -> Vec<FlagProblem> {
 }
 
 #[test]
+#[cfg_attr(not(conformance), ignore = "KVCONF_CONFORMANCE does not name the folder of the suites")]
 fn documents_are_taken_and_refused_as_flagds_schemas_do() {
-    let Some(suites) = suites() else { return };
+    let suites = suites();
     let (mut taken, mut refused) = (0, 0);
     for folder in ["flagd", "flags", "targeting"] {
         for (kind, is_positive) in [("positive", true), ("negative", false)] {
@@ -49,8 +50,9 @@ fn documents_are_taken_and_refused_as_flagds_schemas_do() {
 }
 
 #[test]
+#[cfg_attr(not(conformance), ignore = "KVCONF_CONFORMANCE does not name the folder of the suites")]
 fn what_is_read_and_written_again_means_the_same() {
-    let Some(suites) = suites() else { return };
+    let suites = suites();
     let mut count = 0;
     let folders =
         ["flagd-schemas/examples", "flagd-schemas/test/flags/positive", "flagd-schemas/test/flagd/positive"];

@@ -1,6 +1,6 @@
 //! The public conformance suites for feature flags, read from the folder that `KVCONF_CONFORMANCE` names.
 //!
-//! `.ci/run` names it always. Without the variable nothing of this can run, and each test says so on its way; with it, a file
+//! `.ci/run` names it always. Without the variable the tests are shown as ignored (`build.rs` looks for it); with it, a file
 //! that is missing fails, and so does a suite with fewer cases than it is known to have.
 
 mod documents;
@@ -9,16 +9,14 @@ mod testbed;
 
 use std::path::PathBuf;
 
-/// The folder of the suites, or `None` with a word about it where nobody named one.
-fn suites() -> Option<PathBuf> {
-    let Some(folder) = std::env::var_os("KVCONF_CONFORMANCE") else {
-        eprintln!("NOT RUN: KVCONF_CONFORMANCE does not name the folder of the conformance suites");
-        return None;
-    };
+/// The folder of the suites.
+fn suites() -> PathBuf {
+    let folder =
+        std::env::var_os("KVCONF_CONFORMANCE").expect("KVCONF_CONFORMANCE names the folder of the suites");
     // Cargo runs tests in the folder of their package; the variable is meant from that of the workspace.
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(folder);
     assert!(folder.is_dir(), "KVCONF_CONFORMANCE names {}, which is no folder", folder.display());
-    Some(folder)
+    folder
 }
 
 /// The text of a file of the suites.

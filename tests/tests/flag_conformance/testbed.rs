@@ -125,7 +125,7 @@ fn check_metadata(key: &str, flags: &Flags, rows: &[Value]) -> Result<(), String
 }
 
 fn run(version: Bucketing, count: usize) {
-    let Some(suites) = suites() else { return };
+    let suites = suites();
     let testbed = suites.join("flagd-testbed");
     let evaluator = load(&[testbed.join("evaluator/flags/testkit-flags.json")]);
     let files = std::fs::read_dir(testbed.join("flags")).unwrap().map(|entry| entry.unwrap().path());
@@ -150,16 +150,19 @@ fn run(version: Bucketing, count: usize) {
 }
 
 #[test]
+#[cfg_attr(not(conformance), ignore = "KVCONF_CONFORMANCE does not name the folder of the suites")]
 fn every_case_of_the_testbed_for_v3_gives_what_it_should() {
     run(Bucketing::V3, 343);
 }
 
 #[test]
+#[cfg_attr(not(conformance), ignore = "KVCONF_CONFORMANCE does not name the folder of the suites")]
 fn every_case_of_the_testbed_for_v2_gives_what_it_should() {
     run(Bucketing::V2, 253);
 }
 
 #[test]
+#[cfg_attr(not(conformance), ignore = "KVCONF_CONFORMANCE does not name the folder of the suites")]
 fn types_are_named_as_in_the_testbed() {
     let names = [FlagType::Boolean, FlagType::String, FlagType::Integer, FlagType::Float, FlagType::Object];
     assert_eq!(names.map(|name| name.to_string()), ["Boolean", "String", "Integer", "Float", "Object"]);

@@ -5,30 +5,8 @@ mod cases;
 mod model;
 mod nats;
 
-/// Makes one test of each case for each backend. The memory bucket's clock is paused: it jumps whenever a case waits.
-macro_rules! cases {
-    ($($room:ident { $($case:ident),+ $(,)? })+) => {
-        mod memory {
-            $(mod $room {
-                $(#[tokio::test(start_paused = true)]
-                async fn $case() {
-                    crate::cases::$room::$case(&crate::backend::Backend::memory()).await;
-                })+
-            })+
-        }
-
-        mod on_a_server {
-            $(mod $room {
-                $(#[tokio::test]
-                async fn $case() {
-                    crate::cases::$room::$case(&crate::backend::Backend::nats().await).await;
-                })+
-            })+
-        }
-    };
-}
-
-cases! {
+kvconf_tests::on_every_backend! {
+    in crate::cases;
     log {
         a_log_says_who_when_why_and_what,
         secrets_are_masked_and_their_change_is_seen,

@@ -17,7 +17,7 @@ async fn one_change_is_taken_back_and_later_ones_stay() {
 
     let plan = live.revert(&mistake).plan().await.unwrap();
     let text =
-        format!("without change {}:\n  shop.discount: 9 → (none)\n  shop.price: 9 → 200", mistake.change());
+        format!("without change `{}`:\n  shop.discount: 9 → (none)\n  shop.price: 9 → 200", mistake.change());
     assert_eq!(plan.to_string(), text);
     assert_eq!(plan.revision(), None);
     let applied = plan.commit().author("ops").await.unwrap();
@@ -46,9 +46,15 @@ async fn a_change_is_named_by_its_id_or_by_any_of_its_revisions() {
         assert_eq!(plan.changes().count(), 2);
     }
     let error = live.revert("no such change").plan().await.unwrap_err();
-    assert_eq!(error.to_string(), "no change no such change is left under the prefix");
+    assert_eq!(
+        error.to_string(),
+        "change `no such change` is not among the changes that are left under the prefix"
+    );
     let error = live.revert(rev(77)).plan().await.unwrap_err();
-    assert_eq!(error.to_string(), "no change at revision 77 is left under the prefix");
+    assert_eq!(
+        error.to_string(),
+        "the change at revision 77 is not among the changes that are left under the prefix"
+    );
 }
 
 #[tokio::test]
@@ -141,7 +147,10 @@ async fn a_change_of_which_entries_are_gone_is_not_reverted() {
         bucket.put("shop.price", price.to_string()).await.unwrap();
     }
     let error = live.revert(change).author("ops").await.unwrap_err();
-    assert_eq!(error.to_string(), "1 entries of change at revision 2 are no longer there");
+    assert_eq!(
+        error.to_string(),
+        "the change at revision 2 cannot be taken back: 1 of its entries is no longer there"
+    );
 }
 
 #[tokio::test]

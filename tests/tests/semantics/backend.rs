@@ -2,50 +2,11 @@
 
 use std::time::Duration;
 
-use kvconf::{Bucket, BucketConfig, Entry, Operation, Revision, Watch, WatchEvent};
-use kvconf_tests::server::Server;
+use kvconf::{Bucket, Entry, Operation, Revision, Watch, WatchEvent};
+pub(crate) use kvconf_tests::Backend;
 
 /// How long a case waits for something that must come.
 pub(crate) const BOUND: Duration = Duration::from_secs(60);
-
-/// One backend, for one case.
-#[expect(clippy::large_enum_variant, reason = "one for each test")]
-pub(crate) enum Backend {
-    Memory,
-    Nats { _server: Server, client: async_nats::Client },
-}
-
-impl Backend {
-    pub(crate) fn memory() -> Self {
-        Self::Memory
-    }
-
-    pub(crate) async fn nats() -> Self {
-        let server = Server::start().await;
-        let client = server.client().await;
-        Self::Nats { _server: server, client }
-    }
-
-    /// A new, empty bucket.
-    pub(crate) async fn bucket(&self, config: BucketConfig) -> Bucket {
-        match self {
-            Self::Memory => Bucket::memory_with(config).unwrap(),
-            Self::Nats { client, .. } => Bucket::create(client, config).await.unwrap(),
-        }
-    }
-
-    /// A new, empty bucket as kvconf makes it.
-    pub(crate) async fn plain(&self) -> Bucket {
-        self.bucket(BucketConfig::new("cfg")).await
-    }
-
-    /// A new, empty bucket that keeps so many revisions of a key.
-    pub(crate) async fn keeping(&self, history: u8) -> Bucket {
-        let mut config = BucketConfig::new("cfg");
-        config.history = Some(history);
-        self.bucket(config).await
-    }
-}
 
 pub(crate) fn rev(sequence: u64) -> Revision {
     Revision::new(sequence)

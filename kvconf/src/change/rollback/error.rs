@@ -56,15 +56,15 @@ pub enum RollbackError {
     #[display("later changes touched the same keys{}", lines(_0))]
     ChangedSince(#[error(not(source))] Vec<ChangedSince>),
     /// No retained entry under the prefix belongs to the change set.
-    #[display("no change {change} is left under the prefix")]
+    #[display("{change} is not among the changes that are left under the prefix")]
     UnknownChange {
-        /// Its id, or its revision.
+        /// How it was named, in words: with its id or its revision.
         change: String,
     },
     /// Some entries of the change set are gone, so that nobody knows which keys it wrote.
-    #[display("{missing} entries of change {change} are no longer there")]
+    #[display("{change} cannot be taken back: {missing} of its entries {} no longer there", if *missing == 1 { "is" } else { "are" })]
     Incomplete {
-        /// Its id, or its revision.
+        /// How it was named, in words: with its id or its revision.
         change: String,
         /// How many, at least.
         missing: u64,

@@ -162,7 +162,7 @@ impl fmt::Display for RollbackPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.purpose {
             Purpose::To(revision) => write!(f, "back to revision {revision}:")?,
-            Purpose::Change(change) => write!(f, "without change {change}:")?,
+            Purpose::Change(change) => write!(f, "without {change}:")?,
         }
         for change in self.changes() {
             write!(f, "\n  {change}")?;

@@ -19,10 +19,10 @@ use crate::{Attribution, Entry, Filter, Key, Prefix, Revision};
 #[non_exhaustive]
 pub enum ChangeRef {
     /// The id.
-    #[display("{_0}")]
+    #[display("change `{_0}`")]
     Id(String),
     /// A revision that it wrote.
-    #[display("at revision {_0}")]
+    #[display("the change at revision {_0}")]
     Revision(Revision),
 }
 

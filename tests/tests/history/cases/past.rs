@@ -158,7 +158,6 @@ pub(crate) async fn a_time_has_a_state(backend: &Backend) {
     let created = bucket.status().await.unwrap().created;
     for n in 1..=3 {
         bucket.put("shop.max_items", n.to_string()).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let entries = bucket.history("shop.max_items").await.unwrap();
     let nano = Duration::from_nanos(1);
