@@ -1,0 +1,34 @@
+//! The `kvconf` command: what an operator of a kvconf bucket holds in the hand.
+//!
+//! `arguments` has the table of verbs, `verb/` a file for each, `connect/` finds the server as NATS users expect it,
+//! `output/` decides how everything looks. A verb takes a [`Session`](session::Session) and gives a
+//! [`Failure`](failure::Failure) or nothing; it decides and asks the library, it does not format.
+
+#![expect(dead_code, reason = "parts that the next verbs use")]
+
+mod arguments;
+mod connect;
+mod exit;
+mod failure;
+mod output;
+mod secrecy;
+mod session;
+mod suggest;
+mod verb;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let invocation = match arguments::parse(std::env::args_os()) {
+        Ok(invocation) => invocation,
+        Err(told) => return told,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return session::without_runtime(&error),
+    };
+    let code = runtime.block_on(session::run(invocation));
+    // A thread may still read the terminal: nobody waits for it.
+    runtime.shutdown_background();
+    code
+}

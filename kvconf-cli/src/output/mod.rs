@@ -1,0 +1,198 @@
+//! How everything looks: for people on a terminal, as JSON for programs.
+//!
+//! `style` has colours, `time` says when, `value` shows what stands in a bucket, `table` aligns. This file knows where the
+//! output goes; the others are pure.
+
+mod record;
+mod style;
+mod table;
+mod time;
+mod value;
+
+use std::fmt::Display;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::arguments::{Color, OutputArgs};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::secrecy::Secrecy;
+
+pub(crate) use record::Record;
+pub(crate) use style::{Style, Tone};
+pub(crate) use table::{Column, Table};
+pub(crate) use time::{ago, rfc3339};
+pub(crate) use value::{Shown, shown, tame_lines};
+
+/// What the output is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    People,
+    Json,
+}
+
+/// Where the output goes.
+pub(crate) struct Output {
+    stdout: BufWriter<Box<dyn Write + Send>>,
+    stderr: Box<dyn Write + Send>,
+    form: Form,
+    /// Errors are JSON only where that was asked for in words: a person may sit behind a pipe's other end.
+    json_errors: bool,
+    is_terminal: bool,
+    /// For standard output.
+    style: Style,
+    stderr_style: Style,
+    /// Columns of the terminal; `None` where nothing is cut.
+    width: Option<usize>,
+    quiet: bool,
+    reveal: bool,
+    now: SystemTime,
+}
+
+impl Output {
+    /// The process's own.
+    pub(crate) fn of_process(args: &OutputArgs) -> Self {
+        let is_terminal = io::stdout().is_terminal();
+        let colours = |is_terminal: bool| match args.color.unwrap_or(Color::Auto) {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        let size = terminal_size::terminal_size().filter(|_| is_terminal);
+        Self {
+            stdout: BufWriter::with_capacity(64 * 1024, Box::new(io::stdout())),
+            stderr: Box::new(io::stderr()),
+            form: if args.json || (!is_terminal && !args.text) { Form::Json } else { Form::People },
+            json_errors: args.json,
+            is_terminal,
+            style: Style::new(colours(is_terminal)),
+            stderr_style: Style::new(colours(io::stderr().is_terminal())),
+            width: size.map(|(terminal_size::Width(columns), _)| usize::from(columns)),
+            quiet: args.quiet,
+            reveal: args.reveal,
+            now: SystemTime::now(),
+        }
+    }
+
+    /// Whether records are written as JSON.
+    pub(crate) const fn is_json(&self) -> bool {
+        matches!(self.form, Form::Json)
+    }
+
+    /// Whether JSON was asked for in words, and not only because the output is piped.
+    pub(crate) const fn is_json_asked(&self) -> bool {
+        self.json_errors
+    }
+
+    /// Whether a terminal shows the output, which takes no arbitrary bytes.
+    pub(crate) const fn is_terminal(&self) -> bool {
+        self.is_terminal
+    }
+
+    /// The colours of standard output.
+    pub(crate) const fn style(&self) -> Style {
+        self.style
+    }
+
+    /// Columns of the terminal; `None` where nothing is cut.
+    pub(crate) const fn width(&self) -> Option<usize> {
+        self.width
+    }
+
+    /// When this run began.
+    pub(crate) const fn now(&self) -> SystemTime {
+        self.now
+    }
+
+    /// What may be shown of secrets.
+    pub(crate) const fn secrecy(&self) -> Secrecy {
+        Secrecy { reveal: self.reveal }
+    }
+
+    /// A line of the form for people.
+    pub(crate) fn line(&mut self, text: impl Display) -> Outcome {
+        Ok(writeln!(self.stdout, "{text}")?)
+    }
+
+    /// One JSON document on one line.
+    pub(crate) fn json(&mut self, record: &impl Serialize) -> Outcome {
+        serde_json::to_writer(&mut self.stdout, record).map_err(io::Error::from)?;
+        Ok(self.stdout.write_all(b"\n")?)
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Outcome {
+        Ok(self.stdout.write_all(bytes)?)
+    }
+
+    /// A table of the form for people.
+    pub(crate) fn table(&mut self, table: &Table) -> Outcome {
+        let text = table.render(self.style, self.width);
+        Ok(self.stdout.write_all(text.as_bytes())?)
+    }
+
+    /// Something worth knowing besides what was asked for, on standard error.
+    pub(crate) fn note(&mut self, text: impl Display) -> Outcome {
+        if self.quiet || self.json_errors {
+            return Ok(());
+        }
+        self.stdout.flush()?;
+        let word = self.stderr_style.paint(Tone::Dim, "note:");
+        Ok(writeln!(self.stderr, "{word} {text}")?)
+    }
+
+    /// A question, on standard error.
+    pub(crate) fn prompt(&mut self, question: &str) -> Outcome {
+        self.stderr.write_all(question.as_bytes())?;
+        Ok(self.stderr.flush()?)
+    }
+
+    /// Lets everything out that was written.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.stdout.flush()
+    }
+
+    /// Tells why a run failed. Errors of this have nowhere to go.
+    pub(crate) fn failure(&mut self, failure: &Failure) {
+        // What was found before it failed is worth having.
+        let flushed = self.flush();
+        if failure.exit == Exit::Pipe || flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        {
+            return;
+        }
+        let text = if self.json_errors {
+            let chain = failure.chain();
+            let (message, causes) = chain.split_first().map_or(("", &[][..]), |(first, rest)| (first, rest));
+            let error = json!({
+                "kind": failure.exit.word(), "exit": failure.exit.code(), "message": message,
+                "causes": causes, "help": failure.hints,
+            });
+            json!({ "error": error }).to_string() + "\n"
+        } else {
+            failure_for_people(failure, self.stderr_style)
+        };
+        let _ = self.stderr.write_all(text.as_bytes());
+        let _ = self.stderr.flush();
+    }
+}
+
+fn failure_for_people(failure: &Failure, style: Style) -> String {
+    let mut text = String::new();
+    for (at, words) in failure.chain().iter().enumerate() {
+        if at == 0 {
+            text += &format!("{} {words}\n", style.paint(Tone::Bad, "error:"));
+        } else {
+            text += &format!("  because {words}\n");
+        }
+    }
+    for hint in &failure.hints {
+        text += &format!("  {} {hint}\n", style.paint(Tone::Good, "help:"));
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! `kvconf ls`: which keys there are.
+
+use std::time::SystemTime;
+
+use clap::Args;
+use kvconf::{Attribution, Bucket, Entry, Filter, Key, KeyError, Prefix, WatchEvent};
+
+use crate::failure::Outcome;
+use crate::output::{Column, Record, Table, Tone, ago, shown};
+use crate::session::Session;
+
+const EXAMPLE: &str = "\
+Examples:
+    kvconf ls
+    kvconf ls checkout -l             with revision, time and author
+    kvconf ls --json | jq -r .key     one line for each key, in the order in which they were written";
+
+/// How many columns of a value are kept; more never fit.
+const KEPT: usize = 200;
+
+/// List keys as a tree, with their values
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Ls {
+    /// Only keys under these prefixes
+    #[arg(value_name = "PREFIX", value_parser = prefix)]
+    prefixes: Vec<Prefix>,
+    /// Show revision, time and author too
+    #[arg(short, long)]
+    long: bool,
+    /// Whole keys, one a line, instead of a tree
+    #[arg(long)]
+    flat: bool,
+    /// Show keys that belong to kvconf itself too
+    #[arg(long)]
+    all: bool,
+}
+
+/// What the tree needs to know of a key. Values are cut at once: there may be very many.
+struct Leaf {
+    key: Key,
+    value: String,
+    revision: u64,
+    created: SystemTime,
+    author: String,
+}
+
+impl Ls {
+    pub(crate) async fn run(self, session: &mut Session) -> Outcome {
+        let bucket = session.bucket().await?;
+        let mut leaves = Vec::new();
+        let secrecy = session.out.secrecy();
+        let mut watch = bucket.watch(filters(&self.prefixes)).await?;
+        loop {
+            let entry = match watch.event().await {
+                WatchEvent::Entry(entry) => entry,
+                WatchEvent::Loaded => break,
+                _ => continue,
+            };
+            if entry.put_value().is_none() || (entry.key().is_reserved() && !self.all) {
+                continue;
+            }
+            if session.out.is_json() {
+                session.out.json(&Record::new(&entry, secrecy))?;
+            } else {
+                let value = shown(secrecy, entry.key(), entry.value()).short(KEPT);
+                leaves.push(Leaf::new(&entry, value));
+            }
+        }
+        if session.out.is_json() {
+            return Ok(());
+        }
+        if leaves.is_empty() {
+            return none(session, &bucket);
+        }
+        leaves.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        let table = self.table(&leaves, session.out.now());
+        session.out.table(&table)
+    }
+
+    fn table(&self, leaves: &[Leaf], now: SystemTime) -> Table {
+        let mut table = Table::new([
+            Column::fixed("", Tone::Key),
+            Column::flexible("", Tone::Plain),
+            Column::fixed("", Tone::Dim),
+            Column::fixed("", Tone::Dim),
+            Column::flexible("", Tone::Dim),
+        ]);
+        let mut above: Vec<&str> = Vec::new();
+        for leaf in leaves {
+            let tokens: Vec<&str> = leaf.key.tokens().collect();
+            let name = if self.flat {
+                leaf.key.to_string()
+            } else {
+                let shared = tokens.iter().zip(&above).take_while(|(one, other)| one == other).count();
+                let last = tokens.len().saturating_sub(1);
+                for depth in shared.min(last)..last {
+                    table.row([format!("{}{}", "  ".repeat(depth), tokens.get(depth).unwrap_or(&""))]);
+                }
+                format!("{}{}", "  ".repeat(last), tokens.last().unwrap_or(&""))
+            };
+            let mut row = vec![name, leaf.value.clone()];
+            if self.long {
+                row.extend([leaf.revision.to_string(), ago(leaf.created, now), leaf.author.clone()]);
+            }
+            table.row(row);
+            above = tokens;
+        }
+        table
+    }
+}
+
+impl Leaf {
+    fn new(entry: &Entry, value: String) -> Self {
+        Self {
+            key: entry.key().clone(),
+            value,
+            revision: entry.revision().get(),
+            created: entry.created(),
+            author: Attribution::of(entry).author.unwrap_or_default().to_string(),
+        }
+    }
+}
+
+fn prefix(text: &str) -> Result<Prefix, KeyError> {
+    Prefix::new(text)
+}
+
+fn filters(prefixes: &[Prefix]) -> Vec<Filter> {
+    if prefixes.is_empty() {
+        return vec![Filter::all()];
+    }
+    prefixes.iter().map(Filter::from).collect()
+}
+
+fn none(session: &mut Session, bucket: &Bucket) -> Outcome {
+    session.out.note(format!("bucket {} has no such keys", bucket.name()))
+}

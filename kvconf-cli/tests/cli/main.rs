@@ -1,0 +1,7 @@
+//! The command as people and programs use it, against real servers. One binary, so that it is linked once.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails")]
+
+mod command;
+mod connecting;
+mod looking;
