@@ -53,6 +53,7 @@ use expand::Body;
 /// | `one_of("a", "b")` | the values that are allowed |
 /// | `validate = path` | a `fn(&V) -> Result<(), impl Display>` |
 /// | `secret` | never shown; the type is `Secret<…>`, which alone has the same effect |
+/// | `unit = "items"` | what a number counts, for schemas and references; `Duration` and `ByteSize` have theirs |
 /// | `env = "NAME"` | the environment variable that overrides the field; on a nested struct the prefix of its variables; on `entries` a JSON object, whose entries override one by one |
 /// | `with = MyCodec` | another stored form: a unit struct that implements `Codec` for the field's type |
 /// | `json` | stored as JSON, scalars too |
@@ -96,7 +97,7 @@ use expand::Body;
 ///     }
 ///     impl __kv::KvConfig for Checkout {
 ///         type Fields<Root: 'static> = __Fields<Root>;
-///         const __SCHEMA: &'static __kv::Schema<Self> = &__kv::Schema { nodes: &[__Rows::F0, …], … };
+///         const __SCHEMA: &'static __kv::Structure<Self> = &__kv::Structure { nodes: &[__Rows::F0, …], … };
 ///         fn __fields<Root: 'static>(at: __kv::Path) -> __Fields<Root> { … }
 ///         fn __build(loader: &mut __kv::Loader<'_>) -> Option<Self> {
 ///             let f0 = loader.leaf(0, __Rows::F0);

@@ -37,6 +37,7 @@ pub(crate) struct Field {
     pub(crate) key: Key,
     pub(crate) aliases: Vec<Key>,
     pub(crate) env: Option<LitStr>,
+    pub(crate) unit: Option<LitStr>,
     pub(crate) secret: bool,
     pub(crate) restart: bool,
     /// What to use instead; empty where nothing was said.

@@ -86,6 +86,7 @@ fn read_field(field: &syn::Field, casing: Casing, errors: &mut Errors) -> Field 
         key,
         aliases: attributes.texts("alias").map(alias).collect(),
         env: attributes.text("env"),
+        unit: attributes.text("unit"),
         secret: secret(&attributes, &field.ty, errors),
         restart: attributes.has("restart"),
         deprecated: deprecated(&attributes, errors),
@@ -104,7 +105,7 @@ const KINDS: [(&str, &[&str], &str); 5] = [
     ("nested", &["rename", "env"], "it belongs on the fields of the nested struct"),
     (
         "entries",
-        &["rename", "length", "validate", "secret", "with", "json", "env", "restart", "deprecated"],
+        &["rename", "length", "validate", "secret", "with", "json", "unit", "env", "restart", "deprecated"],
         "the map has one key per entry, and is empty where there is none",
     ),
     (

@@ -44,7 +44,7 @@ const fn word(name: &'static str, on: On, form: Form, usage: &'static str) -> Wo
 }
 
 /// Every word that kvconf knows.
-pub(crate) const WORDS: [Word; 24] = [
+pub(crate) const WORDS: [Word; 25] = [
     word("prefix", On::Struct, Form::Text, "prefix = \"checkout\""),
     word("rename_all", On::Struct, Form::Text, "rename_all = \"kebab-case\""),
     word("env_prefix", On::Struct, Form::Text, "env_prefix = \"CHECKOUT\""),
@@ -61,6 +61,7 @@ pub(crate) const WORDS: [Word; 24] = [
     word("pattern", On::Field, Form::List, "pattern(\"^[a-z]+$\")"),
     word("one_of", On::Field, Form::List, "one_of(\"a\", \"b\")"),
     word("secret", On::Field, Form::Flag, "secret"),
+    word("unit", On::Field, Form::Text, "unit = \"items\""),
     word("env", On::Field, Form::Text, "env = \"NAME\""),
     word("with", On::Field, Form::Expression, "with = MyCodec"),
     word("json", On::Field, Form::Flag, "json"),

@@ -12,6 +12,9 @@ pub mod values {}
 #[doc = include_str!("../docs/files.md")]
 pub mod files {}
 
+#[doc = include_str!("../docs/schemas.md")]
+pub mod schemas {}
+
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 

@@ -97,6 +97,7 @@ mod problem;
 mod revision;
 mod schema;
 pub mod seal;
+pub mod settings;
 mod snapshot;
 mod source;
 mod store;
@@ -129,7 +130,8 @@ pub use live::{
 pub use origin::{FileOrigin, KeyOrigin, Origin};
 pub use problem::{Problem, ProblemKind, Report};
 pub use revision::Revision;
-pub use schema::{Complaint, Constraint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
+pub use schema::{Complaint, EntryMap, Field, KvConfig, Length, Path, Validation, Violation};
+pub use settings::schema::Schema;
 pub use snapshot::{Basis, Snapshot};
 #[cfg(feature = "files")]
 pub use source::{FileSource, Format};
@@ -173,11 +175,13 @@ pub mod duration {
 /// What the code that the derive macro writes refers to. Not for use by hand.
 #[doc(hidden)]
 pub mod __private {
+    pub use std::borrow::Cow;
+
     pub use crate::flag::TypedContext;
     pub use crate::flag_field::{Flag, FlagCodec, FlagField, FlagVariant};
     pub use crate::schema::{
         Absent, Check, Constraint, Entries, EntryMap, Env, Field, KvConfig, Leaf, Length, Loader, Meta,
-        Nested, Node, Path, Pattern, Schema, Shape, Validation, Violation, assert_depth, assert_disjoint,
+        Nested, Node, Path, Pattern, Shape, Structure, Validation, Violation, assert_depth, assert_disjoint,
         assert_env_apart, by_function, has_length, holds,
     };
     pub use crate::value::{ByteSize, Codec, Json, Secret, SecretText, SecretValue, Text};

@@ -13,7 +13,8 @@ use crate::types::{Shape, pretty, shape};
 pub(super) fn checks(context: &Context<'_>, ty: &Type, checks: &[Check]) -> TokenStream {
     let checks = checks.iter().map(|check| {
         let (constraint, test) = (constraint(check), test(context, check, ty));
-        quote!(__kv::Check { constraint: __kv::Constraint::#constraint, test: |__v| #test })
+        let values = option(values(context, check, ty));
+        quote!(__kv::Check { constraint: __kv::Constraint::#constraint, test: |__v| #test, values: #values })
     });
     quote!(#(#checks),*)
 }
@@ -21,27 +22,61 @@ pub(super) fn checks(context: &Context<'_>, ty: &Type, checks: &[Check]) -> Toke
 fn constraint(check: &Check) -> TokenStream {
     match check {
         Check::Range { min, max, exclusive } => {
-            let (min, max) = (option(min.as_ref().map(text)), option(max.as_ref().map(text)));
+            let (min, max) = (option(min.as_ref().map(borrowed)), option(max.as_ref().map(borrowed)));
             quote!(Range { min: #min, max: #max, exclusive: #exclusive })
         }
         Check::Length { min, max } => {
             let (min, max) = (option(*min), option(*max));
             quote!(Length { min: #min, max: #max })
         }
-        Check::Pattern(pattern) => quote!(Pattern(#pattern)),
+        Check::Pattern(pattern) => quote!(Pattern(__kv::Cow::Borrowed(#pattern))),
         Check::OneOf(values) => {
-            let values = values.iter().map(text);
-            quote!(OneOf(&[#(#values),*]))
+            let values = values.iter().map(borrowed);
+            quote!(OneOf(__kv::Cow::Borrowed(&[#(#values),*])))
         }
         Check::Function(path) => {
             let name = pretty(path);
-            quote!(Function(#name))
+            quote!(Function(__kv::Cow::Borrowed(#name)))
         }
     }
 }
 
-fn text(bound: &Bound) -> &str {
-    &bound.text
+fn borrowed(bound: &Bound) -> TokenStream {
+    let text = &bound.text;
+    quote!(__kv::Cow::Borrowed(#text))
+}
+
+/// The values that a check compares with, as a function: for constants of the user, whose text in the source says nothing
+/// to anybody else.
+fn values(context: &Context<'_>, check: &Check, ty: &Type) -> Option<TokenStream> {
+    let bounds: Vec<&Bound> = match check {
+        Check::Range { min, max, .. } => min.iter().chain(max).collect(),
+        Check::OneOf(values) => values.iter().collect(),
+        Check::Length { .. } | Check::Pattern(_) | Check::Function(_) => return None,
+    };
+    if bounds.iter().all(|bound| bound.known.is_some()) {
+        return None;
+    }
+    let values = bounds.iter().map(|bound| whole(context.outside(&bound.tokens), check, ty));
+    Some(quote!(|| ::std::vec::Vec::from([#(#values),*])))
+}
+
+/// A value of the field's type around one that it holds.
+fn whole(value: TokenStream, check: &Check, ty: &Type) -> TokenStream {
+    match shape(ty) {
+        Shape::Option(inner) => {
+            let value = whole(value, check, inner);
+            quote!(::core::option::Option::Some(#value))
+        }
+        Shape::Secret(inner) => {
+            let value = whole(value, check, inner);
+            quote!(__kv::Secret::new(#value))
+        }
+        Shape::String | Shape::Text if matches!(check, Check::OneOf(_)) => {
+            quote!(::core::convert::From::from(#value))
+        }
+        _ => quote!(::core::clone::Clone::clone(&#value)),
+    }
 }
 
 /// The test of a value `__v: &V`. An absent option passes; a secret is tested by what it holds, except by a function of the

@@ -56,7 +56,7 @@ pub(crate) fn expand_empty(model: &Model) -> TokenStream {
             #[automatically_derived]
             impl #generics __kv::KvConfig for #this #bounds {
                 type Fields<__Root: 'static> = ();
-                const __SCHEMA: &'static __kv::Schema<Self> = #schema;
+                const __SCHEMA: &'static __kv::Structure<Self> = #schema;
                 fn __fields<__Root: 'static>(_: __kv::Path) {}
                 fn __build(_: &mut __kv::Loader<'_>) -> ::core::option::Option<Self> {
                     ::core::option::Option::None
@@ -79,7 +79,7 @@ fn implementation(context: &Context<'_>, body: Body) -> TokenStream {
         #[automatically_derived]
         impl #generics __kv::KvConfig for #this #bounds {
             type Fields<__Root: 'static> = __Fields #fields;
-            const __SCHEMA: &'static __kv::Schema<Self> = #schema;
+            const __SCHEMA: &'static __kv::Structure<Self> = #schema;
             fn __fields<__Root: 'static>(__at: __kv::Path) -> __Fields #fields {
                 #construct
             }
@@ -107,7 +107,7 @@ fn schema(context: &Context<'_>, body: Body) -> TokenStream {
     };
     quote! {{
         #(#late)*
-        &__kv::Schema {
+        &__kv::Structure {
             name: #name,
             prefix: #prefix,
             env_prefix: #env_prefix,

@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::Expr;
 
 use super::context::{Context, at, row};
 use super::{checks, option};
@@ -67,6 +68,7 @@ fn meta(field: &Field) -> TokenStream {
     let aliases = field.aliases.iter().map(|alias| &alias.text);
     let (secret, restart) = (field.secret, field.restart);
     let (deprecated, env) = (option(field.deprecated.as_ref()), option(field.env.as_ref()));
+    let unit = option(field.unit.as_ref());
     quote! {
         __kv::Meta {
             name: #name,
@@ -78,6 +80,7 @@ fn meta(field: &Field) -> TokenStream {
             restart: #restart,
             deprecated: #deprecated,
             env: #env,
+            unit: #unit,
         }
     }
 }
@@ -142,11 +145,43 @@ fn absent_value(context: &Context<'_>, absent: &Absent) -> TokenStream {
         Absent::Default(place) => {
             quote_spanned!(at(place)=> __kv::Absent::Value(::core::default::Default::default))
         }
-        Absent::Value { tokens, .. } => {
+        Absent::Value { source, tokens, known } => {
             let value = context.outside(tokens);
-            quote!(__kv::Absent::Value(|| #value))
+            if known.is_some() || is_fixed(source) {
+                quote!(__kv::Absent::Value(|| #value))
+            } else {
+                quote!(__kv::Absent::Computed(|| #value))
+            }
         }
         Absent::Stored(text) => quote!(__kv::Absent::Text(#text)),
+    }
+}
+
+/// Whether an expression has the same value wherever it is evaluated, by its looks: literals, constants, and what types
+/// make of them (`Duration::from_secs(3)`). A call of a free function (`num_cpus::get()`) may look around.
+fn is_fixed(expr: &Expr) -> bool {
+    let of_type = |path: &syn::Path| {
+        let name = path.segments.iter().rev().nth(1).map(|segment| segment.ident.to_string());
+        name.is_some_and(|name| name.starts_with(|letter: char| letter.is_ascii_uppercase()))
+    };
+    match expr {
+        Expr::Lit(_) | Expr::Path(_) => true,
+        Expr::Array(array) => array.elems.iter().all(is_fixed),
+        Expr::Tuple(tuple) => tuple.elems.iter().all(is_fixed),
+        Expr::Struct(value) => value.fields.iter().all(|field| is_fixed(&field.expr)) && value.rest.is_none(),
+        Expr::Unary(unary) => is_fixed(&unary.expr),
+        Expr::Binary(binary) => is_fixed(&binary.left) && is_fixed(&binary.right),
+        Expr::Paren(inner) => is_fixed(&inner.expr),
+        Expr::Group(inner) => is_fixed(&inner.expr),
+        Expr::Reference(inner) => is_fixed(&inner.expr),
+        Expr::Cast(cast) => is_fixed(&cast.expr),
+        Expr::Macro(call) => call.mac.path.is_ident("vec"),
+        Expr::MethodCall(call) => is_fixed(&call.receiver) && call.args.iter().all(is_fixed),
+        Expr::Call(call) => match &*call.func {
+            Expr::Path(path) => of_type(&path.path) && call.args.iter().all(is_fixed),
+            _ => false,
+        },
+        _ => false,
     }
 }
 

@@ -6,7 +6,7 @@ use super::Flag;
 use super::read::text_form;
 use super::variant::FlagVariant;
 use crate::flag::ContextSchema;
-use crate::value::{Codec, DecodeError, EncodeError, is_meant_as_json};
+use crate::value::{Codec, DecodeError, EncodeError, Form, Text, is_meant_as_json};
 
 /// The type of a field with `#[kv(flag)]`.
 #[doc(hidden)]
@@ -59,5 +59,10 @@ impl<T: FlagVariant> Codec<Flag<T>> for FlagCodec<T> {
     fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
         let text = text?;
         Some(if is_meant_as_json(text) { text.to_owned() } else { text_form(text) }.into())
+    }
+
+    fn form(&self) -> Form {
+        let value = Box::new(Codec::<T>::form(&Text).inner().clone());
+        Form::Flag { value, default: self.default.is_some() }
     }
 }

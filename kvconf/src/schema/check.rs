@@ -1,38 +1,46 @@
 //! Checks on one field's value.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::sync::OnceLock;
 
 use regex::Regex;
+use serde::{Deserialize, Serialize};
 
-/// What a check asks for, as plain data: for messages and for the schema. All texts are as they stand in the source or in
-/// the stored form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a check asks for, as plain data: for messages and for the schema. Values are in stored form; in the messages of the
+/// program itself a constant stands as in the source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Constraint {
     /// `range(…)`: bounds in stored form, `None` where open.
     Range {
         /// The lower bound, included.
-        min: Option<&'static str>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        min: Option<Cow<'static, str>>,
         /// The upper bound.
-        max: Option<&'static str>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max: Option<Cow<'static, str>>,
         /// Whether the upper bound is excluded (`1..10`).
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         exclusive: bool,
     },
     /// `length(…)`: of a text in characters, of a collection in items.
     Length {
         /// The least length, included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         min: Option<usize>,
         /// The greatest length, included.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         max: Option<usize>,
     },
     /// `pattern("…")`: a regular expression that must match somewhere.
-    Pattern(&'static str),
+    Pattern(Cow<'static, str>),
     /// `one_of(…)`: the values in stored form.
-    OneOf(&'static [&'static str]),
+    OneOf(Cow<'static, [Cow<'static, str>]>),
     /// `validate = …`: a function of the user.
-    Function(&'static str),
+    Function(Cow<'static, str>),
 }
 
 /// `1..=500`, `3..`, `..10`; lengths alike; `a, b or c`.
@@ -41,7 +49,7 @@ impl fmt::Display for Constraint {
         match self {
             Self::Range { min, max, exclusive } => {
                 let between = if *exclusive || max.is_none() { ".." } else { "..=" };
-                write!(f, "{}{between}{}", min.unwrap_or(""), max.unwrap_or(""))
+                write!(f, "{}{between}{}", min.as_deref().unwrap_or(""), max.as_deref().unwrap_or(""))
             }
             Self::Length { min, max } => match (min, max) {
                 (Some(min), Some(max)) if min == max => write!(f, "{min}"),
@@ -80,6 +88,26 @@ pub struct Check<V: 'static> {
     pub constraint: Constraint,
     /// Whether a value fulfils it.
     pub test: fn(&V) -> Result<(), Violation>,
+    /// The values that it compares with, where their text in the source is not their stored form.
+    pub values: Option<fn() -> Vec<V>>,
+}
+
+impl<V> Check<V> {
+    /// What it asks for, every value in stored form as far as it has one.
+    pub(super) fn told(&self, encode: &dyn Fn(&V) -> Option<String>) -> Constraint {
+        let Some(values) = self.values else { return self.constraint.clone() };
+        let mut stored = values().into_iter().map(|value| encode(&value).map(Cow::Owned));
+        let mut next = |text: &Cow<'static, str>| stored.next().flatten().unwrap_or_else(|| text.clone());
+        match &self.constraint {
+            Constraint::Range { min, max, exclusive } => Constraint::Range {
+                min: min.as_ref().map(&mut next),
+                max: max.as_ref().map(&mut next),
+                exclusive: *exclusive,
+            },
+            Constraint::OneOf(values) => Constraint::OneOf(values.iter().map(next).collect()),
+            other => other.clone(),
+        }
+    }
 }
 
 /// The verdict of a test that either holds or not.

@@ -6,6 +6,7 @@ mod field;
 mod loader;
 mod node;
 mod prepared;
+mod presence;
 mod shape;
 mod survey;
 mod validation;
@@ -16,10 +17,11 @@ pub use field::{Field, Path};
 pub use loader::Loader;
 pub(crate) use loader::{FieldProblem, RawKeys, StructProblem};
 pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node};
-pub(crate) use node::{FieldError, Raw, Stored, node_at, validate_struct};
+pub(crate) use node::{FieldError, Raw, Stored, Told, node_at, validate_struct};
 pub(crate) use prepared::{Hoard, Prepared};
+pub use presence::Presence;
 pub use shape::{Env, Shape, assert_depth, assert_disjoint};
-pub(crate) use survey::{Kind, Place, Slot, Survey, Validator, join, survey_struct};
+pub(crate) use survey::{Group, Kind, Place, Slot, Survey, Validator, join, survey_struct};
 pub use validation::{Complaint, Validation};
 
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.
@@ -35,7 +37,7 @@ pub trait KvConfig: Clone + Send + Sync + Sized + 'static {
     type Fields<Root: 'static>;
 
     #[doc(hidden)]
-    const __SCHEMA: &'static Schema<Self>;
+    const __SCHEMA: &'static Structure<Self>;
 
     #[doc(hidden)]
     fn __fields<Root: 'static>(at: Path) -> Self::Fields<Root>;
@@ -52,7 +54,7 @@ pub trait KvConfig: Clone + Send + Sync + Sized + 'static {
 
 /// A struct's table.
 #[doc(hidden)]
-pub struct Schema<S: 'static> {
+pub struct Structure<S: 'static> {
     /// The struct's name.
     pub name: &'static str,
     /// `#[kv(prefix = "…")]`.

@@ -32,11 +32,23 @@ pub(crate) struct Validator {
     pub(crate) key: String,
 }
 
+/// A struct below the root with a key segment of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Group {
+    /// Below the root's prefix.
+    pub(crate) key: String,
+    /// The struct's name.
+    pub(crate) name: &'static str,
+    /// The doc comment of the field, else that of the struct.
+    pub(crate) description: &'static str,
+}
+
 /// What [`Node::survey`] collects.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub(crate) slots: Vec<Slot>,
     pub(crate) validators: Vec<Validator>,
+    pub(crate) groups: Vec<Group>,
 }
 
 /// Where a survey stands.

@@ -8,6 +8,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::DecodeError;
 use super::show::quote_text;
 
+/// What the type says that it wants. The forms of types know it by these words.
+pub(super) const EXPECTED: &str = "a byte size such as 64 MiB";
+
 /// Units and their bytes: IEC (powers of 1024) by size, then SI (powers of 1000).
 const UNITS: [(&str, u64); 13] = [
     ("EiB", 1 << 60),
@@ -215,7 +218,7 @@ impl<'de> Deserialize<'de> for ByteSize {
             type Value = ByteSize;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a byte size such as 64 MiB")
+                f.write_str(EXPECTED)
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {

@@ -8,6 +8,9 @@ use serde::{Deserializer, Serializer, de};
 use super::show::quote_text;
 
 /// Nanoseconds in a second.
+/// What `kvconf::duration` says that it wants. The forms of types know it by these words.
+pub(super) const EXPECTED: &str = "a duration such as 3s";
+
 const SECOND: u128 = 1_000_000_000;
 
 /// Units and their nanoseconds, largest first. A month or a year has no fixed length; a week is `7d`.
@@ -98,7 +101,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duratio
         type Value = Duration;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a duration such as 3s")
+            f.write_str(EXPECTED)
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {

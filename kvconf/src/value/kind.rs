@@ -11,7 +11,7 @@ const MAX_WRAPPERS: u8 = 16;
 
 /// What kind of value a type reads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ValueKind {
+pub(crate) enum ValueKind<'n> {
     Whole {
         signed: bool,
         bits: u8,
@@ -25,18 +25,16 @@ pub(crate) enum ValueKind {
     Bytes,
     Duration,
     /// The names of the variants.
-    Enum(&'static [&'static str]),
+    Enum(Vec<&'n str>),
     Option(Box<Self>),
     Unit,
     List,
     Map,
-    /// The names of the fields.
-    Struct(&'static [&'static str]),
     /// Whatever stands there: `serde_json::Value`, untagged and internally tagged enums.
     Any,
 }
 
-impl ValueKind {
+impl ValueKind<'static> {
     /// Asks the type.
     pub(crate) fn of<V: DeserializeOwned>() -> Self {
         let mut kind = None;
@@ -44,7 +42,9 @@ impl ValueKind {
         let _ = V::deserialize(Probe { kind: &mut kind, wrappers: 0 });
         kind.unwrap_or(Self::Any)
     }
+}
 
+impl ValueKind<'_> {
     /// What to say where such a value stands empty.
     pub(crate) fn empty(&self) -> String {
         format!("the value is empty, expected {self}; to unset it, delete the key")
@@ -57,7 +57,7 @@ impl ValueKind {
 }
 
 /// Fits behind "expected ".
-impl fmt::Display for ValueKind {
+impl fmt::Display for ValueKind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole { signed, bits } => {
@@ -73,7 +73,7 @@ impl fmt::Display for ValueKind {
             Self::Option(inner) => inner.fmt(f),
             Self::Unit => f.write_str("null"),
             Self::List => f.write_str("a list"),
-            Self::Map | Self::Struct(_) => f.write_str("an object"),
+            Self::Map => f.write_str("an object"),
             Self::Any => f.write_str("JSON or text"),
         }
     }
@@ -90,7 +90,7 @@ pub(super) fn write_one_of(names: &[&str], out: &mut impl fmt::Write) -> fmt::Re
 
 /// Fails at the first question and remembers what it was.
 struct Probe<'k> {
-    kind: &'k mut Option<ValueKind>,
+    kind: &'k mut Option<ValueKind<'static>>,
     wrappers: u8,
 }
 
@@ -113,7 +113,7 @@ impl de::Error for Asked {
 }
 
 impl Probe<'_> {
-    fn answer<T>(self, kind: ValueKind) -> Result<T, Asked> {
+    fn answer<T>(self, kind: ValueKind<'static>) -> Result<T, Asked> {
         *self.kind = Some(kind);
         Err(Asked)
     }
@@ -186,7 +186,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         _: V,
     ) -> Result<V::Value, Asked> {
         let duration = is_duration(name, fields);
-        self.answer(if duration { ValueKind::Duration } else { ValueKind::Struct(fields) })
+        self.answer(if duration { ValueKind::Duration } else { ValueKind::Map })
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -195,7 +195,7 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         variants: &'static [&'static str],
         _: V,
     ) -> Result<V::Value, Asked> {
-        self.answer(ValueKind::Enum(variants))
+        self.answer(ValueKind::Enum(variants.to_vec()))
     }
 }
 
@@ -226,7 +226,7 @@ mod tests {
     fn types_say_what_they_read() {
         assert_eq!(ValueKind::of::<i128>(), ValueKind::Whole { signed: true, bits: 128 });
         assert_eq!(ValueKind::of::<Port>(), ValueKind::Whole { signed: false, bits: 16 });
-        assert_eq!(ValueKind::of::<Level>(), ValueKind::Enum(&["Debug", "info"]));
+        assert_eq!(ValueKind::of::<Level>(), ValueKind::Enum(vec!["Debug", "info"]));
         assert_eq!(
             ValueKind::of::<Option<Box<Duration>>>(),
             ValueKind::Option(Box::new(ValueKind::Duration))

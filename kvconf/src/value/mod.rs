@@ -3,6 +3,7 @@
 mod byte_size;
 pub(crate) mod duration;
 mod error;
+mod form;
 mod json;
 mod kind;
 mod read;
@@ -16,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 pub use byte_size::ByteSize;
 pub use error::{DecodeError, EncodeError};
+pub use form::{Form, FormField, TextFormat, Variant};
 #[cfg(feature = "yaml")]
 pub(crate) use json::is_number as is_json_number;
 pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree, parse as parse_tree};
@@ -84,6 +86,13 @@ pub trait Codec<V>: Send + Sync + 'static {
     fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
         text.map(|text| Bytes::copy_from_slice(text.as_bytes()))
     }
+
+    /// What the stored values look like, for schemas: who has no Rust type can read them by it.
+    ///
+    /// Unless a codec says otherwise only the program knows.
+    fn form(&self) -> Form {
+        Form::Opaque
+    }
 }
 
 #[doc = include_str!("text.md")]
@@ -101,6 +110,10 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for Text {
 
     fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
         write::form_of_text::<V>(text)
+    }
+
+    fn form(&self) -> Form {
+        form::form_of::<V>()
     }
 }
 
@@ -134,6 +147,10 @@ impl<V: Serialize + DeserializeOwned> Codec<V> for Json {
 
     fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
         Some(text.map_or(Tree::Null, |text| Tree::Text(text.to_owned())).to_json().into())
+    }
+
+    fn form(&self) -> Form {
+        Form::Json { of: Box::new(form::form_of::<V>()) }
     }
 }
 

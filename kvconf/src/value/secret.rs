@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::kind::ValueKind;
-use super::{Codec, DecodeError, EncodeError, MASK, Text};
+use super::{Codec, DecodeError, EncodeError, Form, MASK, Text};
 
 /// A value that shows itself to nobody who does not ask by name.
 ///
@@ -137,6 +137,10 @@ impl<S: SecretValue> Codec<S> for SecretText {
 
     fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
         Codec::<S::Clear>::stored_form(&Text, text)
+    }
+
+    fn form(&self) -> Form {
+        Codec::<S::Clear>::form(&Text)
     }
 }
 

@@ -42,7 +42,7 @@ impl Table {
     pub(crate) fn new<T: KvConfig>(variable: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
         let mut survey = Survey::default();
         survey_struct::<T>(&Place::root(T::__SCHEMA.env_prefix), &mut survey);
-        let Survey { slots, validators } = survey;
+        let Survey { slots, validators, .. } = survey;
         let mut table = Self {
             name: T::__SCHEMA.name,
             slots: Vec::new(),

@@ -8,10 +8,11 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 
-use super::{FieldError, Meta, Node, Raw, Stored, mask_if_secret, mismatch, run_checks};
+use super::{FieldError, Meta, Node, Raw, Stored, Told, mask_if_secret, mismatch, run_checks};
 use crate::key::{escape_segment, unescape_segment};
 use crate::schema::check::Check;
 use crate::schema::prepared::Prepared;
+use crate::schema::presence::Presence;
 use crate::schema::survey::{Kind, Place, Slot, Survey, join};
 use crate::schema::validation::Complaint;
 use crate::value::{Codec, DecodeError, EncodeError};
@@ -199,6 +200,11 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
 
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {
         None
+    }
+
+    fn told(&self, _rest: &[u16]) -> Option<Told> {
+        let constraints = self.checks.iter().map(|check| check.constraint.clone()).collect();
+        Some(Told { form: self.codec.form(), presence: Presence::Optional, constraints })
     }
 
     fn validate(&self, _: &S, _: &[u16]) -> Vec<Complaint> {

@@ -4,9 +4,10 @@ use std::any::Any;
 
 use bytes::Bytes;
 
-use super::{FieldError, Meta, Node, Raw, Stored, mask_if_secret, mismatch, run_checks};
+use super::{FieldError, Meta, Node, Raw, Stored, Told, mask_if_secret, mismatch, run_checks};
 use crate::schema::check::Check;
 use crate::schema::prepared::Prepared;
+use crate::schema::presence::Presence;
 use crate::schema::survey::{Kind, Place, Slot, Survey, join};
 use crate::schema::validation::Complaint;
 use crate::value::{Codec, EncodeError};
@@ -25,6 +26,8 @@ pub enum Absent<V: 'static> {
     },
     /// The default.
     Value(fn() -> V),
+    /// A default that may be another one in every process.
+    Computed(fn() -> V),
     /// The same, for the key of the field below the struct's prefix.
     Keyed(fn(&str) -> V),
     /// The default in stored form; read by the field's codec.
@@ -59,7 +62,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
             (Raw::Bytes(bytes), _) => decode(bytes).map_err(FieldError::Decode),
             (Raw::Absent, Absent::Required) => Err(FieldError::Missing),
             (Raw::Absent, Absent::Optional { none, .. }) => Ok(none()),
-            (Raw::Absent, Absent::Value(default)) => Ok(default()),
+            (Raw::Absent, Absent::Value(default) | Absent::Computed(default)) => Ok(default()),
             (Raw::Absent, Absent::Keyed(default)) => Ok(default(key)),
             (Raw::Absent, Absent::Text(text)) => decode(text.as_bytes()).map_err(FieldError::Default),
         };
@@ -148,10 +151,27 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
     fn default_text(&self, _rest: &[u16]) -> Option<Bytes> {
         match &self.absent {
             Absent::Required | Absent::Optional { .. } => None,
-            Absent::Value(default) => self.codec.encode(&default()).ok(),
+            Absent::Value(default) | Absent::Computed(default) => self.codec.encode(&default()).ok(),
             Absent::Keyed(default) => self.codec.encode(&default(self.meta.key)).ok(),
             Absent::Text(text) => Some(Bytes::from_static(text.as_bytes())),
         }
+    }
+
+    fn told(&self, rest: &[u16]) -> Option<Told> {
+        let presence = match &self.absent {
+            Absent::Required => Presence::Required,
+            Absent::Optional { .. } => Presence::Optional,
+            Absent::Computed(_) => Presence::Computed,
+            Absent::Value(_) | Absent::Keyed(_) | Absent::Text(_) if self.meta.secret => Presence::Hidden,
+            Absent::Value(_) | Absent::Keyed(_) | Absent::Text(_) => {
+                let stored =
+                    self.default_text(rest).map(Vec::from).and_then(|bytes| String::from_utf8(bytes).ok());
+                stored.map_or(Presence::Computed, Presence::Default)
+            }
+        };
+        let encode = |value: &V| String::from_utf8(self.codec.encode(value).ok()?.into()).ok();
+        let constraints = self.checks.iter().map(|check| check.told(&encode)).collect();
+        Some(Told { form: self.codec.form(), presence, constraints })
     }
 
     fn validate(&self, _: &S, _: &[u16]) -> Vec<Complaint> {

@@ -19,10 +19,11 @@ pub use nested::Nested;
 use super::KvConfig;
 use super::check::{Check, Constraint, Violation};
 use super::prepared::Prepared;
+use super::presence::Presence;
 use super::survey::{Place, Survey};
 use super::validation::{Complaint, Validation};
 use crate::seal::SealError;
-use crate::value::{DecodeError, EncodeError};
+use crate::value::{DecodeError, EncodeError, Form};
 
 /// What the macro knows about a field besides its type.
 #[doc(hidden)]
@@ -46,6 +47,8 @@ pub struct Meta {
     pub deprecated: Option<&'static str>,
     /// `env = "…"`.
     pub env: Option<&'static str>,
+    /// `unit = "…"`.
+    pub unit: Option<&'static str>,
 }
 
 /// What somebody wrote, or did not write, for a key.
@@ -77,13 +80,13 @@ pub enum FieldError {
     #[display("{_0}")]
     Sealed(#[error(not(source))] SealError),
     #[display("{value} is outside {constraint}")]
-    Range { value: String, constraint: Constraint },
+    Range { value: String, constraint: String },
     #[display("length {length} is outside {constraint}")]
-    Length { length: usize, constraint: Constraint },
+    Length { length: usize, constraint: String },
     #[display("{value} does not match {constraint}")]
-    Pattern { value: String, constraint: Constraint },
+    Pattern { value: String, constraint: String },
     #[display("{value} is not one of {constraint}")]
-    OneOf { value: String, constraint: Constraint },
+    OneOf { value: String, constraint: String },
     #[display("{message}")]
     Function { message: String },
 }
@@ -96,6 +99,15 @@ pub enum Stored {
     Absent,
     /// A key with these bytes.
     Value(Bytes),
+}
+
+/// What a row knows of its type, as data.
+#[doc(hidden)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub form: Form,
+    pub presence: Presence,
+    pub constraints: Vec<Constraint>,
 }
 
 /// One row, without its type. `rest` is what remains of a path behind this row's own index: empty for a leaf.
@@ -159,6 +171,10 @@ pub trait Node<S>: Send + Sync {
     #[doc(hidden)]
     fn default_text(&self, rest: &[u16]) -> Option<Bytes>;
 
+    /// The field as data.
+    #[doc(hidden)]
+    fn told(&self, rest: &[u16]) -> Option<Told>;
+
     /// Runs the `validate` function of the struct at the path.
     #[doc(hidden)]
     fn validate(&self, target: &S, rest: &[u16]) -> Vec<Complaint>;
@@ -169,24 +185,37 @@ fn mismatch() -> EncodeError {
 }
 
 fn run_checks<V>(meta: &Meta, checks: &[Check<V>], value: &V, shown: &dyn Fn() -> String) -> Vec<FieldError> {
-    let shown = || if meta.secret { crate::value::MASK.to_owned() } else { shown() };
     checks
         .iter()
         .filter_map(|check| {
-            let constraint = check.constraint;
             let violation = (check.test)(value).err()?;
-            Some(match (violation, constraint) {
-                (Violation::Length(length), _) => FieldError::Length { length, constraint },
-                (Violation::Message(_), _) if meta.secret => {
-                    FieldError::Function { message: format!("the secret value is refused by {constraint}") }
-                }
-                (Violation::Message(message), _) => FieldError::Function { message },
-                (_, Constraint::Pattern(_)) => FieldError::Pattern { value: shown(), constraint },
-                (_, Constraint::OneOf(_)) => FieldError::OneOf { value: shown(), constraint },
-                _ => FieldError::Range { value: shown(), constraint },
-            })
+            Some(FieldError::of(violation, &check.constraint, meta.secret, shown))
         })
         .collect()
+}
+
+impl FieldError {
+    /// What a check says of a value that fails it.
+    pub(crate) fn of(
+        violation: Violation,
+        constraint: &Constraint,
+        secret: bool,
+        shown: &dyn Fn() -> String,
+    ) -> Self {
+        let shown = || if secret { crate::value::MASK.to_owned() } else { shown() };
+        match (violation, constraint) {
+            (Violation::Length(length), _) => Self::Length { length, constraint: constraint.to_string() },
+            (Violation::Message(_), _) if secret => {
+                Self::Function { message: format!("the secret value is refused by {constraint}") }
+            }
+            (Violation::Message(message), _) => Self::Function { message },
+            (_, Constraint::Pattern(_)) => {
+                Self::Pattern { value: shown(), constraint: constraint.to_string() }
+            }
+            (_, Constraint::OneOf(_)) => Self::OneOf { value: shown(), constraint: constraint.to_string() },
+            _ => Self::Range { value: shown(), constraint: constraint.to_string() },
+        }
+    }
 }
 
 fn mask_if_secret(meta: &Meta, error: DecodeError) -> DecodeError {

@@ -4,10 +4,10 @@ use std::any::Any;
 
 use bytes::Bytes;
 
-use super::{FieldError, Meta, Node, Raw, Stored, mismatch, node_at, validate_struct};
+use super::{FieldError, Meta, Node, Raw, Stored, Told, mismatch, node_at, validate_struct};
 use crate::schema::KvConfig;
 use crate::schema::prepared::Prepared;
-use crate::schema::survey::{Place, Survey, join, survey_struct};
+use crate::schema::survey::{Group, Place, Survey, join, survey_struct};
 use crate::schema::validation::Complaint;
 use crate::value::EncodeError;
 
@@ -34,6 +34,11 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
             None => place.env(&self.meta),
         };
         let place = Place { path: place.path.join(index), key: join(&place.key, self.meta.key), env_prefix };
+        if !self.meta.key.is_empty() {
+            let (own, of_type) = (self.meta.description, N::__SCHEMA.description);
+            let description = if own.is_empty() { of_type } else { own };
+            survey.groups.push(Group { key: place.key.clone(), name: N::__SCHEMA.name, description });
+        }
         survey_struct::<N>(&place, survey);
     }
 
@@ -105,6 +110,11 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
     fn default_text(&self, rest: &[u16]) -> Option<Bytes> {
         let (node, rest) = node_at::<N>(rest)?;
         node.default_text(rest)
+    }
+
+    fn told(&self, rest: &[u16]) -> Option<Told> {
+        let (node, rest) = node_at::<N>(rest)?;
+        node.told(rest)
     }
 
     fn validate(&self, target: &S, rest: &[u16]) -> Vec<Complaint> {

@@ -11,7 +11,7 @@ use crate::value::show::{quote, quote_text, tame};
 
 /// The message and the way to the place.
 #[derive(Debug)]
-pub(super) struct ReadError {
+pub(in crate::value) struct ReadError {
     message: String,
     /// Innermost first.
     path: Vec<Step>,
@@ -21,29 +21,29 @@ pub(super) struct ReadError {
 
 /// One step down.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(in crate::value) enum Step {
     Index(usize),
     Key(String),
 }
 
 impl ReadError {
-    pub(super) fn new(message: impl Into<String>) -> Self {
+    pub(in crate::value) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), path: Vec::new(), bare: false }
     }
 
     /// The value is of another JSON type.
-    pub(super) fn mismatch(expected: impl Display, tree: &Tree) -> Self {
+    pub(in crate::value) fn mismatch(expected: impl Display, tree: &Tree) -> Self {
         Self::new(format!("expected {expected}, found {}", tree.found()))
     }
 
     /// The same, one level up.
-    pub(super) fn at(mut self, step: Step) -> Self {
+    pub(in crate::value) fn at(mut self, step: Step) -> Self {
         self.path.push(step);
         self
     }
 
     /// Names the text that a type refused, where the type did not.
-    pub(super) fn about(mut self, text: Option<&str>) -> Self {
+    pub(in crate::value) fn about(mut self, text: Option<&str>) -> Self {
         if let Some(text) = text
             && self.bare
             && self.path.is_empty()
@@ -57,7 +57,7 @@ impl ReadError {
     }
 
     /// The same for what stands in JSON; lists and objects are too long to be of use.
-    pub(super) fn about_tree(self, tree: &Tree) -> Self {
+    pub(in crate::value) fn about_tree(self, tree: &Tree) -> Self {
         match tree {
             Tree::Number(text) | Tree::Text(text) => self.about(Some(text)),
             Tree::Null | Tree::Bool(_) | Tree::List(_) | Tree::Object(_) | Tree::Bytes(_) => self,
@@ -119,15 +119,11 @@ impl de::Error for ReadError {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("{} is not one of {}", quote_text(variant), Choice { found: variant, expected }))
+        unknown_variant(variant, expected)
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!(
-            "unknown field {}, expected {}",
-            quote_text(field),
-            Choice { found: field, expected }
-        ))
+        unknown_field(field, expected)
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -137,6 +133,18 @@ impl de::Error for ReadError {
     fn duplicate_field(field: &'static str) -> Self {
         Self::new(format!("the field `{field}` stands twice"))
     }
+}
+
+/// No variant of an enum has this name.
+pub(in crate::value) fn unknown_variant(variant: &str, expected: &[&str]) -> ReadError {
+    let choice = Choice { found: variant, expected };
+    ReadError::new(format!("{} is not one of {choice}", quote_text(variant)))
+}
+
+/// No field of a struct has this name, and it takes no others.
+pub(in crate::value) fn unknown_field(field: &str, expected: &[&str]) -> ReadError {
+    let choice = Choice { found: field, expected };
+    ReadError::new(format!("unknown field {}, expected {choice}", quote_text(field)))
 }
 
 fn shown(found: Unexpected<'_>) -> String {
@@ -158,7 +166,7 @@ fn shown(found: Unexpected<'_>) -> String {
 /// The names that would do, and the nearest one.
 struct Choice<'a> {
     found: &'a str,
-    expected: &'static [&'static str],
+    expected: &'a [&'a str],
 }
 
 /// Names that are further apart are no misspellings of each other (strsim's own examples use 0.7 and above for Jaro).

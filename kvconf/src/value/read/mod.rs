@@ -9,15 +9,14 @@ mod tree;
 use serde::de::DeserializeOwned;
 
 use super::DecodeError;
-use super::json::parse;
+use super::json::{Tree, parse};
 use super::kind::ValueKind;
 use super::show::{quote, quote_text};
-use error::ReadError;
-use text::TextReader;
-use tree::TreeReader;
-
+pub(super) use error::{ReadError, Step as StepTo, unknown_field, unknown_variant};
 pub(super) use number::Numeral;
 pub(crate) use text::is_meant_as_json;
+pub(super) use text::{KeyReader, MAX_WRAPPERS, TextReader, not_json};
+pub(super) use tree::TreeReader;
 
 /// Whether a struct is `std::time::Duration`, which serde reads and writes as a struct of two numbers.
 pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
@@ -29,23 +28,32 @@ pub(super) fn is_duration(name: &str, fields: &[&str]) -> bool {
 /// A type that does not take the bytes as they stand gets them again without the space around them: `echo 60 | nats kv put`
 /// writes a line feed too, and a `String` is still exactly what was written.
 pub(super) fn from_text<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, DecodeError> {
-    let error = match V::deserialize(TextReader::new(bytes)) {
+    by_text(bytes, &|| ValueKind::of::<V>(), |reader| V::deserialize(reader))
+}
+
+/// The same for whatever reads: a type, or its form alone. `kind` is asked only for messages.
+pub(super) fn by_text<'k, R>(
+    bytes: &[u8],
+    kind: &dyn Fn() -> ValueKind<'k>,
+    read: impl Fn(TextReader<'_>) -> Result<R, ReadError>,
+) -> Result<R, DecodeError> {
+    let error = match read(TextReader::new(bytes)) {
         Ok(value) => return Ok(value),
         Err(error) => error,
     };
     let trimmed = bytes.trim_ascii();
     if trimmed.is_empty() {
-        return Err(DecodeError::new(ValueKind::of::<V>().empty()));
+        return Err(DecodeError::new(kind().empty()));
     }
     if trimmed.len() == bytes.len() {
-        return Err(finish::<V>(error, bytes));
+        return Err(finish(error, bytes, kind));
     }
-    V::deserialize(TextReader::new(trimmed)).map_err(|error| finish::<V>(error, trimmed))
+    read(TextReader::new(trimmed)).map_err(|error| finish(error, trimmed, kind))
 }
 
-fn finish<V: DeserializeOwned>(error: ReadError, bytes: &[u8]) -> DecodeError {
+fn finish<'k>(error: ReadError, bytes: &[u8], kind: &dyn Fn() -> ValueKind<'k>) -> DecodeError {
     if bytes == b"null" {
-        let kind = ValueKind::of::<V>();
+        let kind = kind();
         if !kind.takes_null() {
             return DecodeError::new(format!("expected {kind}, found null, which only an Option can be"));
         }
@@ -55,12 +63,21 @@ fn finish<V: DeserializeOwned>(error: ReadError, bytes: &[u8]) -> DecodeError {
 
 /// Reads a value as [`Json`](super::Json) does.
 pub(super) fn from_json<V: DeserializeOwned>(bytes: &[u8]) -> Result<V, DecodeError> {
+    by_json(bytes, &|| ValueKind::of::<V>(), |tree| V::deserialize(TreeReader::new(tree)))
+}
+
+/// The same for whatever reads.
+pub(super) fn by_json<'k, R>(
+    bytes: &[u8],
+    kind: &dyn Fn() -> ValueKind<'k>,
+    read: impl FnOnce(&Tree) -> Result<R, ReadError>,
+) -> Result<R, DecodeError> {
     if bytes.trim_ascii().is_empty() {
-        return Err(DecodeError::new(ValueKind::of::<V>().empty()));
+        return Err(DecodeError::new(kind().empty()));
     }
     let text = str::from_utf8(bytes)
         .map_err(|_| DecodeError::new(format!("expected JSON, found {}", quote(bytes))))?;
     let tree = parse(text)
         .map_err(|fault| DecodeError::new(format!("{} is not JSON: {fault}", quote_text(text))))?;
-    V::deserialize(TreeReader::new(&tree)).map_err(|error| error.about_tree(&tree).into())
+    read(&tree).map_err(|error| error.about_tree(&tree).into())
 }

@@ -16,7 +16,7 @@ use crate::value::json::{Fault, Tree, parse};
 use crate::value::show::{quote, quote_text};
 
 /// How many wrappers (newtypes, options) may stand around one value. A type that wraps itself has no end.
-pub(super) const MAX_WRAPPERS: u8 = 16;
+pub(in crate::value) const MAX_WRAPPERS: u8 = 16;
 
 /// Methods that read one number.
 macro_rules! deserialize_numbers {
@@ -37,7 +37,7 @@ pub(super) use deserialize_numbers;
 
 /// Reads what stands under one key.
 #[derive(Clone, Copy)]
-pub(super) struct TextReader<'a> {
+pub(in crate::value) struct TextReader<'a> {
     bytes: &'a [u8],
     /// Inside an `Option`, where `null` and JSON strings are not just letters.
     optional: bool,
@@ -45,7 +45,7 @@ pub(super) struct TextReader<'a> {
 }
 
 impl<'a> TextReader<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(in crate::value) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, optional: false, wrappers: 0 }
     }
 
@@ -56,13 +56,13 @@ impl<'a> TextReader<'a> {
         Ok(Self { wrappers: self.wrappers + 1, ..self })
     }
 
-    fn text(self, expected: &str) -> Result<&'a str, ReadError> {
+    pub(in crate::value) fn text(self, expected: &str) -> Result<&'a str, ReadError> {
         let refuse = |_| ReadError::new(format!("expected {expected}, found {}", quote(self.bytes)));
         str::from_utf8(self.bytes).map_err(refuse)
     }
 
     /// The text as a string: exactly as it is, but for a JSON string inside an `Option`.
-    fn string(self, expected: &str) -> Result<Cow<'a, str>, ReadError> {
+    pub(in crate::value) fn string(self, expected: &str) -> Result<Cow<'a, str>, ReadError> {
         let text = self.text(expected)?;
         if self.optional
             && text.trim_ascii_start().starts_with('"')
@@ -73,12 +73,27 @@ impl<'a> TextReader<'a> {
         Ok(Cow::Borrowed(text))
     }
 
+    /// The bytes as they stand there.
+    pub(in crate::value) const fn bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// What an `Option` reads as `None`.
+    pub(in crate::value) fn is_null(self) -> bool {
+        self.bytes.trim_ascii() == b"null"
+    }
+
+    /// The same inside an `Option`.
+    pub(in crate::value) const fn in_option(self) -> Self {
+        Self { optional: true, ..self }
+    }
+
     fn number<N: Numeral>(self) -> Result<N, ReadError> {
         N::read(self.text(N::EXPECTED)?).map_err(ReadError::new)
     }
 
     /// Hands the text over as JSON.
-    fn json<T>(
+    pub(in crate::value) fn json<T>(
         self,
         expected: &str,
         read: impl FnOnce(TreeReader<'_>) -> Result<T, ReadError>,
@@ -89,7 +104,7 @@ impl<'a> TextReader<'a> {
     }
 }
 
-fn not_json(expected: &str, text: &str, fault: &Fault) -> ReadError {
+pub(in crate::value) fn not_json(expected: &str, text: &str, fault: &Fault) -> ReadError {
     ReadError::new(format!("expected {expected} as JSON, found {}: {fault}", quote_text(text)))
 }
 
@@ -160,10 +175,10 @@ impl<'de> Deserializer<'de> for TextReader<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ReadError> {
-        if self.bytes.trim_ascii() == b"null" {
+        if self.is_null() {
             return visitor.visit_none();
         }
-        visitor.visit_some(Self { optional: true, ..self.wrapped()? })
+        visitor.visit_some(self.wrapped()?.in_option())
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -240,13 +255,13 @@ impl<'de> Deserializer<'de> for TextReader<'_> {
 
 /// Reads the key of a map entry inside JSON. Only the canonical form of a number will do, so that no two keys are the same.
 #[derive(Clone, Copy)]
-pub(super) struct KeyReader<'a> {
+pub(in crate::value) struct KeyReader<'a> {
     key: &'a str,
     wrappers: u8,
 }
 
 impl<'a> KeyReader<'a> {
-    pub(super) const fn new(key: &'a str) -> Self {
+    pub(in crate::value) const fn new(key: &'a str) -> Self {
         Self { key, wrappers: 0 }
     }
 

@@ -15,14 +15,19 @@ use crate::value::json::Tree;
 
 /// Reads one JSON value.
 #[derive(Clone, Copy)]
-pub(super) struct TreeReader<'a> {
+pub(in crate::value) struct TreeReader<'a> {
     tree: &'a Tree,
     wrappers: u8,
 }
 
 impl<'a> TreeReader<'a> {
-    pub(super) const fn new(tree: &'a Tree) -> Self {
+    pub(in crate::value) const fn new(tree: &'a Tree) -> Self {
         Self { tree, wrappers: 0 }
+    }
+
+    /// What is read.
+    pub(in crate::value) const fn tree(self) -> &'a Tree {
+        self.tree
     }
 
     fn wrapped(self) -> Result<Self, ReadError> {

@@ -54,7 +54,7 @@ fn check<V>(read_back: Result<V, DecodeError>) -> Result<(), EncodeError> {
 }
 
 /// Whether a string is stored as its own letters, or needs JSON's quotes to be told from something else.
-fn is_itself(text: &str, kind: &ValueKind) -> bool {
+pub(super) fn is_itself(text: &str, kind: &ValueKind<'_>) -> bool {
     let trimmed = text.trim_ascii();
     match kind {
         ValueKind::Option(inner) => trimmed != "null" && !trimmed.starts_with('"') && is_itself(text, inner),
@@ -63,7 +63,7 @@ fn is_itself(text: &str, kind: &ValueKind) -> bool {
     }
 }
 
-fn reads_bytes(kind: &ValueKind) -> bool {
+fn reads_bytes(kind: &ValueKind<'_>) -> bool {
     match kind {
         ValueKind::Option(inner) => reads_bytes(inner),
         kind => *kind == ValueKind::Bytes,
