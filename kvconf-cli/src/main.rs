@@ -8,6 +8,7 @@
 
 mod arguments;
 mod connect;
+mod document;
 mod exit;
 mod failure;
 mod output;

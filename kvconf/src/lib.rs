@@ -43,7 +43,7 @@
 //! | start without the server | [`Cache`], [`guide::outages`] |
 //! | switch features on and off | [`Flag`], [`mod@flag`], [`guide::flags`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
-//! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`] |
+//! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`], [`Bucket::edit`] |
 //! | test a service | [`guide::testing`] |
 //!
 //! # Promises
@@ -112,8 +112,9 @@ pub use bucket::{
 pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
     Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, OverRejected,
-    PlainKeys, Plan, PlanError, Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit,
-    RollbackError, RollbackPlan, Settle, SettleError, Update,
+    PlainChange, PlainCommit, PlainEdit, PlainKeys, PlainPlan, PlainPlanError, Plan, PlanError, Provisional,
+    ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Settle,
+    SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use flag_field::{Flag, FlagVariant};

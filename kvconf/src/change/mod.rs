@@ -7,6 +7,8 @@ mod conflict;
 mod diff;
 mod edit;
 mod over_rejected;
+mod parts;
+mod plain;
 mod plan;
 mod provisional;
 mod rollback;
@@ -18,6 +20,7 @@ pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub use over_rejected::OverRejected;
+pub use plain::{PlainChange, PlainCommit, PlainEdit, PlainPlan, PlainPlanError};
 pub use plan::{Plan, PlanError};
 pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use rollback::{

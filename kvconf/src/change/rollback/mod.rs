@@ -3,11 +3,11 @@
 //! History is never rewritten: what a rollback writes is a change set like any other, each of its keys on condition that
 //! nobody has changed it since it was read. Values return byte for byte, under the keys under which they stood.
 //!
-//! `target`, `set` and `parts` decide and are pure; `read` reads, `commit` writes; `scope` knows whom to ask what values mean.
+//! `target` and `set` decide and are pure, as `change/parts.rs` is; `read` reads, `commit` writes; `scope` knows whom to ask
+//! what values mean.
 
 mod commit;
 mod error;
-mod parts;
 mod plan;
 mod read;
 mod scope;

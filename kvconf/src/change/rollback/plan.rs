@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::commit::RollbackCommit;
 use super::error::{ChangedSince, RollbackError};
-use super::parts::{divide, order};
 use super::read::Present;
 use super::scope::Scope;
 use super::set::ChangeRef;
 use super::target::Target;
 use crate::change::diff::FieldChange;
+use crate::change::parts::{divide, order};
 use crate::change::plan::Planned;
 use crate::history::LostKey;
 use crate::{Key, Report, Revision};

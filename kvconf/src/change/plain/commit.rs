@@ -1,0 +1,115 @@
+//! Writing a plan of plain keys.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::plan::PlainPlan;
+use crate::attribution::new_change_id;
+use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
+use crate::change::parts::{divide, order};
+use crate::change::plan::Planned;
+use crate::{Key, Revision};
+
+/// A commit of plain keys to be awaited. From [`PlainPlan::commit`].
+#[derive(Debug)]
+#[must_use = "nothing is written before it is awaited"]
+pub struct PlainCommit {
+    plan: PlainPlan,
+    terms: Terms,
+    change: Arc<str>,
+    in_parts: bool,
+}
+
+impl PlainCommit {
+    pub(super) fn new(plan: PlainPlan) -> Self {
+        Self { plan, terms: Terms::default(), change: new_change_id(), in_parts: false }
+    }
+
+    /// The change's id, known before anything is written: for whoever is interrupted in the middle and has to look later
+    /// whether the change was made.
+    #[must_use]
+    pub fn change(&self) -> &str {
+        &self.change
+    }
+
+    /// Who makes the change; the program's name by default. At most 256 bytes, no control characters.
+    pub fn author(mut self, author: impl Into<String>) -> Self {
+        self.terms.set_author(author.into());
+        self
+    }
+
+    /// Why. At most 1 024 bytes, no control characters.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.terms.set_reason(reason.into());
+        self
+    }
+
+    /// Writes the keys one after the other where the server or the bucket has no atomic batches. Readers then see
+    /// every key as a change of its own, and [`CommitError::Partial`] says where it stopped.
+    pub fn one_by_one(mut self) -> Self {
+        self.terms.set_one_by_one();
+        self
+    }
+
+    /// Writes more keys than the server takes in one change set (1 000) one part of the key tree after the other, where it
+    /// would else be refused. Each part is a change set of its own, and [`CommitError::Partial`] has exactly what was
+    /// written before one failed. All parts have the same change id.
+    pub fn in_parts(mut self) -> Self {
+        self.in_parts = true;
+        self
+    }
+
+    /// Writes what a report of the plan is against. Needs a reason.
+    pub fn force(mut self) -> Self {
+        self.terms.set_force();
+        self
+    }
+
+    async fn run(self) -> Result<Applied, CommitError> {
+        let Self { plan, terms, change, in_parts } = self;
+        let mut attribution = terms.attribution()?;
+        attribution.change = Some(Arc::clone(&change));
+        if let Some(report) = plan.report()
+            && !terms.forces()
+        {
+            return Err(CommitError::Invalid(Box::new(report.clone())));
+        }
+        if plan.changes.is_empty() {
+            return Ok(Applied::new(plan.revision(), change, Vec::new()));
+        }
+        let mut writes: Vec<Planned> = plan.changes.into_iter().map(|change| change.planned).collect();
+        let parts = if terms.is_one_by_one() {
+            writes.into_iter().map(|write| vec![write]).collect()
+        } else if in_parts {
+            let max = plan.store.status().await.map_err(|error| CommitError::Write(error.into()))?.max_batch;
+            writes.sort_by(|one, other| order(&one.key, &other.key));
+            divide(writes, |write: &Planned| -> &Key { &write.key }, max)
+        } else {
+            vec![writes]
+        };
+        let mut job =
+            Job { store: &*plan.store, attribution, change: &change, guards: plan.guards, mark: Mark::None };
+        let written = job.in_parts(parts).await?;
+        let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or(Revision::ZERO);
+        Ok(Applied::new(revision, change, written))
+    }
+}
+
+impl IntoFuture for PlainCommit {
+    type Output = Result<Applied, CommitError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    /// # Errors
+    /// [`CommitError::Conflict`] with the key, both revisions and the other author when somebody was faster;
+    /// [`CommitError::Invalid`] with the first report against the plan; [`CommitError::Write`] and
+    /// [`CommitError::Attribution`]. Nothing was written, but for what [`CommitError::Partial`] names.
+    ///
+    /// # Cancel safety
+    /// Dropping the future may leave the change made or not made, never half made (but see [`PlainCommit::in_parts`] and
+    /// [`PlainCommit::one_by_one`]).
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.run())
+    }
+}
