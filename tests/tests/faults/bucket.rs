@@ -200,12 +200,7 @@ pub async fn full() -> Row {
     let scene = Scene::start_with(limited).await;
     let writers = scene.writers().await;
     let begun = Instant::now();
-    let filler = vec![b'x'; 16 * 1024];
-    let refused = wait_for("a full bucket", PROMPT, async || {
-        let number = scene.bucket.status().await.unwrap().entries;
-        scene.bucket.put(format!("filler.{number}"), filler.clone()).await.err()
-    })
-    .await;
+    let refused = fill(&scene.bucket).await;
     assert!(matches!(&refused, WriteError::Full { bucket } if bucket == BUCKET), "{refused:?}");
     let noticed = told_full(&writers).await;
     assert!(noticed.duration_since(begun) <= PROMPT);
@@ -217,6 +212,21 @@ pub async fn full() -> Row {
     let healed = Instant::now();
     let row = Row::new("bucket full (`max_bytes`)").told(format!("{refused} (to writers)"));
     scene.converges(row, writers, healed, BACK).await.note("readers stay live")
+}
+
+/// Fills the bucket to the brim, and at once: a writer whose keys have as many revisions as the bucket keeps takes up no more
+/// room, and is never told of anything.
+async fn fill(bucket: &Bucket) -> WriteError {
+    let mut size = 512 * 1024;
+    for number in 0.. {
+        match bucket.put(format!("filler.{number}"), vec![b'x'; size]).await {
+            Ok(_) => {}
+            Err(error) if size < 64 => return error,
+            Err(WriteError::Full { .. }) => size /= 2,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    unreachable!("there are enough numbers")
 }
 
 /// When the writers, too, are told that the bucket is full.
