@@ -40,7 +40,7 @@
 //! | try a build before it is deployed | [`Bucket::check`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
-//! | start without the server | [`Cache`], [`guide::outages`] |
+//! | start without the server | [`Cache`], [`guide::outages`]; what stands in it: [`Cache::inspect`] |
 //! | switch features on and off | [`Flag`], [`mod@flag`], [`guide::flags`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`], [`Bucket::edit`] |
@@ -109,7 +109,7 @@ pub use attribution::Attribution;
 pub use bucket::{
     Batch, Bucket, CreateRequest, Interruption, IntoFilters, Watch, WatchEvent, WatchRequest, WriteRequest,
 };
-pub use cache::{Cache, CacheError, CacheHealth, Damage, SavedState, Skipped};
+pub use cache::{Cache, CacheContent, CacheError, CacheFile, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
     Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, OverRejected,
     PlainChange, PlainCommit, PlainEdit, PlainKeys, PlainPlan, PlainPlanError, Plan, PlanError, Provisional,

@@ -49,6 +49,11 @@ impl Folder {
         Self { path: root.join(name_of(owner)), lock: None }
     }
 
+    /// The folder at this path, whosever it is, to look at.
+    pub(super) const fn at(path: PathBuf) -> Self {
+        Self { path, lock: None }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -281,13 +281,54 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Reads a file's bytes: exactly what was written, or why not.
 pub(crate) fn decode(file: &[u8], owner: &Owner, cipher: &Cipher) -> Result<Saved, Damage> {
-    let body = checked(file)?;
-    let odd = |what| Damage::Content { what };
-    let (head, rest) = split_line(body).ok_or(odd("no header"))?;
-    let header: Header = serde_json::from_slice(head).map_err(|_| odd("the header"))?;
+    let Opened { header, head, rest } = open(file)?;
     if header.owner != *owner {
         return Err(Damage::Foreign);
     }
+    let entries = entries(&header, head, rest, cipher)?;
+    header.with(entries)
+}
+
+/// Reads a file's bytes, whosever they are. What is encrypted with a key that is not there has a header all the same.
+pub(super) fn look(file: &[u8], cipher: &Cipher) -> Result<Seen, Damage> {
+    let Opened { header, head, rest } = open(file)?;
+    let (sealed_by, found) = (header.sealed.clone(), entries(&header, head, rest, cipher));
+    let damage = match &found {
+        Ok(_) => None,
+        Err(damage @ Damage::Sealed(_)) => Some(damage.clone()),
+        Err(damage) => return Err(damage.clone()),
+    };
+    Ok(Seen { saved: header.with(found.unwrap_or_default())?, sealed_by, damage })
+}
+
+/// What a file says to somebody who does not serve from it.
+pub(super) struct Seen {
+    /// Without entries where they do not open.
+    pub(super) saved: Saved,
+    pub(super) sealed_by: Option<String>,
+    /// Why the entries do not open.
+    pub(super) damage: Option<Damage>,
+}
+
+/// A file whose checksum fits and whose header is understood.
+struct Opened<'a> {
+    header: Header,
+    head: &'a [u8],
+    rest: &'a [u8],
+}
+
+const fn odd(what: &'static str) -> Damage {
+    Damage::Content { what }
+}
+
+fn open(file: &[u8]) -> Result<Opened<'_>, Damage> {
+    let body = checked(file)?;
+    let (head, rest) = split_line(body).ok_or(odd("no header"))?;
+    let header: Header = serde_json::from_slice(head).map_err(|_| odd("the header"))?;
+    Ok(Opened { header, head, rest })
+}
+
+fn entries(header: &Header, head: &[u8], rest: &[u8], cipher: &Cipher) -> Result<Vec<Arc<Entry>>, Damage> {
     let clear;
     let lines: &[u8] = match &header.sealed {
         None => rest,
@@ -302,19 +343,22 @@ pub(crate) fn decode(file: &[u8], owner: &Owner, cipher: &Cipher) -> Result<Save
         let line: Line = serde_json::from_slice(line).map_err(|_| odd("an entry"))?;
         entries.push(Arc::new(entry(line).ok_or(odd("an entry"))?));
     }
-    if entries.len() != header.entries {
-        return Err(odd("the number of entries"));
+    if entries.len() == header.entries { Ok(entries) } else { Err(odd("the number of entries")) }
+}
+
+impl Header {
+    fn with(self, entries: Vec<Arc<Entry>>) -> Result<Saved, Damage> {
+        let omitted: Result<Vec<Key>, _> = self.omitted.into_iter().map(Key::new).collect();
+        Ok(Saved {
+            owner: self.owner,
+            created: self.created.map(time),
+            revision: Revision::new(self.revision),
+            tail: Revision::new(self.tail),
+            saved_at: time(self.saved),
+            entries,
+            omitted: omitted.map_err(|_| odd("a key"))?,
+        })
     }
-    let omitted: Result<Vec<Key>, _> = header.omitted.into_iter().map(Key::new).collect();
-    Ok(Saved {
-        owner: header.owner,
-        created: header.created.map(time),
-        revision: Revision::new(header.revision),
-        tail: Revision::new(header.tail),
-        saved_at: time(header.saved),
-        entries,
-        omitted: omitted.map_err(|_| odd("a key"))?,
-    })
 }
 
 /// What stands behind the first line, when its checksum fits.

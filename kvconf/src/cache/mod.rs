@@ -3,11 +3,13 @@
 //! ```text
 //! handle ──▶ keeper ──▶ store ──▶ folder        format: bytes of a file
 //!            when        what      disk          shelf: which generation
+//! people ──▶ inspect ─────────────▶ folder       reads, and takes part in nothing
 //! ```
 
 mod cipher;
 mod folder;
 mod format;
+mod inspect;
 mod keeper;
 mod shelf;
 mod store;
@@ -25,6 +27,7 @@ use crate::Revision;
 use crate::seal::SealError;
 use cipher::Cipher;
 pub use format::Damage;
+pub use inspect::{CacheContent, CacheFile};
 pub(crate) use format::{Owner, Saved};
 use keeper::{Effect, Keeper, Outcome};
 use shelf::Trust;

@@ -359,3 +359,69 @@ fn handles_with_similar_names_have_folders_of_their_own() {
     assert!(paths.iter().all(|path| path.parent().unwrap().parent().unwrap() == folder.0));
     assert_eq!(Boots::of_text(""), Boots::default());
 }
+
+fn inspect(root: &Path) -> Vec<super::CacheFile> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(super::Cache::at(root).inspect()).unwrap()
+}
+
+// P9
+#[test]
+fn an_inspection_shows_each_file_in_the_order_of_starts_and_changes_nothing() {
+    let folder = Temporary::new("inspect");
+    let mut store = open(&folder.0);
+    for revision in 1..=3 {
+        keep(&mut store, &format!("{revision}"), revision);
+    }
+    store.save(&saved("4", 4)).unwrap();
+    store.begin_boot(3).unwrap();
+    fs::write(store.path().join(Generation::new(1, Trust::Trusted).file_name()), b"").unwrap();
+    // The writer holds its lock meanwhile.
+    let files = inspect(&folder.0);
+    let seen: Vec<_> = files
+        .iter()
+        .map(|file| {
+            let revision = file.content.as_ref().map(|content| content.revision.get());
+            (file.generation, file.trusted, file.failed_starts, revision.map_err(ToString::to_string))
+        })
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (2, true, 0, Ok(2)),
+            (1, true, 0, Err("no cache file".to_owned())),
+            (3, true, 1, Ok(3)),
+            (4, false, 0, Ok(4)),
+        ]
+    );
+    let content = files[0].content.as_ref().unwrap();
+    let whose = (content.bucket.as_str(), content.prefix.as_str(), content.struct_name.as_str());
+    assert_eq!(whose, ("prod", "checkout", "Checkout"));
+    assert_eq!(content.entries, Ok(saved("2", 2).entries));
+    assert_eq!(content.omitted, saved("2", 2).omitted);
+    assert_eq!(inspect(store.path()), files, "the folder of one handle shows the same");
+    store.promote(4).expect("the writer goes on undisturbed");
+}
+
+#[cfg(feature = "seal")]
+#[test]
+fn an_encrypted_file_tells_whose_it_is_without_its_key() {
+    use crate::seal::SealError;
+
+    let folder = Temporary::new("inspect-sealed");
+    let (mut store, claimed) = CacheStore::open(&folder.0, owner(), encrypted(7), 3);
+    assert_eq!(claimed, Ok(true));
+    keep(&mut store, "hunter2", 7);
+    let files = inspect(&folder.0);
+    let content = files[0].content.as_ref().unwrap();
+    assert_eq!((content.revision.get(), content.sealed_by.as_deref()), (7, Some("k")));
+    assert_eq!(content.entries, Err(Damage::Sealed(SealError::NoKeyring { id: "k".into() })));
+}
+
+#[test]
+fn an_inspection_of_a_folder_that_is_not_there_says_so() {
+    let folder = Temporary::new("inspect-none");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let error = runtime.block_on(super::Cache::at(&folder.0).inspect()).unwrap_err();
+    assert_eq!(error.to_string(), format!("cannot list {}: entity not found", folder.0.display()));
+}
