@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_nats::jetstream;
 
-use crate::store::nats::{LazyStore, NatsStore};
+use crate::store::nats::{LazyStore, NatsStore, bucket_names};
 use crate::{Bucket, BucketConfig, KeyError, ReadError, WriteError};
 
 pub use crate::store::nats::{Connection, Denials};
@@ -90,6 +90,51 @@ impl Bucket {
         config: BucketConfig,
     ) -> Result<Self, WriteError> {
         NatsStore::create_or_update(connection.into(), &config).await.map(Self::from_nats)
+    }
+
+    /// Removes a bucket and everything in it, history included: nothing brings it back.
+    ///
+    /// Services that watch it keep what they have, and say that it is gone.
+    ///
+    /// # Errors
+    /// [`WriteError::Failed`] with [`ReadError::BucketNotFound`] where there is none, and with the other variants when the
+    /// server refuses or cannot be asked; [`WriteError::Unconfirmed`] when the answer does not come: it may be gone.
+    ///
+    /// # Cancel safety
+    /// When the future is dropped the bucket may be gone or not; calling again is safe.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = async_nats::connect("nats://localhost:4222").await?;
+    /// kvconf::Bucket::destroy(&client, "staging").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn destroy(connection: impl Into<Connection>, name: &str) -> Result<(), WriteError> {
+        NatsStore::destroy(connection.into(), name).await
+    }
+
+    /// The names of all buckets that the client's account has, whoever made them, sorted.
+    ///
+    /// Needs the permission to publish to `$JS.API.STREAM.NAMES`.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the server refuses or cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = async_nats::connect("nats://localhost:4222").await?;
+    /// for name in kvconf::Bucket::names(&client).await? {
+    ///     println!("{name}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn names(connection: impl Into<Connection>) -> Result<Vec<String>, ReadError> {
+        bucket_names(&connection.into()).await
     }
 
     /// The connection that this bucket was opened on; `None` for a bucket in memory.

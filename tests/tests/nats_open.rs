@@ -349,3 +349,26 @@ async fn a_bucket_that_cannot_promise_all_says_so_when_it_is_opened() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_bucket_that_is_destroyed_is_gone_from_the_names_and_for_everybody() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    assert_eq!(Bucket::names(&client).await.unwrap(), Vec::<String>::new());
+    for name in ["b", "a"] {
+        Bucket::create(&client, BucketConfig::new(name)).await.unwrap();
+    }
+    let stream = jetstream::stream::Config { name: "orders".into(), ..Default::default() };
+    jetstream::new(client.clone()).create_stream(stream).await.unwrap();
+    assert_eq!(Bucket::names(&client).await.unwrap(), ["a", "b"], "a stream that is no bucket is none");
+    let bucket = Bucket::open(&client, "b").await.unwrap();
+    Bucket::destroy(&client, "b").await.unwrap();
+    assert_eq!(Bucket::names(&client).await.unwrap(), ["a"]);
+    let error = bucket.status().await.unwrap_err();
+    assert!(matches!(&error, ReadError::BucketNotFound { bucket } if bucket == "b"), "{error}");
+    let error = Bucket::destroy(&client, "b").await.unwrap_err();
+    assert!(
+        matches!(&error, WriteError::Failed(ReadError::BucketNotFound { bucket }) if bucket == "b"),
+        "{error}"
+    );
+}

@@ -144,6 +144,15 @@ impl NatsStore {
         }
     }
 
+    /// Removes a bucket with all that it holds.
+    pub(crate) async fn destroy(connection: Connection, bucket: &str) -> Result<(), WriteError> {
+        check_bucket_name(bucket)?;
+        let store = Self::new(connection, bucket);
+        let subject = format!("STREAM.DELETE.{}", store.stream);
+        let answer: Result<Value, Failure> = store.connection.call(&subject, &json!({}), ANSWER_WITHIN).await;
+        answer.map(|_| ()).map_err(|failure| store.config_error(failure))
+    }
+
     fn new(connection: Connection, bucket: &str) -> Self {
         let prefix = subject_prefix(bucket);
         // Across domains and accounts, the API's prefix leads plain subjects to the bucket too.
@@ -291,6 +300,34 @@ impl NatsStore {
             version => Ok(version),
         }
     }
+}
+
+/// One page of the names of all streams.
+#[derive(Deserialize)]
+struct Names {
+    total: usize,
+    /// `null` where there are none.
+    streams: Option<Vec<String>>,
+}
+
+/// The names of all buckets that the client's account has, sorted.
+pub(crate) async fn bucket_names(connection: &Connection) -> Result<Vec<String>, ReadError> {
+    let mut streams: Vec<String> = Vec::new();
+    loop {
+        let request = json!({ "offset": streams.len() });
+        let page: Result<Names, Failure> = connection.call("STREAM.NAMES", &request, ANSWER_WITHIN).await;
+        let page = page.map_err(|failure| failure.read("", "the names of buckets"))?;
+        let found = page.streams.unwrap_or_default();
+        let is_last = found.is_empty() || streams.len() + found.len() >= page.total;
+        streams.extend(found);
+        if is_last {
+            break;
+        }
+    }
+    let mut names: Vec<String> =
+        streams.iter().filter_map(|stream| stream.strip_prefix("KV_")).map(str::to_owned).collect();
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// Major and minor version.

@@ -28,6 +28,7 @@ use super::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Wr
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
 
+pub(crate) use config::bucket_names;
 pub use connection::Connection;
 pub use denial::Denials;
 pub(crate) use lazy::LazyStore;
