@@ -8,6 +8,8 @@
 
 mod arguments;
 mod connect;
+mod dev;
+mod doctor;
 mod document;
 mod exit;
 mod failure;
@@ -16,6 +18,7 @@ mod secrecy;
 mod session;
 mod suggest;
 mod verb;
+mod when;
 
 use std::process::ExitCode;
 

@@ -8,7 +8,7 @@ mod stored;
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use clap::Args;
 use kvconf::nats::{Connection, Denials};
 
@@ -72,15 +72,30 @@ pub(crate) struct ConnectArgs {
 /// Connects within the bound of the settings.
 pub(crate) async fn connect(settings: &Settings) -> Result<Connection, ConnectError> {
     let denials = Denials::new();
-    let options = options(settings, &denials)?;
+    let client = dial(settings, options(settings, &denials)?).await?;
+    Ok(jetstream(settings, &client).denials(&denials))
+}
+
+/// As [`connect`], for somebody who wants to hear of every event.
+pub(crate) async fn observed(
+    settings: &Settings,
+    observe: impl Fn(&Event) + Send + Sync + 'static,
+) -> Result<Client, ConnectError> {
+    let options = options(settings, &Denials::new())?.event_callback(move |event| {
+        observe(&event);
+        std::future::ready(())
+    });
+    dial(settings, options).await
+}
+
+async fn dial(settings: &Settings, options: ConnectOptions) -> Result<Client, ConnectError> {
     let within = settings.timeout;
     let servers: Vec<&str> = settings.servers.split(',').map(str::trim).collect();
-    let client = match tokio::time::timeout(within, options.connect(servers)).await {
-        Ok(Ok(client)) => client,
-        Ok(Err(error)) => return Err(refused(settings, error)),
-        Err(_) => return Err(ConnectError::Timeout { servers: settings.shown_servers(), after: within }),
-    };
-    Ok(jetstream(settings, &client).denials(&denials))
+    match tokio::time::timeout(within, options.connect(servers)).await {
+        Ok(Ok(client)) => Ok(client),
+        Ok(Err(error)) => Err(refused(settings, error)),
+        Err(_) => Err(ConnectError::Timeout { servers: settings.shown_servers(), after: within }),
+    }
 }
 
 fn jetstream(settings: &Settings, client: &Client) -> Connection {

@@ -35,4 +35,7 @@ macro_rules! verbs {
 verbs! {
     ls::Ls,
     get::Get,
+    bucket::Bucket,
+    dev::Dev,
+    doctor::Doctor,
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails")]
 
+mod buckets;
 mod command;
 mod connecting;
+mod dev;
+mod doctor;
 mod looking;

@@ -11,8 +11,17 @@ pub(crate) struct Stamp(pub(crate) SystemTime);
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from(self.0);
+        // Somebody may ask for any time; the conversion panics for one that it cannot hold.
+        let Some(at) = date(self.0) else { return f.write_str("a time that no calendar has") };
         write!(f, "{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())
+    }
+}
+
+fn date(at: SystemTime) -> Option<OffsetDateTime> {
+    let epoch = OffsetDateTime::UNIX_EPOCH;
+    match at.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => epoch.checked_add(after.try_into().ok()?),
+        Err(before) => epoch.checked_sub(before.duration().try_into().ok()?),
     }
 }
 
@@ -90,4 +99,23 @@ pub(crate) fn write_lines(
         style.paint(f, Ink::New, &line.after)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    // P10
+    #[test]
+    fn a_time_that_no_calendar_has_is_told_as_such() {
+        let second = Duration::from_secs(1);
+        assert_eq!(Stamp(SystemTime::UNIX_EPOCH + second).to_string(), "1970-01-01 00:00:01");
+        assert_eq!(Stamp(SystemTime::UNIX_EPOCH - second).to_string(), "1969-12-31 23:59:59");
+        let far = second * u32::MAX * 1_000_000;
+        for time in [SystemTime::UNIX_EPOCH - far, SystemTime::UNIX_EPOCH + far] {
+            assert_eq!(Stamp(time).to_string(), "a time that no calendar has");
+        }
+    }
 }

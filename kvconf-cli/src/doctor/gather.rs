@@ -1,0 +1,284 @@
+//! Asking the server. Nothing is written: a write is tried with a condition that cannot hold.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use async_nats::{Client, Event, HeaderMap, Message, Request, RequestErrorKind, ServerError};
+use bytes::Bytes;
+use kvconf::nats::Connection;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::facts::{Allowed, Answer, Facts, Probe, Purpose, Server, Stream, Unconnected};
+use crate::connect::{self, Settings};
+use crate::failure::Failure;
+
+/// How long an answer may take. A forbidden question has none.
+const WITHIN: Duration = Duration::from_secs(2);
+
+/// How often what the server refused is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// The last part of every name that is used here. Nothing is ever stored under it.
+const NAME: &str = "kvconf-doctor";
+
+/// A header under which the server checks that the message is for this stream, which it never is.
+const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+
+/// What the server refused, in its own words.
+#[derive(Clone, Default)]
+struct Refusals(Arc<Mutex<Vec<String>>>);
+
+impl Refusals {
+    fn observe(&self, event: &Event) {
+        if let Event::ServerError(ServerError::Other(text)) = event {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+        }
+    }
+
+    /// The subjects that were refused for this.
+    fn of(&self, operation: &str) -> Vec<String> {
+        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = |text: &String| {
+            let (words, quoted) = text.split_once('"')?;
+            let is_meant = words.to_ascii_lowercase().contains(operation);
+            let (subject, _) = quoted.split_once('"')?;
+            is_meant.then(|| subject.to_owned())
+        };
+        said.iter().filter_map(of_one).collect()
+    }
+
+    async fn of_subject(&self, subject: &str) {
+        while !self.of("for publish").iter().any(|refused| refused == subject) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Finds out all there is to know about the connection, the account, and the bucket.
+pub(crate) async fn gather(settings: &Settings, bucket: Option<String>, prefix: &str) -> Facts {
+    let refusals = Refusals::default();
+    let seen = refusals.clone();
+    let connected = connect::observed(settings, move |event| seen.observe(event)).await;
+    let mut facts = Facts {
+        login: settings.login.to_string(),
+        servers: settings.shown_servers(),
+        context: settings.context.clone(),
+        connected: Ok(Server::default()),
+        account: None,
+        bucket,
+        prefix: prefix.to_owned(),
+        stream: None,
+        buckets: None,
+        probes: Vec::new(),
+        refused_inboxes: Vec::new(),
+    };
+    let client = match connected {
+        Ok(client) => client,
+        Err(error) => {
+            let failure = Failure::from(error);
+            facts.connected = Err(Unconnected { words: failure.chain(), hints: failure.hints });
+            return facts;
+        }
+    };
+    let asker = Asker { client, api: api_prefix(settings), foreign: is_foreign(settings), refusals };
+    facts.connected = Ok(asker.server().await);
+    asker.look(&mut facts).await;
+    facts.refused_inboxes = asker.refusals.of("for subscription");
+    facts
+}
+
+fn is_foreign(settings: &Settings) -> bool {
+    settings.js_api_prefix.is_some() || settings.js_domain.is_some()
+}
+
+fn api_prefix(settings: &Settings) -> String {
+    match (&settings.js_api_prefix, &settings.js_domain) {
+        (Some(prefix), _) => prefix.trim_end_matches('.').to_owned(),
+        (None, Some(domain)) => format!("$JS.{domain}.API"),
+        (None, None) => "$JS.API".to_owned(),
+    }
+}
+
+struct Asker {
+    client: Client,
+    api: String,
+    foreign: bool,
+    refusals: Refusals,
+}
+
+impl Asker {
+    async fn server(&self) -> Server {
+        let info = self.client.server_info();
+        let began = Instant::now();
+        let answered = tokio::time::timeout(WITHIN, self.client.flush()).await;
+        Server {
+            name: info.server_name,
+            version: info.version,
+            jetstream: info.jetstream,
+            max_payload: info.max_payload,
+            round_trip: answered.is_ok_and(|flushed| flushed.is_ok()).then(|| began.elapsed()),
+        }
+    }
+
+    async fn look(&self, facts: &mut Facts) {
+        let account = read(self.ask(&self.api("INFO"), None, Bytes::new()).await);
+        let is_there = !matches!(account, Answer::Nobody | Answer::Refused(10_039, _));
+        facts.account = Some(account);
+        if !is_there {
+            return;
+        }
+        let Some(bucket) = facts.bucket.clone() else {
+            facts.buckets = Some(self.names().await);
+            return;
+        };
+        let stream = self.stream(&bucket).await;
+        let is_absent = matches!(stream, Answer::Refused(10_059, _));
+        let is_mirror = stream.yes().is_some_and(|stream| stream.config.mirror.is_some());
+        facts.stream = Some(stream);
+        if is_absent {
+            facts.buckets = Some(self.names().await);
+            return;
+        }
+        facts.probes = self.probes(&bucket, &facts.prefix, is_mirror).await;
+    }
+
+    fn api(&self, subject: &str) -> String {
+        format!("{}.{subject}", self.api)
+    }
+
+    async fn stream(&self, bucket: &str) -> Answer<Stream> {
+        #[derive(Deserialize)]
+        struct Stamped {
+            ts: Option<String>,
+        }
+        let (asked, began) = (SystemTime::now(), Instant::now());
+        let subject = self.api(&format!("STREAM.INFO.KV_{bucket}"));
+        let answer = self.ask(&subject, None, Bytes::new()).await;
+        let took = began.elapsed();
+        let stamp = answer.yes().and_then(|message| serde_json::from_slice::<Stamped>(&message.payload).ok());
+        let mut read = read::<Stream>(answer);
+        if let Answer::Yes(stream) = &mut read {
+            let theirs = stamp.and_then(|stamp| OffsetDateTime::parse(&stamp.ts?, &Rfc3339).ok());
+            stream.clocks = theirs.map(|theirs| (theirs.into(), asked + took / 2));
+            stream.took = took;
+        }
+        read
+    }
+
+    async fn names(&self) -> Answer<Vec<String>> {
+        let connection = Connection::new(&self.client).api_prefix(&self.api);
+        match tokio::time::timeout(WITHIN, kvconf::Bucket::names(connection)).await {
+            Ok(Ok(names)) => Answer::Yes(names),
+            Ok(Err(_)) | Err(_) => Answer::Silence(WITHIN),
+        }
+    }
+
+    async fn ask(&self, subject: &str, headers: Option<HeaderMap>, payload: Bytes) -> Answer<Message> {
+        let mut request = Request::new().payload(payload).timeout(Some(WITHIN));
+        if let Some(headers) = headers {
+            request = request.headers(headers);
+        }
+        let answer = self.client.send_request(subject.to_owned(), request);
+        let answer = tokio::select! {
+            biased;
+            answer = answer => answer,
+            () = self.refusals.of_subject(subject) => return Answer::Denied,
+        };
+        match answer {
+            Ok(message) => Answer::Yes(message),
+            Err(error) if error.kind() == RequestErrorKind::NoResponders => Answer::Nobody,
+            Err(_) => Answer::Silence(WITHIN),
+        }
+    }
+
+    /// Tries every permission out. Each question is one that the server refuses for another reason when it lets the
+    /// subject through: an answer of whatever kind says that it did.
+    async fn probes(&self, bucket: &str, prefix: &str, is_mirror: bool) -> Vec<Probe> {
+        let stream = format!("KV_{bucket}");
+        let under = |last: &str| match prefix {
+            "" => format!("$KV.{bucket}.{last}"),
+            prefix => format!("$KV.{bucket}.{prefix}.{last}"),
+        };
+        let no_json = Bytes::from_static(b"{");
+        let mut elsewhere = HeaderMap::new();
+        elsewhere.insert(EXPECTED_STREAM, NAME);
+        let key = under(NAME);
+        let write = if self.foreign { self.api(&key) } else { key.clone() };
+        let tries = [
+            (
+                Purpose::Watch,
+                self.api(&format!("CONSUMER.CREATE.{stream}.{NAME}.{}", under(">"))),
+                None,
+                no_json.clone(),
+            ),
+            (Purpose::EndWatch, self.api(&format!("CONSUMER.DELETE.{stream}.{NAME}")), None, Bytes::new()),
+            (Purpose::ReadKey, self.api(&format!("DIRECT.GET.{stream}.{key}")), None, Bytes::new()),
+            (Purpose::ReadMany, self.api(&format!("DIRECT.GET.{stream}")), None, Bytes::from_static(b"{}")),
+            (Purpose::ReadAtLeader, self.api(&format!("STREAM.MSG.GET.{stream}")), None, no_json),
+            (Purpose::Write, write, Some(elsewhere), Bytes::new()),
+        ];
+        // A write to a mirror goes to its origin, where it might be taken for something else.
+        let tries = tries.into_iter().filter(|(purpose, ..)| !(is_mirror && *purpose == Purpose::Write));
+        let asked = tries.map(async |(purpose, subject, headers, payload)| {
+            let answer = self.ask(&subject, headers, payload).await;
+            let allowed = match answer {
+                Answer::Yes(_) => Allowed::Yes,
+                Answer::Denied => Allowed::No,
+                Answer::Nobody | Answer::Silence(_) | Answer::Refused(..) => Allowed::Unknown,
+            };
+            Probe { purpose, subject, allowed }
+        });
+        let mut probes = futures_util::future::join_all(asked).await;
+        probes.insert(2.min(probes.len()), self.flow_control(&stream).await);
+        probes
+    }
+
+    /// Nobody answers there: what was not refused by the time that a ping is answered was let through.
+    async fn flow_control(&self, stream: &str) -> Probe {
+        let subject = format!("$JS.FC.{stream}.{NAME}");
+        let sent = self.client.publish(subject.clone(), Bytes::new()).await;
+        let answered = tokio::time::timeout(WITHIN, self.client.flush()).await;
+        // The event takes its way through a task of the client.
+        let refused = tokio::time::timeout(LOOK_EVERY * 5, self.refusals.of_subject(&subject)).await;
+        let allowed = match (refused, sent, answered) {
+            (Ok(()), ..) => Allowed::No,
+            (Err(_), Ok(()), Ok(Ok(()))) => Allowed::Yes,
+            _ => Allowed::Unknown,
+        };
+        Probe { purpose: Purpose::FlowControl, subject, allowed }
+    }
+}
+
+fn read<T: DeserializeOwned>(answer: Answer<Message>) -> Answer<T> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: Option<ApiError>,
+    }
+    #[derive(Deserialize)]
+    struct ApiError {
+        #[serde(default)]
+        code: u64,
+        #[serde(default)]
+        err_code: u64,
+        #[serde(default)]
+        description: String,
+    }
+    let message = match answer {
+        Answer::Yes(message) => message,
+        Answer::Refused(code, words) => return Answer::Refused(code, words),
+        Answer::Denied => return Answer::Denied,
+        Answer::Nobody => return Answer::Nobody,
+        Answer::Silence(after) => return Answer::Silence(after),
+    };
+    if let Ok(Refusal { error: Some(error) }) = serde_json::from_slice(&message.payload) {
+        let code = if error.err_code == 0 { error.code } else { error.err_code };
+        return Answer::Refused(code, error.description);
+    }
+    match serde_json::from_slice(&message.payload) {
+        Ok(found) => Answer::Yes(found),
+        Err(error) => Answer::Refused(0, format!("an answer that is not understood: {error}")),
+    }
+}
