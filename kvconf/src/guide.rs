@@ -30,6 +30,9 @@ pub mod take_back {}
 #[doc = include_str!("../docs/flags.md")]
 pub mod flags {}
 
+#[doc = include_str!("../docs/flag-sets.md")]
+pub mod flag_sets {}
+
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 

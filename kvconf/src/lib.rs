@@ -41,7 +41,7 @@
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | start without the server | [`Cache`], [`guide::outages`]; what stands in it: [`Cache::inspect`] |
-//! | switch features on and off | [`Flag`], [`mod@flag`], [`guide::flags`] |
+//! | switch features on and off | [`Flag`], [`Flags`], [`mod@flag`]; [`guide::flags`], [`guide::flag_sets`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
 //! | use plain keys | [`Bucket::put`], [`Bucket::watch`], [`Bucket::read_at`], [`Bucket::batch`], [`Bucket::edit`] |
 //! | test a service | [`guide::testing`] |
@@ -84,8 +84,10 @@ mod bucket;
 mod cache;
 mod change;
 mod entry;
+mod exposure;
 pub mod flag;
 mod flag_field;
+mod flag_set;
 pub mod guide;
 mod history;
 mod key;
@@ -117,7 +119,11 @@ pub use change::{
     SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
+pub use exposure::Exposure;
 pub use flag_field::{Flag, FlagVariant};
+pub use flag_set::{
+    FlagEdit, FlagEditError, FlagFinding, FlagPlan, FlagSet, Flags, FlagsBuilder, ImportMode, SetFlag,
+};
 pub use history::{
     Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
     LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
@@ -142,7 +148,7 @@ pub use store::{
     BucketConfig, Caveat, Compression, External, Fault, Placement, Point, ReadError, Reading, Republish,
     Source, Status, Storage, WriteError,
 };
-pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text};
+pub use value::{ByteSize, Codec, DecodeError, EncodeError, Json, Secret, Text, ValuePlace};
 pub use view::{ExplainedSource, Explanation, Rejected};
 pub use watch::WatchState;
 
@@ -182,8 +188,8 @@ pub mod __private {
     pub use crate::flag_field::{Flag, FlagCodec, FlagField, FlagVariant};
     pub use crate::schema::{
         Absent, Check, Constraint, Entries, EntryMap, Env, Field, KvConfig, Leaf, Length, Loader, Meta,
-        Nested, Node, Path, Pattern, Shape, Structure, Validation, Violation, assert_depth, assert_disjoint,
-        assert_env_apart, by_function, has_length, holds,
+        Nested, Node, Path, Pattern, Shape, Structure, Unlinked, Validation, Violation, assert_depth,
+        assert_disjoint, assert_env_apart, by_function, has_length, holds,
     };
     pub use crate::value::{ByteSize, Codec, Json, Secret, SecretText, SecretValue, Text};
 }

@@ -1,18 +1,19 @@
 //! Collecting what is to be changed.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::diff::encoded;
+use super::over_rejected::OverRejected;
 use super::plan::{Plan, PlanError};
-use crate::Live;
 use crate::key::escape_segment;
 use crate::live::{Shared, lock};
 use crate::schema::{EntryMap, Field, Kind, KvConfig, Path, Slot, Stored, join, node_at};
 use crate::view::View;
+use crate::{Key, Live, Snapshot};
 
 enum Step {
     Set(Path, Box<dyn Any + Send>),
@@ -23,7 +24,7 @@ enum Step {
 }
 
 /// Wanted values by key below the prefix; `None` removes the key.
-pub(super) type Wanted = BTreeMap<String, Option<Bytes>>;
+pub(crate) type Wanted = BTreeMap<String, Option<Bytes>>;
 
 /// A set of changes to be planned. From [`Live::edit`].
 #[must_use = "nothing is planned before `plan`"]
@@ -59,6 +60,36 @@ impl<T: KvConfig> Live<T> {
     /// ```
     pub fn edit(&self) -> Edit<T> {
         Edit { shared: Arc::clone(&self.shared), steps: Vec::new() }
+    }
+}
+
+/// Raw keys below the prefix that are wanted.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    pub(crate) wanted: Wanted,
+    /// Keys whose value was made from the last good one: what readers rejected was not seen.
+    pub(crate) derived: BTreeSet<String>,
+}
+
+impl<T: KvConfig> Live<T> {
+    /// Plans what is worked out from the newest state that readers see, which stays as it is meanwhile.
+    pub(crate) async fn plan_by<E>(
+        &self,
+        work_out: impl FnOnce(&Arc<Snapshot<T>>) -> Result<Wishes, E>,
+    ) -> Result<Plan<T>, E>
+    where
+        E: From<PlanError> + From<Box<OverRejected>>,
+    {
+        self.shared.catch_up().await;
+        let view = lock(&self.shared.view);
+        let Wishes { wanted, derived } = work_out(&view.snapshot)?;
+        let plan = Plan::new(Arc::clone(&self.shared), &view, wanted)?;
+        let is_derived = |key: &Key| key.under(&view.prefix).is_some_and(|key| derived.contains(key));
+        let unseen = OverRejected::find(&view, plan.writes.iter().filter(|write| is_derived(&write.key)));
+        match unseen {
+            Some(unseen) => Err(unseen.into()),
+            None => Ok(plan),
+        }
     }
 }
 
@@ -179,7 +210,7 @@ fn reseal<T: KvConfig>(view: &View<T>, wanted: &mut Wanted) -> Result<(), PlanEr
 pub(super) fn remove_all<T: KvConfig>(view: &View<T>, slot: &Slot, wanted: &mut Wanted) {
     let belongs = |key: &str| match slot.kind {
         Kind::Leaf => key == slot.key || slot.aliases.iter().any(|alias| alias == key),
-        Kind::Entries => key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key),
+        Kind::Entries => key.rsplit_once('.').map_or("", |(parent, _)| parent) == slot.key,
     };
     wanted.retain(|key, _| !belongs(key));
     for (key, _) in view.true_state().live_keys().filter(|(key, _)| belongs(key)) {

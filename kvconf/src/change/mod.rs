@@ -19,6 +19,7 @@ pub use conflict::Conflict;
 pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
+pub(crate) use edit::Wishes;
 pub use over_rejected::OverRejected;
 pub use plain::{PlainChange, PlainCommit, PlainEdit, PlainPlan, PlainPlanError};
 pub use plan::{Plan, PlanError};

@@ -55,8 +55,11 @@ impl fmt::Display for OverRejected {
 
 impl OverRejected {
     /// The first of these writes that would overwrite what readers rejected.
-    pub(super) fn find<T: KvConfig>(view: &View<T>, writes: &[Planned]) -> Option<Box<Self>> {
-        writes.iter().find_map(|write| {
+    pub(super) fn find<'w, T: KvConfig>(
+        view: &View<T>,
+        writes: impl IntoIterator<Item = &'w Planned>,
+    ) -> Option<Box<Self>> {
+        writes.into_iter().find_map(|write| {
             let entry = view.newest_rejected(write.key.under(&view.prefix)?)?;
             Some(Box::new(Self {
                 key: write.key.clone(),

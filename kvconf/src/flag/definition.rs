@@ -1,9 +1,12 @@
 //! A flag as somebody wrote it: flagd's flag object, or a plain value.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::parse::parse_json;
 use super::problem::{FlagError, FlagProblem, FlagProblemKind, nearest};
+use super::targeting::parse::reference;
 
 /// Whether a flag is evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -149,6 +152,29 @@ impl FlagDefinition {
             other: Map::new(),
             is_plain: true,
         })
+    }
+
+    /// A flag that always has this object as its value.
+    pub(crate) fn of_object(value: &Json) -> Result<Self, FlagError> {
+        Self::from_json(serde_json::json!({
+            "state": FlagState::Enabled.name(), "variants": {"fixed": value}, "defaultVariant": "fixed",
+        }))
+    }
+
+    /// The shared rules that the flag's rule names, sorted.
+    #[must_use]
+    pub fn shared_rules(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        let mut open: Vec<&Json> = self.targeting.iter().collect();
+        while let Some(json) = open.pop() {
+            names.extend(reference(json));
+            match json {
+                Json::Array(items) => open.extend(items),
+                Json::Object(entries) => open.extend(entries.values()),
+                _ => {}
+            }
+        }
+        names
     }
 
     /// The flag object; a plain value for a flag that was one.

@@ -180,6 +180,25 @@ impl FlagDocument {
         self
     }
 
+    /// The same document with its flags in another form.
+    #[must_use]
+    pub fn with_form(self, form: DocumentForm) -> Self {
+        Self { form, ..self }
+    }
+
+    /// Parts that flagd's format does not know, such as `$schema`.
+    pub fn other(&self) -> &Map<String, Json> {
+        &self.other
+    }
+
+    /// The same document with other such parts. Names that the format knows are left out.
+    #[must_use]
+    pub fn with_other(mut self, mut other: Map<String, Json>) -> Self {
+        other.retain(|name, _| !["flags", "$evaluators", "metadata"].contains(&name.as_str()));
+        self.other = other;
+        self
+    }
+
     /// The flag with this key, ready to be evaluated; `None` when there is none.
     ///
     /// # Errors

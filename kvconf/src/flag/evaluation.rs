@@ -20,6 +20,9 @@ pub enum Reason {
     /// The rule named this variant.
     #[display("TARGETING_MATCH")]
     TargetingMatch,
+    /// The rule named this variant by a share of a `fractional`. Only where it is asked for: [`Evaluation::with_split`].
+    #[display("SPLIT")]
+    Split,
     /// The flag is disabled.
     #[display("DISABLED")]
     Disabled,
@@ -104,6 +107,45 @@ impl<'f, T> Evaluation<'f, T> {
     #[must_use]
     pub fn at(mut self, revision: Revision) -> Self {
         self.revision = Some(revision);
+        self
+    }
+
+    /// The same without what was served.
+    pub(crate) fn without_value(&self) -> Evaluation<'f, ()> {
+        Evaluation {
+            value: (),
+            variant: self.variant,
+            reason: self.reason,
+            error: self.error,
+            rule: self.rule,
+            metadata: self.metadata,
+            revision: self.revision,
+        }
+    }
+
+    /// The same with the reason [`Split`](Reason::Split) where a share of a `fractional` decided.
+    ///
+    /// flagd says `TARGETING_MATCH` there, and so does kvconf unless asked for this.
+    ///
+    /// ```
+    /// use kvconf::flag::{CompiledFlag, DynamicContext, FlagDefinition, Reason, SetProperties};
+    ///
+    /// let definition = FlagDefinition::parse(
+    ///     r#"{"state": "ENABLED", "variants": {"a": 1, "b": 2}, "targeting": {"fractional": [["a"], ["b"]]}}"#,
+    /// )?;
+    /// let flag = CompiledFlag::compile("page", &definition, &SetProperties::default())?;
+    /// let detail = flag.evaluate(&DynamicContext::new().targeting_key("user-1"), 0, 0_i64);
+    /// assert_eq!(detail.reason, Reason::TargetingMatch);
+    /// assert_eq!(detail.with_split().reason, Reason::Split);
+    /// # Ok::<(), kvconf::flag::FlagError>(())
+    /// ```
+    #[must_use]
+    pub fn with_split(mut self) -> Self {
+        let is_share =
+            |rule: &str| rule.rsplit('.').next().is_some_and(|part| part.starts_with("fractional["));
+        if self.reason == Reason::TargetingMatch && self.rule.is_some_and(is_share) {
+            self.reason = Reason::Split;
+        }
         self
     }
 

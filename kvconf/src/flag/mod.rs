@@ -73,6 +73,8 @@ pub use evaluation::{
     ErrorCode, Evaluation, EvaluationError, FlagValue, MAX_SAFE_INTEGER, Reason, Resolution,
 };
 pub use parse::NotJson;
+pub(crate) use parse::parse_json;
+pub(crate) use problem::nearest;
 pub use problem::{FlagError, FlagProblem, FlagProblemKind, SchemaViolation};
 pub use rule::{RuleError, evaluate_rule};
 pub use runner::{CaseError, FlagType, evaluate_case, evaluate_cases};

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use super::Flag;
 use super::read::text_form;
 use super::variant::FlagVariant;
+use crate::exposure::Observers;
 use crate::flag::ContextSchema;
-use crate::value::{Codec, DecodeError, EncodeError, Form, Text, is_meant_as_json};
+use crate::value::{Codec, DecodeError, EncodeError, Form, Text, ValuePlace, is_meant_as_json};
 
 /// The type of a field with `#[kv(flag)]`.
 #[doc(hidden)]
@@ -43,12 +44,16 @@ pub struct FlagCodec<T: 'static> {
 
 impl<T: FlagVariant> Codec<Flag<T>> for FlagCodec<T> {
     fn decode(&self, bytes: &[u8]) -> Result<Flag<T>, DecodeError> {
-        self.decode_under("", bytes)
+        self.decode_at(ValuePlace::default(), bytes)
     }
 
-    fn decode_under(&self, key: &str, bytes: &[u8]) -> Result<Flag<T>, DecodeError> {
+    fn decode_at(&self, place: ValuePlace<'_>, bytes: &[u8]) -> Result<Flag<T>, DecodeError> {
         let context = self.context.map(|context| context());
-        Flag::read(key, bytes, self.default.map(|default| default()), context)
+        Flag::read(place, bytes, self.default.map(|default| default()), context)
+    }
+
+    fn equip(&self, flag: &mut Flag<T>, observers: &Observers) {
+        flag.equip(observers);
     }
 
     fn encode(&self, flag: &Flag<T>) -> Result<Bytes, EncodeError> {

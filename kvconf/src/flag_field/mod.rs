@@ -3,7 +3,7 @@
 //! `src/flag/` knows no clock, no codec and no bucket. What ties a flag to them is here.
 
 mod codec;
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod tests;
 mod variant;
@@ -16,11 +16,13 @@ use bytes::Bytes;
 use serde::{Serialize, Serializer};
 use serde_json::Map;
 
+use crate::Revision;
+use crate::exposure::Observers;
 use crate::flag::{
     CompiledFlag, ContextSchema, Evaluation, EvaluationContext, EvaluationError, FlagDefinition, Reason,
     Resolution,
 };
-use crate::value::{DecodeError, EncodeError};
+use crate::value::{DecodeError, EncodeError, ValuePlace};
 pub use codec::{FlagCodec, FlagField};
 use read::{Read, read_flag, write_fixed};
 pub use variant::FlagVariant;
@@ -88,11 +90,16 @@ enum Source<T> {
     /// Nobody stored it: the code says so.
     Fixed,
     Stored(Box<Stored<T>>),
+    /// One of the others, and who is told of its evaluations. A case of its own, so that a flag of which nobody is told
+    /// has no more to look at than before.
+    Observed(Box<(Self, Observers)>),
 }
 
 struct Stored<T> {
     /// As it stood there, so that it is written back without a change.
     bytes: Bytes,
+    /// `None` for what did not come from the bucket.
+    revision: Option<Revision>,
     definition: FlagDefinition,
     compiled: CompiledFlag,
     /// In the order of the compiled flag's variants.
@@ -122,7 +129,7 @@ impl<T: FlagVariant> Flag<T> {
     /// # Errors
     /// [`DecodeError`] with everything that is wrong with the flag or does not fit the type.
     pub fn parse(key: &str, stored: &str, default: Option<T>) -> Result<Self, DecodeError> {
-        Self::read(key, stored.as_bytes(), default, None)
+        Self::read(ValuePlace { key, revision: None }, stored.as_bytes(), default, None)
     }
 
     /// This flag from another stored form: with the same key and the same default.
@@ -157,19 +164,19 @@ impl<T: FlagVariant> Flag<T> {
     }
 
     fn read(
-        key: &str,
+        place: ValuePlace<'_>,
         bytes: &[u8],
         default: Option<T>,
         context: Option<&'static ContextSchema>,
     ) -> Result<Self, DecodeError> {
         let has_default = default.is_some();
-        let Read { definition, compiled, values, fallback } = read_flag(key, bytes, default, context)?;
+        let Read { definition, compiled, values, fallback } = read_flag(place.key, bytes, default, context)?;
         if let Some(context) = context {
             compiled.bind(context);
         }
         let bytes = Bytes::copy_from_slice(bytes);
-        let stored = Box::new(Stored { bytes, definition, compiled, values });
-        Ok(Self::new(key, Source::Stored(stored), fallback, has_default))
+        let stored = Box::new(Stored { bytes, revision: place.revision, definition, compiled, values });
+        Ok(Self::new(place.key, Source::Stored(stored), fallback, has_default))
     }
 
     /// What this context gets.
@@ -182,8 +189,7 @@ impl<T: FlagVariant> Flag<T> {
 
     /// What this context gets, and how it came about.
     ///
-    /// A key that is not there: the default, with [`FlagNotFound`](EvaluationError::FlagNotFound). The revision is not
-    /// told: [`Live::explain`](crate::Live::explain) has it.
+    /// A key that is not there: the default, with [`FlagNotFound`](EvaluationError::FlagNotFound).
     pub fn evaluate(&self, context: &dyn EvaluationContext) -> Evaluation<'_, T::Served<'_>> {
         self.detail(self.resolve(context, None))
     }
@@ -213,23 +219,45 @@ impl<T: FlagVariant> Flag<T> {
         self.as_stored().map(|stored| &stored.compiled)
     }
 
+    /// The revision of the entry in the bucket that the flag stands in; `None` for a flag from anywhere else.
+    pub fn revision(&self) -> Option<Revision> {
+        self.as_stored()?.revision
+    }
+
     fn as_stored(&self) -> Option<&Stored<T>> {
-        match &self.0.source {
-            Source::Stored(stored) => Some(stored),
-            Source::Missing | Source::Fixed => None,
-        }
+        self.0.source.as_stored()
     }
 
     #[inline]
     fn resolve(&self, context: &dyn EvaluationContext, now: Option<i64>) -> Resolution {
         match &self.0.source {
-            Source::Stored(stored) => {
-                let flag = &stored.compiled;
-                let now = now.unwrap_or_else(|| if flag.needs_time() { present() } else { 0 });
-                flag.resolve(context, now)
-            }
-            Source::Missing => Resolution::failed(EvaluationError::FlagNotFound),
-            Source::Fixed => Resolution::new(Reason::Static, None),
+            Source::Observed(observed) => self.resolve_and_tell(observed, context, now),
+            source => source.resolve(context, now),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn resolve_and_tell(
+        &self,
+        (source, observers): &(Source<T>, Observers),
+        context: &dyn EvaluationContext,
+        now: Option<i64>,
+    ) -> Resolution {
+        let resolution = source.resolve(context, now);
+        let variant = || self.compiled()?.variants().get(resolution.variant()?);
+        let value = variant().map(|variant| &variant.value);
+        observers.tell(&self.0.key, context, &self.detail(resolution).map(|_| value));
+        resolution
+    }
+
+    fn equip(&mut self, observers: &Observers) {
+        // One that others hold too is of an earlier state, and was equipped then.
+        if let Some(inner) = Arc::get_mut(&mut self.0)
+            && !matches!(inner.source, Source::Observed(_))
+        {
+            let source = std::mem::replace(&mut inner.source, Source::Missing);
+            inner.source = Source::Observed(Box::new((source, observers.clone())));
         }
     }
 
@@ -237,10 +265,12 @@ impl<T: FlagVariant> Flag<T> {
     fn value(&self, resolution: Resolution) -> &T {
         let inner = &*self.0;
         match &inner.source {
-            Source::Stored(stored) => {
-                resolution.variant().and_then(|variant| stored.values.get(variant)).unwrap_or(&inner.fallback)
-            }
+            Source::Stored(stored) => stored.value(resolution).unwrap_or(&inner.fallback),
             Source::Missing | Source::Fixed => &inner.fallback,
+            Source::Observed(observed) => {
+                let stored = observed.0.as_stored();
+                stored.and_then(|stored| stored.value(resolution)).unwrap_or(&inner.fallback)
+            }
         }
     }
 
@@ -254,7 +284,7 @@ impl<T: FlagVariant> Flag<T> {
             error: resolution.error(),
             rule: flag.and_then(|flag| flag.rule(resolution)),
             metadata: flag.map_or(no_metadata(), CompiledFlag::metadata),
-            revision: None,
+            revision: self.revision(),
         }
     }
 
@@ -267,13 +297,44 @@ impl<T: FlagVariant> Flag<T> {
     }
 }
 
-fn no_metadata() -> &'static Map<String, serde_json::Value> {
+impl<T> Source<T> {
+    fn as_stored(&self) -> Option<&Stored<T>> {
+        match self {
+            Self::Stored(stored) => Some(stored),
+            Self::Missing | Self::Fixed => None,
+            Self::Observed(observed) => observed.0.as_stored(),
+        }
+    }
+
+    #[inline]
+    fn resolve(&self, context: &dyn EvaluationContext, now: Option<i64>) -> Resolution {
+        match self {
+            Self::Stored(stored) => {
+                let flag = &stored.compiled;
+                let now = now.unwrap_or_else(|| if flag.needs_time() { present() } else { 0 });
+                flag.resolve(context, now)
+            }
+            Self::Missing => Resolution::failed(EvaluationError::FlagNotFound),
+            Self::Fixed => Resolution::new(Reason::Static, None),
+            Self::Observed(observed) => observed.0.resolve(context, now),
+        }
+    }
+}
+
+impl<T> Stored<T> {
+    #[inline]
+    fn value(&self, resolution: Resolution) -> Option<&T> {
+        self.values.get(resolution.variant()?)
+    }
+}
+
+pub(crate) fn no_metadata() -> &'static Map<String, serde_json::Value> {
     static NONE: std::sync::LazyLock<Map<String, serde_json::Value>> = std::sync::LazyLock::new(Map::new);
     &NONE
 }
 
 /// In whole seconds since the Unix epoch, as flagd's `$flagd.timestamp`.
-fn present() -> i64 {
+pub(crate) fn present() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
@@ -289,10 +350,14 @@ impl<T: fmt::Debug> fmt::Debug for Flag<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Flag");
         shown.field("key", &self.0.key);
-        match &self.0.source {
+        let source = match &self.0.source {
+            Source::Observed(observed) => &observed.0,
+            source => source,
+        };
+        match source {
             Source::Stored(stored) => shown.field("stored", &format_args!("{}", stored.definition.to_json())),
             Source::Missing => shown.field("missing", &self.0.fallback),
-            Source::Fixed => shown.field("fixed", &self.0.fallback),
+            Source::Fixed | Source::Observed(_) => shown.field("fixed", &self.0.fallback),
         };
         shown.finish()
     }

@@ -28,9 +28,7 @@ pub(super) fn read_flag<T: FlagVariant>(
     default: Option<T>,
     context: Option<&'static ContextSchema>,
 ) -> Result<Read<T>, DecodeError> {
-    let text = str::from_utf8(bytes)
-        .map_err(|_| DecodeError::new(format!("expected a flag, found {}", quote(bytes))))?;
-    let definition = definition(text).map_err(|error| told(&problems_of(&error)))?;
+    let definition = read_definition(bytes)?;
     let mut problems = Vec::new();
     let compiled = CompiledFlag::compile(key, &definition, &SetProperties::default());
     let compiled = compiled.map_err(|error| problems.extend(problems_of(&error))).ok();
@@ -52,6 +50,13 @@ pub(super) fn read_flag<T: FlagVariant>(
         }
         _ => Err(told(&problems)),
     }
+}
+
+/// Reads a flag as it is stored.
+pub(crate) fn read_definition(bytes: &[u8]) -> Result<FlagDefinition, DecodeError> {
+    let text = str::from_utf8(bytes)
+        .map_err(|_| DecodeError::new(format!("expected a flag, found {}", quote(bytes))))?;
+    definition(text).map_err(|error| told(&problems_of(&error)))
 }
 
 /// A flag object or a plain value. What is no JSON, and does not begin as JSON would, is a text: `blue`.
@@ -91,11 +96,11 @@ fn unknown_attributes(compiled: &CompiledFlag, context: &'static ContextSchema) 
     told.collect()
 }
 
-fn problems_of(error: &FlagError) -> Vec<String> {
+pub(crate) fn problems_of(error: &FlagError) -> Vec<String> {
     error.problems().iter().map(ToString::to_string).collect()
 }
 
-fn told(problems: &[String]) -> DecodeError {
+pub(crate) fn told(problems: &[String]) -> DecodeError {
     let more = problems.len().saturating_sub(TOLD_PROBLEMS);
     let mut told: Vec<String> = problems.iter().take(TOLD_PROBLEMS).map(|problem| tame(problem)).collect();
     if more > 0 {

@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::flag::{DynamicContext, ErrorCode};
-use crate::value::Codec;
+use crate::value::{Codec, ValuePlace};
 
 fn context() -> DynamicContext {
     DynamicContext::new().targeting_key("user-1")
@@ -116,7 +116,7 @@ proptest! {
     #[test]
     fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
         let codec = FlagCodec::<String> { default: None, context: None };
-        if let Ok(flag) = codec.decode_under("f", &bytes) {
+        if let Ok(flag) = codec.decode_at(ValuePlace { key: "f", revision: None }, &bytes) {
             prop_assert_eq!(&*codec.encode(&flag).unwrap(), &*bytes);
         }
     }

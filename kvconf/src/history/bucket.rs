@@ -178,7 +178,7 @@ impl<T: KvConfig> Check<T> {
     fn frame(&self) -> Result<Frame, CheckError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         Ok(Frame {
-            table: table_of::<T>(self.environment, self.seals.clone()),
+            table: table_of::<T>(self.environment, self.seals.clone(), None),
             bucket: self.bucket.name().to_owned(),
             prefix: Prefix::new(prefix)?,
         })

@@ -278,7 +278,7 @@ fn text_of<T: KvConfig>(
     let bytes = match raw {
         Raw::Absent => return node.default_text(rest).map_or(Text::Nothing, Text::Bytes),
         Raw::Unknown | Raw::Sealed(_) => return Text::Unusable,
-        Raw::Bytes(bytes) => Bytes::copy_from_slice(bytes),
+        Raw::Bytes(bytes, _) => Bytes::copy_from_slice(bytes),
     };
     let segment = key.rsplit_once('.').map_or(key, |(_, segment)| segment);
     let canonical = contained(|| match slot.kind {

@@ -8,6 +8,7 @@ use super::Live;
 use super::observer::{Beginning, Environment};
 use super::start::{Policy, StartError};
 use crate::cache::Cache;
+use crate::exposure::{Exposure, Functions};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::{Bucket, Prefix};
@@ -28,6 +29,7 @@ pub struct LiveBuilder<T> {
     policy: Policy,
     environment: bool,
     seals: Seals,
+    observers: Functions,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -44,6 +46,7 @@ impl Bucket {
             policy: Policy { deadline: DEADLINE, cache: None, defaults: false },
             environment: true,
             seals: Seals::default(),
+            observers: Functions::default(),
             marker: PhantomData,
         }
     }
@@ -87,6 +90,41 @@ impl<T: KvConfig> LiveBuilder<T> {
         self
     }
 
+    /// Calls a function at every evaluation of a flag in the struct that this handle serves, with who was served what and
+    /// why: for telemetry, or to record who was exposed to which variant.
+    ///
+    /// It is called in the thread that evaluates, before the value is handed out, so it should be quick: count, or hand on
+    /// to a channel. A panic in it is contained, and reported through `tracing` the first time. Several functions are called in
+    /// the order in which they were given. Evaluations of a past state ([`Live::at`]) and of fixed handles call none. Without
+    /// a function an evaluation does not even look for one.
+    ///
+    /// ```
+    /// # use std::sync::mpsc::channel;
+    /// # use kvconf::{Bucket, Flag, KvConfig, flag::DynamicContext};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "shop")]
+    /// # struct Shop { #[kv(flag, default = false)] new_cart: Flag<bool> }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = Bucket::memory();
+    /// # bucket.put("shop.new_cart", "true").await?;
+    /// let (exposures, recorded) = channel();
+    /// let live = bucket
+    ///     .live::<Shop>()
+    ///     .on_evaluation(move |exposure| {
+    ///         let variant = exposure.evaluation.variant.map(str::to_owned);
+    ///         let _ = exposures.send((exposure.targeting_key.map(str::to_owned), exposure.key.to_owned(), variant));
+    ///     })
+    ///     .start()
+    ///     .await?;
+    /// live.load().new_cart.get(&DynamicContext::new().targeting_key("user-1"));
+    /// assert_eq!(recorded.recv()?, (Some("user-1".to_owned()), "new_cart".to_owned(), Some("true".to_owned())));
+    /// # Ok(()) }
+    /// ```
+    pub fn on_evaluation(mut self, function: impl Fn(&Exposure<'_>) + Send + Sync + 'static) -> Self {
+        self.observers.push(function);
+        self
+    }
+
     /// Opens sealed secrets with these keys, and seals the secrets that this handle writes.
     ///
     /// See [`guide::secrets`](crate::guide::secrets).
@@ -119,11 +157,13 @@ impl<T: KvConfig> LiveBuilder<T> {
         let mut files = super::files::known(self.files)?;
         let table = Arc::new(OnceLock::new());
         let environment = if self.environment { Environment::Read } else { Environment::Ignored };
+        let observers = self.observers.of(&prefix);
         #[cfg(feature = "files")]
         let given = if files.is_empty() {
             Vec::new()
         } else {
-            let table = table.get_or_init(|| super::table_of::<T>(environment, self.seals.clone()));
+            let make = || super::table_of::<T>(environment, self.seals.clone(), observers.clone());
+            let table = table.get_or_init(make);
             super::files::first_contents::<T>(&mut files, &prefix, table).await
         };
         #[cfg(not(feature = "files"))]
@@ -132,6 +172,7 @@ impl<T: KvConfig> LiveBuilder<T> {
             table,
             environment,
             seals: self.seals,
+            observers,
             prefix,
             store: Arc::clone(self.bucket.hub.store()),
             has_fallback: self.policy.has_fallback(),

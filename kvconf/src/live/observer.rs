@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 
 use super::meter::Took;
 use super::{Shared, StartError, lock};
+use crate::exposure::Observers;
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::source::{Content, Source};
@@ -24,6 +25,7 @@ pub(super) struct Beginning {
     pub(super) table: Arc<OnceLock<Arc<Table>>>,
     pub(super) environment: Environment,
     pub(super) seals: Seals,
+    pub(super) observers: Option<Observers>,
     pub(super) prefix: Prefix,
     pub(super) store: Arc<dyn Store>,
     /// Whether something can stand in for the bucket's state, should that not be valid.
@@ -40,17 +42,21 @@ pub(crate) enum Environment {
 }
 
 /// The struct's table, with the environment as it is now.
-pub(crate) fn table_of<T: KvConfig>(environment: Environment, seals: Seals) -> Arc<Table> {
+pub(crate) fn table_of<T: KvConfig>(
+    environment: Environment,
+    seals: Seals,
+    observers: Option<Observers>,
+) -> Arc<Table> {
     let variable = |name: &str| {
         let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
         Some(value.into_encoded_bytes())
     };
-    Arc::new(Table::new::<T>(&variable).with_seals(seals))
+    Arc::new(Table::new::<T>(&variable).with_seals(seals).observed_by(observers))
 }
 
 impl Beginning {
     pub(super) fn table<T: KvConfig>(&self) -> Arc<Table> {
-        let table = || table_of::<T>(self.environment, self.seals.clone());
+        let table = || table_of::<T>(self.environment, self.seals.clone(), self.observers.clone());
         Arc::clone(self.table.get_or_init(table))
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::node::{EntryMap, FieldError, Meta, Raw, validate_struct};
 use super::prepared::{Hoard, Prepared};
-use super::survey::{Slot, join};
+use super::survey::{Linker, Slot, join};
 use super::validation::Complaint;
 use super::{Entries, KvConfig, Leaf, Nested, Path};
 
@@ -63,7 +63,11 @@ impl<'a> Loader<'a> {
 
     /// Builds the root, and lets it and every struct below that could be built validate itself.
     pub(crate) fn build<T: KvConfig>(&mut self) -> Option<T> {
-        let value = T::__build(self)?;
+        let mut value = T::__build(self)?;
+        if T::__LINKS {
+            let linker = Linker { path: self.path, key: self.key.clone() };
+            self.problems.extend(value.__link().into_iter().map(|unlinked| unlinked.at(&linker)));
+        }
         self.validate(&value);
         Some(value)
     }
@@ -133,9 +137,15 @@ impl<'a> Loader<'a> {
     /// A map with one key per entry.
     #[inline(never)]
     pub fn entries<S: 'static, M: EntryMap>(&mut self, index: u16, entries: &Entries<S, M>) -> Option<M> {
+        let before = self.problems.len();
+        let map = self.good_entries(index, entries);
+        (self.problems.len() == before).then_some(map)
+    }
+
+    /// The same with those entries alone that are good, where some are not.
+    pub fn good_entries<S: 'static, M: EntryMap>(&mut self, index: u16, entries: &Entries<S, M>) -> M {
         let path = self.path.join(index);
         let key = join(&self.key, entries.meta.key);
-        let before = self.problems.len();
         let map = match self.prepared.next(path) {
             Prepared::Value(map) => map.downcast().ok().map(|map| *map),
             Prepared::Absent => Some(M::default()),
@@ -143,7 +153,7 @@ impl<'a> Loader<'a> {
         };
         let map = map.unwrap_or_else(|| self.read_entries(path, &key, entries));
         self.report(path, &key, entries.check(&map));
-        (self.problems.len() == before).then_some(map)
+        map
     }
 
     fn read_entries<S: 'static, M: EntryMap>(&mut self, path: Path, key: &str, entries: &Entries<S, M>) -> M {

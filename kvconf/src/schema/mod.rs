@@ -3,6 +3,7 @@
 mod check;
 mod env;
 mod field;
+mod link;
 mod loader;
 mod node;
 mod prepared;
@@ -14,6 +15,8 @@ mod validation;
 pub use check::{Check, Constraint, Length, Pattern, Violation, by_function, has_length, holds};
 pub use env::assert_env_apart;
 pub use field::{Field, Path};
+pub use link::Unlinked;
+pub(crate) use link::link;
 pub use loader::Loader;
 pub(crate) use loader::{FieldProblem, RawKeys, StructProblem};
 pub use node::{Absent, Entries, EntryMap, Leaf, Meta, Nested, Node};
@@ -21,8 +24,10 @@ pub(crate) use node::{FieldError, Raw, Stored, Told, node_at, validate_struct};
 pub(crate) use prepared::{Hoard, Prepared};
 pub use presence::Presence;
 pub use shape::{Env, Shape, assert_depth, assert_disjoint};
-pub(crate) use survey::{Group, Kind, Place, Slot, Survey, Validator, join, survey_struct};
+pub(crate) use survey::{Group, Kind, Linker, Place, Slot, Survey, Validator, join, survey_struct};
 pub use validation::{Complaint, Validation};
+
+use crate::exposure::Observers;
 
 /// A struct whose fields are keys of a bucket. Derived by `#[derive(KvConfig)]`; not meant to be written by hand.
 ///
@@ -44,6 +49,24 @@ pub trait KvConfig: Clone + Send + Sync + Sized + 'static {
 
     #[doc(hidden)]
     fn __build(loader: &mut Loader<'_>) -> Option<Self>;
+
+    /// Whether fields of the struct itself depend on one another, so that [`Self::__link`] has something to do.
+    #[doc(hidden)]
+    const __LINKS: bool = false;
+
+    /// Brings what depends on several keys up to what was read last. What fails is left to be tried again.
+    #[doc(hidden)]
+    fn __link(&mut self) -> Vec<Unlinked> {
+        Vec::new()
+    }
+
+    /// Lets flags tell of their evaluations.
+    #[doc(hidden)]
+    fn __equip(&mut self, observers: &Observers) {
+        for node in Self::__SCHEMA.nodes {
+            node.equip(self, observers);
+        }
+    }
 
     /// The struct's fields as typed names: `Checkout::fields().max_items`.
     #[must_use]

@@ -43,10 +43,19 @@ pub(crate) struct Group {
     pub(crate) description: &'static str,
 }
 
+/// A struct with fields that depend on one another, wherever it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Linker {
+    pub(crate) path: Path,
+    /// Below the root's prefix; empty for the root itself.
+    pub(crate) key: String,
+}
+
 /// What [`Node::survey`] collects.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub(crate) slots: Vec<Slot>,
+    pub(crate) linkers: Vec<Linker>,
     pub(crate) validators: Vec<Validator>,
     pub(crate) groups: Vec<Group>,
 }
@@ -84,6 +93,9 @@ pub(crate) fn join(left: &str, right: &str) -> String {
 pub(crate) fn survey_struct<S: KvConfig>(place: &Place, survey: &mut Survey) {
     if S::__SCHEMA.validate.is_some() {
         survey.validators.push(Validator { path: place.path, key: place.key.clone() });
+    }
+    if S::__LINKS {
+        survey.linkers.push(Linker { path: place.path, key: place.key.clone() });
     }
     for (index, node) in (0_u16..).zip(S::__SCHEMA.nodes) {
         node.survey(place, index, survey);

@@ -25,8 +25,22 @@ pub(crate) use read::is_meant_as_json;
 pub use secret::{Secret, SecretText, SecretValue};
 pub(crate) use show::{quote, show, tame};
 
+use crate::Revision;
+use crate::exposure::Observers;
+
 /// What stands for a secret value wherever something is shown.
 pub(crate) const MASK: &str = "***";
+
+/// Where a value stands that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct ValuePlace<'a> {
+    /// The field's key below the struct's prefix, whatever name the value was found under; of a map with one key per entry
+    /// the entry's key in the map.
+    pub key: &'a str,
+    /// The revision of the entry in the bucket; `None` for what stands anywhere else.
+    pub revision: Option<Revision>,
+}
 
 /// How one field's values stand in the bucket.
 ///
@@ -62,15 +76,21 @@ pub trait Codec<V>: Send + Sync + 'static {
     /// [`DecodeError`] says what was expected and what stands there.
     fn decode(&self, bytes: &[u8]) -> Result<V, DecodeError>;
 
-    /// Reads a value that stands under this key, below the struct's prefix.
+    /// Reads a value that stands in this place.
     ///
-    /// Unless a codec says otherwise the key does not matter.
+    /// Unless a codec says otherwise the place does not matter.
     ///
     /// # Errors
     /// As [`Codec::decode`].
-    fn decode_under(&self, key: &str, bytes: &[u8]) -> Result<V, DecodeError> {
-        let _ = key;
+    fn decode_at(&self, place: ValuePlace<'_>, bytes: &[u8]) -> Result<V, DecodeError> {
+        let _ = place;
         self.decode(bytes)
+    }
+
+    /// Lets a flag tell of its evaluations.
+    #[doc(hidden)]
+    fn equip(&self, value: &mut V, observers: &Observers) {
+        let _ = (value, observers);
     }
 
     /// Writes a value so that [`Codec::decode`] gives an equal one.

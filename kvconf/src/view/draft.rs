@@ -30,6 +30,8 @@ pub(crate) struct Draft<T> {
     outside: BTreeMap<Source, Vec<Problem>>,
     /// Why some of them cannot be used.
     unusable: Vec<Problem>,
+    /// Whether its flags tell of their evaluations.
+    observed: bool,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -53,7 +55,13 @@ impl<T: KvConfig> Draft<T> {
                 *prepared = Prepared::Open;
             }
         }
-        Self { table, prefix, raw, prepared, odd: BTreeSet::new(), outside, unusable, marker: PhantomData }
+        let odd = BTreeSet::new();
+        Self { table, prefix, raw, prepared, odd, outside, unusable, observed: true, marker: PhantomData }
+    }
+
+    /// The same for a state that nobody is served: one of the past.
+    pub(super) fn unobserved(self) -> Self {
+        Self { observed: false, ..self }
     }
 
     /// Takes what stands under a key, or that nothing does.
@@ -92,7 +100,7 @@ impl<T: KvConfig> Draft<T> {
 
     /// Builds the first state as of a revision, or says everything that is wrong with it.
     pub(crate) fn finish(self, bucket: &str, revision: Revision, epoch: u64) -> Result<View<T>, Report> {
-        let Self { table, prefix, raw, prepared, odd, outside, mut unusable, .. } = self;
+        let Self { table, prefix, raw, prepared, odd, outside, mut unusable, observed, .. } = self;
         let at = SystemTime::now();
         let report = |mut problems: Vec<Problem>| {
             problems.sort_by(|left, right| left.key.cmp(&right.key));
@@ -105,13 +113,16 @@ impl<T: KvConfig> Draft<T> {
                 problems,
             }
         };
-        let value = match build::<T>(&table, &raw, &prefix, prepared) {
+        let mut value = match build::<T>(&table, &raw, &prefix, prepared) {
             Ok(value) if unusable.is_empty() => value,
             built => {
                 unusable.extend(built.err().unwrap_or_default());
                 return Err(report(unusable));
             }
         };
+        if let Some(observers) = table.observers.as_ref().filter(|_| observed) {
+            value.__equip(observers);
+        }
         let warnings = report::warnings(&table, &raw, &prefix, &odd);
         let strange: Vec<Problem> = outside.values().flatten().chain(warnings.values()).cloned().collect();
         let found = (!strange.is_empty()).then(|| {

@@ -8,8 +8,8 @@ use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, Table, Target, View, full_key};
 use crate::change::same_field;
 use crate::schema::{
-    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, node_at,
-    validate_struct,
+    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, link,
+    node_at, validate_struct,
 };
 use crate::{Prefix, Problem, ProblemKind};
 
@@ -168,7 +168,11 @@ impl<T: KvConfig> View<T> {
             let mut candidate = Candidate::new(value);
             let mut faults = Faults::default();
             self.read_fields(&layered, &mut candidate, &mut faults);
+            faults.fields.extend(link(&self.table.linkers, &mut candidate.value));
             validate(&self.table, &candidate.value, &mut faults);
+            if let Some(observers) = &self.table.observers {
+                candidate.value.__equip(observers);
+            }
             (candidate, faults)
         });
         match attempt {

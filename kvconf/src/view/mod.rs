@@ -120,14 +120,15 @@ pub(crate) struct View<T> {
 }
 
 impl<T: KvConfig> View<T> {
-    /// Builds the first state of a bucket alone, or says everything that is wrong with it.
+    /// Builds the state of a bucket alone as nobody is served it, or says everything that is wrong with it.
     pub(crate) fn start(
         table: Arc<Table>,
         bucket: &str,
         prefix: Prefix,
         update: &Update,
     ) -> Result<Self, Report> {
-        Self::start_with(table, bucket, prefix, update, Vec::new())
+        let draft = Draft::new(table, prefix, Vec::new()).unobserved();
+        Self::start_from(draft, bucket, update)
     }
 
     /// The same with what sources outside the bucket say.
@@ -138,7 +139,10 @@ impl<T: KvConfig> View<T> {
         update: &Update,
         contents: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
-        let mut draft = Draft::new(table, prefix, contents);
+        Self::start_from(Draft::new(table, prefix, contents), bucket, update)
+    }
+
+    fn start_from(mut draft: Draft<T>, bucket: &str, update: &Update) -> Result<Self, Report> {
         for change in update.sets.iter().flat_map(|set| &set.changes) {
             draft.take(&change.key, change.entry.as_ref());
         }

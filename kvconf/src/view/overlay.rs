@@ -175,7 +175,7 @@ pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
     match entry {
         None => Raw::Absent,
         Some(entry) => match entry.operation() {
-            Operation::Put => Raw::Bytes(entry.value()),
+            Operation::Put => Raw::Bytes(entry.value(), Some(entry.revision())),
             Operation::Unknown => Raw::Unknown,
             Operation::Delete | Operation::Purge => Raw::Absent,
         },
@@ -183,7 +183,7 @@ pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
 }
 
 fn raw_given(given: &Given) -> Raw<'_> {
-    given.value.as_ref().map_or(Raw::Absent, |bytes| Raw::Bytes(bytes))
+    given.value.as_ref().map_or(Raw::Absent, |bytes| Raw::Bytes(bytes, None))
 }
 
 /// What sealed values held, for as long as their raw values are looked at. Then it is wiped.
@@ -196,7 +196,7 @@ impl Opened {
         let sealed = entry.filter(|_| secret).and_then(|entry| seals.open(entry.key(), entry.put_value()?));
         match sealed.map(|opened| self.0.keep(opened)) {
             None => raw_of(entry),
-            Some(Ok(clear)) => Raw::Bytes(clear),
+            Some(Ok(clear)) => Raw::Bytes(clear, entry.map(|entry| entry.revision())),
             Some(Err(error)) => Raw::Sealed(error),
         }
     }

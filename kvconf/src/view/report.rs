@@ -96,7 +96,7 @@ pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_
     let before = match (place.served, found) {
         (Some(view), Some((_, slot))) if slot.key == fault.key => shown_value::<T>(&view.snapshot, slot),
         (Some(view), Some((_, slot))) => match RawKeys::entry(&view.taken(), &fault.key) {
-            Raw::Bytes(bytes) => Some(shown_bytes(bytes, slot)),
+            Raw::Bytes(bytes, _) => Some(shown_bytes(bytes, slot)),
             Raw::Absent | Raw::Unknown | Raw::Sealed(_) => None,
         },
         _ => None,

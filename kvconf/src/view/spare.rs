@@ -11,7 +11,7 @@ use super::View;
 use super::evaluate::{Candidate, Faults};
 use super::overlay::{Layered, Overlay};
 use crate::Snapshot;
-use crate::schema::KvConfig;
+use crate::schema::{KvConfig, link};
 
 /// Above how many keys a clone is cheaper than reading them again.
 const MOST_KEYS: usize = 64;
@@ -42,6 +42,7 @@ impl<T: KvConfig> View<T> {
         let mut candidate = Candidate::new(value);
         let mut faults = Faults::default();
         self.read_fields(&layered, &mut candidate, &mut faults);
+        faults.fields.extend(link(&self.table.linkers, &mut candidate.value));
         faults.is_empty().then_some(candidate.value)
     }
 }

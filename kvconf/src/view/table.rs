@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::schema::{Kind, KvConfig, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct};
+use crate::exposure::Observers;
+use crate::schema::{
+    Kind, KvConfig, Linker, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct,
+};
 use crate::seal::Seals;
 use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
 use crate::{Origin, Prefix, Problem};
@@ -26,6 +29,7 @@ pub(crate) struct Table {
     pub(crate) name: &'static str,
     pub(crate) slots: Vec<Slot>,
     pub(crate) validators: Vec<Validator>,
+    pub(crate) linkers: Vec<Linker>,
     by_key: HashMap<String, usize, RandomState>,
     maps: HashMap<String, usize, RandomState>,
     by_path: HashMap<Path, usize, RandomState>,
@@ -35,6 +39,8 @@ pub(crate) struct Table {
     pub(crate) env_problems: Vec<Problem>,
     /// The keys of sealed secrets.
     pub(crate) seals: Seals,
+    /// Who is told of evaluations of flags.
+    pub(crate) observers: Option<Observers>,
 }
 
 impl Table {
@@ -42,17 +48,19 @@ impl Table {
     pub(crate) fn new<T: KvConfig>(variable: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
         let mut survey = Survey::default();
         survey_struct::<T>(&Place::root(T::__SCHEMA.env_prefix), &mut survey);
-        let Survey { slots, validators, .. } = survey;
+        let Survey { slots, validators, linkers, .. } = survey;
         let mut table = Self {
             name: T::__SCHEMA.name,
             slots: Vec::new(),
             validators,
+            linkers,
             by_key: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             maps: HashMap::default(),
             by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             env: Sheet::new(),
             env_problems: Vec::new(),
             seals: Seals::default(),
+            observers: None,
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);
@@ -90,6 +98,11 @@ impl Table {
     /// The same, with keys for sealed secrets.
     pub(crate) fn with_seals(self, seals: Seals) -> Self {
         Self { seals, ..self }
+    }
+
+    /// The same, for a handle whose flags tell of their evaluations.
+    pub(crate) fn observed_by(self, observers: Option<Observers>) -> Self {
+        Self { observers, ..self }
     }
 
     /// Whether the value under a key below the prefix is a secret; `None` for a key that no field knows.

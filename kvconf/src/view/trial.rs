@@ -7,7 +7,7 @@ use super::evaluate::{Faults, build, contained, decode_slot, panicked, tell, val
 use super::overlay::{Layered, Overlay, RawState};
 use super::report::Place;
 use super::{Table, Target};
-use crate::schema::{FieldProblem, Kind, KvConfig, Raw, Slot, node_at};
+use crate::schema::{FieldProblem, Kind, KvConfig, Raw, Slot, link, node_at};
 use crate::{Entry, Prefix, Problem};
 
 /// A state that changes, and what is wrong with it. A step costs what it changes, and one run of each `validate`.
@@ -113,6 +113,7 @@ impl<T: KvConfig> Trial<T> {
             }
             let mut faults =
                 Faults { fields: bad.values().flatten().cloned().collect(), ..Faults::default() };
+            faults.fields.extend(link(&table.linkers, &mut value));
             validate(table, &value, &mut faults);
             (value, faults)
         });

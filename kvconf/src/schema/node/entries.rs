@@ -15,7 +15,7 @@ use crate::schema::prepared::Prepared;
 use crate::schema::presence::Presence;
 use crate::schema::survey::{Kind, Place, Slot, Survey, join};
 use crate::schema::validation::Complaint;
-use crate::value::{Codec, DecodeError, EncodeError};
+use crate::value::{Codec, DecodeError, EncodeError, ValuePlace};
 
 /// A map with one key per entry.
 #[doc(hidden)]
@@ -105,9 +105,10 @@ impl<S: 'static, M: EntryMap> Entries<S, M> {
             }
             Raw::Unknown => Err(one(FieldError::Operation)),
             Raw::Sealed(error) => Err(one(FieldError::Sealed(error.clone()))),
-            Raw::Bytes(bytes) => {
+            Raw::Bytes(bytes, revision) => {
                 let decode = |e| one(FieldError::Decode(mask_if_secret(&self.meta, e)));
-                let value = self.codec.decode(bytes).map_err(decode)?;
+                let value =
+                    self.codec.decode_at(ValuePlace { key: &key, revision }, bytes).map_err(decode)?;
                 map.put(&key, value).map_err(decode)
             }
         }

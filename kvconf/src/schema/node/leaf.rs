@@ -5,12 +5,13 @@ use std::any::Any;
 use bytes::Bytes;
 
 use super::{FieldError, Meta, Node, Raw, Stored, Told, mask_if_secret, mismatch, run_checks};
+use crate::exposure::Observers;
 use crate::schema::check::Check;
 use crate::schema::prepared::Prepared;
 use crate::schema::presence::Presence;
 use crate::schema::survey::{Kind, Place, Slot, Survey, join};
 use crate::schema::validation::Complaint;
-use crate::value::{Codec, EncodeError};
+use crate::value::{Codec, EncodeError, ValuePlace};
 
 /// What a field is where no source has a value.
 #[doc(hidden)]
@@ -55,16 +56,19 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
     /// The value for `raw`, or every problem with it. `key` is the field's below the struct's prefix, whatever name the
     /// value was found under.
     pub(crate) fn decode(&self, key: &str, raw: Raw<'_>) -> Result<V, Vec<FieldError>> {
-        let decode = |bytes| self.codec.decode_under(key, bytes).map_err(|e| mask_if_secret(&self.meta, e));
+        let decode = |bytes, revision| {
+            let place = ValuePlace { key, revision };
+            self.codec.decode_at(place, bytes).map_err(|e| mask_if_secret(&self.meta, e))
+        };
         let value = match (raw, &self.absent) {
             (Raw::Unknown, _) => Err(FieldError::Operation),
             (Raw::Sealed(error), _) => Err(FieldError::Sealed(error.clone())),
-            (Raw::Bytes(bytes), _) => decode(bytes).map_err(FieldError::Decode),
+            (Raw::Bytes(bytes, revision), _) => decode(bytes, revision).map_err(FieldError::Decode),
             (Raw::Absent, Absent::Required) => Err(FieldError::Missing),
             (Raw::Absent, Absent::Optional { none, .. }) => Ok(none()),
             (Raw::Absent, Absent::Value(default) | Absent::Computed(default)) => Ok(default()),
             (Raw::Absent, Absent::Keyed(default)) => Ok(default(key)),
-            (Raw::Absent, Absent::Text(text)) => decode(text.as_bytes()).map_err(FieldError::Default),
+            (Raw::Absent, Absent::Text(text)) => decode(text.as_bytes(), None).map_err(FieldError::Default),
         };
         let value = value.map_err(|error| vec![error])?;
         let shown = || match self.codec.encode(&value) {
@@ -172,6 +176,10 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         let encode = |value: &V| String::from_utf8(self.codec.encode(value).ok()?.into()).ok();
         let constraints = self.checks.iter().map(|check| check.told(&encode)).collect();
         Some(Told { form: self.codec.form(), presence, constraints })
+    }
+
+    fn equip(&self, target: &mut S, observers: &Observers) {
+        self.codec.equip((self.get_mut)(target), observers);
     }
 
     fn validate(&self, _: &S, _: &[u16]) -> Vec<Complaint> {

@@ -16,12 +16,14 @@ pub use entries::{Entries, EntryMap};
 pub use leaf::{Absent, Leaf};
 pub use nested::Nested;
 
-use super::KvConfig;
 use super::check::{Check, Constraint, Violation};
 use super::prepared::Prepared;
 use super::presence::Presence;
 use super::survey::{Place, Survey};
 use super::validation::{Complaint, Validation};
+use super::{KvConfig, Unlinked};
+use crate::Revision;
+use crate::exposure::Observers;
 use crate::seal::SealError;
 use crate::value::{DecodeError, EncodeError, Form};
 
@@ -57,8 +59,8 @@ pub struct Meta {
 pub enum Raw<'a> {
     /// Nothing, or a removal.
     Absent,
-    /// A value.
-    Bytes(&'a [u8]),
+    /// A value, and the revision of the entry that it stands in.
+    Bytes(&'a [u8], Option<Revision>),
     /// An entry whose operation nobody knows.
     Unknown,
     /// A sealed value that does not open.
@@ -174,6 +176,19 @@ pub trait Node<S>: Send + Sync {
     /// The field as data.
     #[doc(hidden)]
     fn told(&self, rest: &[u16]) -> Option<Told>;
+
+    /// Links the struct at the path.
+    #[doc(hidden)]
+    fn link(&self, target: &mut S, rest: &[u16]) -> Vec<Unlinked> {
+        let _ = (target, rest);
+        Vec::new()
+    }
+
+    /// Lets flags tell of their evaluations.
+    #[doc(hidden)]
+    fn equip(&self, target: &mut S, observers: &Observers) {
+        let _ = (target, observers);
+    }
 
     /// Runs the `validate` function of the struct at the path.
     #[doc(hidden)]

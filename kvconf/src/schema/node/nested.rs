@@ -5,10 +5,11 @@ use std::any::Any;
 use bytes::Bytes;
 
 use super::{FieldError, Meta, Node, Raw, Stored, Told, mismatch, node_at, validate_struct};
-use crate::schema::KvConfig;
+use crate::exposure::Observers;
 use crate::schema::prepared::Prepared;
 use crate::schema::survey::{Group, Place, Survey, join, survey_struct};
 use crate::schema::validation::Complaint;
+use crate::schema::{KvConfig, Unlinked};
 use crate::value::EncodeError;
 
 /// A field that is a struct.
@@ -115,6 +116,17 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
     fn told(&self, rest: &[u16]) -> Option<Told> {
         let (node, rest) = node_at::<N>(rest)?;
         node.told(rest)
+    }
+
+    fn link(&self, target: &mut S, rest: &[u16]) -> Vec<Unlinked> {
+        match node_at::<N>(rest) {
+            Some((node, rest)) => node.link((self.get_mut)(target), rest),
+            None => (self.get_mut)(target).__link(),
+        }
+    }
+
+    fn equip(&self, target: &mut S, observers: &Observers) {
+        (self.get_mut)(target).__equip(observers);
     }
 
     fn validate(&self, target: &S, rest: &[u16]) -> Vec<Complaint> {
