@@ -36,6 +36,14 @@ pub mod flag_sets {}
 #[doc = include_str!("../docs/operating.md")]
 pub mod operating {}
 
+#[cfg(feature = "fleet")]
+#[doc = include_str!("../docs/fleet.md")]
+pub mod fleet {}
+
+#[cfg(all(feature = "nats", feature = "fleet"))]
+#[doc = include_str!("../docs/permissions.md")]
+pub mod permissions {}
+
 #[doc = include_str!("../docs/outages.md")]
 pub mod outages {}
 

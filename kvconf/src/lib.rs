@@ -40,6 +40,8 @@
 //! | try a build before it is deployed | [`Bucket::check`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
+//! | ask the running instances | `Bucket::fleet`, `Plan::preflight`, `Applied::wait_for_fleet`; `guide::fleet` |
+//! | give every user no more than it needs | `guide::permissions` |
 //! | start without the server | [`Cache`], [`guide::outages`]; what stands in it: [`Cache::inspect`] |
 //! | switch features on and off | [`Flag`], [`Flags`], [`mod@flag`]; [`guide::flags`], [`guide::flag_sets`] |
 //! | keep secrets | [`Secret`], [`guide::secrets`] |
@@ -67,7 +69,7 @@
 //!
 //! # Features
 //!
-//! `derive`, `nats` and `tls-ring` are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
+//! `derive`, `nats`, `tls-ring` and `fleet` (asking the running instances) are on by default; `tls-aws-lc-rs` is the other choice for TLS. Without `nats` only the
 //! memory bucket is there. `seal` encrypts secrets in the bucket and cache files, `metrics` reports figures to the facade of
 //! that name. `files` reads and follows TOML and JSON files, `yaml` YAML files too; they are off, because they bring twelve
 //! and two crates more. Features add and never alter a result.
@@ -88,8 +90,12 @@ mod exposure;
 pub mod flag;
 mod flag_field;
 mod flag_set;
+#[cfg(feature = "fleet")]
+pub mod fleet;
 pub mod guide;
 mod history;
+#[cfg(feature = "fleet")]
+mod instance;
 mod key;
 mod live;
 #[cfg(feature = "nats")]

@@ -1,11 +1,15 @@
 //! The place of a change in its bucket's order.
 
 use derive_more::{Display, From};
+use serde::{Deserialize, Serialize};
 
 /// A bucket's revision: the sequence number that the server gave to one entry. It grows with every write to the bucket.
 ///
 /// Revisions of one bucket are comparable as long as the bucket is not deleted and created again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Display, From)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Display, From, Serialize, Deserialize,
+)]
+#[serde(transparent)]
 pub struct Revision(u64);
 
 impl Revision {

@@ -23,11 +23,18 @@ pub use write::{CreateRequest, WriteRequest};
 pub struct Bucket {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) hub: Arc<Hub>,
+    #[cfg(feature = "fleet")]
+    pub(crate) endpoints: Arc<crate::instance::Endpoints>,
 }
 
 impl Bucket {
     pub(crate) fn from_store(store: Arc<dyn Store>) -> Self {
-        Self { hub: Arc::new(Hub::new(Arc::clone(&store))), store }
+        Self {
+            hub: Arc::new(Hub::new(Arc::clone(&store))),
+            store,
+            #[cfg(feature = "fleet")]
+            endpoints: Arc::default(),
+        }
     }
 
     /// What the bucket's settings keep kvconf from promising, as they were when it was opened. Empty for a bucket that

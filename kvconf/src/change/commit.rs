@@ -58,6 +58,14 @@ pub enum CommitError {
     /// The handle has no bucket.
     #[display("a fixed handle has no bucket to write to")]
     Fixed,
+    /// An instance would reject the change. Nothing was written.
+    #[cfg(feature = "fleet")]
+    #[display("the fleet would reject the change")]
+    Rejected(#[error(source)] Box<crate::fleet::Preflight>),
+    /// The fleet was to be asked first and could not be. Nothing was written.
+    #[cfg(feature = "fleet")]
+    #[display("the fleet could not be asked before the change")]
+    Fleet(crate::fleet::FleetError),
     /// The server refused or did not answer; nothing was written unless [`WriteError::Unconfirmed`] says that it is unknown.
     #[display("the change was not written")]
     Write(WriteError),
@@ -105,11 +113,26 @@ pub struct Applied {
     revision: Revision,
     change: Arc<str>,
     written: Vec<(Key, Revision)>,
+    #[cfg(feature = "fleet")]
+    pub(super) place: super::ask::Place,
 }
 
 impl Applied {
-    pub(super) const fn new(revision: Revision, change: Arc<str>, written: Vec<(Key, Revision)>) -> Self {
-        Self { revision, change, written }
+    pub(super) fn new(
+        store: &Arc<dyn Store>,
+        revision: Revision,
+        change: Arc<str>,
+        written: Vec<(Key, Revision)>,
+    ) -> Self {
+        #[cfg(not(feature = "fleet"))]
+        let _ = store;
+        Self {
+            revision,
+            change,
+            written,
+            #[cfg(feature = "fleet")]
+            place: super::ask::Place(Some(Arc::clone(store))),
+        }
     }
 
     /// The newest revision of the change: wait for it with [`Live::wait_for`](crate::Live::wait_for). The handle's own
@@ -146,12 +169,22 @@ pub(super) struct Terms {
     reason: Option<String>,
     force: bool,
     guard: bool,
+    #[cfg(feature = "fleet")]
+    asks: bool,
     manner: Manner,
 }
 
 impl Default for Terms {
     fn default() -> Self {
-        Self { author: None, reason: None, force: false, guard: false, manner: Manner::Atomic }
+        Self {
+            author: None,
+            reason: None,
+            force: false,
+            guard: false,
+            #[cfg(feature = "fleet")]
+            asks: false,
+            manner: Manner::Atomic,
+        }
     }
 }
 
@@ -197,6 +230,17 @@ impl Terms {
 
     pub(super) const fn is_one_by_one(&self) -> bool {
         matches!(self.manner, Manner::OneByOne)
+    }
+
+    #[cfg(feature = "fleet")]
+    pub(super) const fn set_ask(&mut self) {
+        self.asks = true;
+    }
+
+    /// Whether the fleet is asked first.
+    #[cfg(feature = "fleet")]
+    pub(super) const fn asks(&self) -> bool {
+        self.asks
     }
 
     pub(super) const fn set_force(&mut self) {
@@ -288,12 +332,16 @@ impl<T: KvConfig> Commit<T> {
         let change = attribution.change.clone().unwrap_or_default();
         if plan.writes.is_empty() {
             let revision = lock(&shared.view).seen;
-            return Ok(Applied { revision, change, written: Vec::new() });
+            return Ok(Applied::new(&store, revision, change, Vec::new()));
         }
         if let Some(report) = plan.report
             && !terms.force
         {
             return Err(CommitError::Invalid(Box::new(report)));
+        }
+        #[cfg(feature = "fleet")]
+        if terms.asks() {
+            super::ask::ask(&store, super::ask::candidates(&plan.writes), terms.force).await?;
         }
         let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
         let guards = Vec::from_iter(guard);
@@ -304,7 +352,7 @@ impl<T: KvConfig> Commit<T> {
         };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
         shared.note_written(revision);
-        Ok(Applied { revision, change, written })
+        Ok(Applied::new(&store, revision, change, written))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! A write never touches the snapshot, and every write names the revision that its author saw.
 
+#[cfg(feature = "fleet")]
+mod ask;
 mod commit;
 mod conflict;
 mod diff;
@@ -22,6 +24,8 @@ pub use edit::Edit;
 pub(crate) use edit::Wishes;
 pub use over_rejected::OverRejected;
 pub use plain::{PlainChange, PlainCommit, PlainEdit, PlainPlan, PlainPlanError};
+#[cfg(feature = "fleet")]
+pub(crate) use plan::entry_of;
 pub use plan::{Plan, PlanError};
 pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use rollback::{

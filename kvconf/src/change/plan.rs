@@ -227,12 +227,17 @@ fn sealed<T: KvConfig>(
 
 /// The entry that a write would make.
 pub(super) fn provisional(write: &Planned, revision: Revision) -> Entry {
-    let (value, operation) = match &write.action {
+    entry_of(&write.key, &write.action, revision)
+}
+
+/// The entry that a key would have.
+pub(crate) fn entry_of(key: &Key, action: &Action, revision: Revision) -> Entry {
+    let (value, operation) = match action {
         Action::Put(bytes) => (bytes.clone(), Operation::Put),
         Action::Delete | Action::Purge => (Bytes::new(), Operation::Delete),
     };
     Entry {
-        key: write.key.clone(),
+        key: key.clone(),
         revision,
         value,
         operation,
@@ -244,7 +249,7 @@ pub(super) fn provisional(write: &Planned, revision: Revision) -> Entry {
 
 impl<T: KvConfig> View<T> {
     /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
-    pub(super) fn preview(&self, changes: Overlay) -> Option<Report> {
+    pub(crate) fn preview(&self, changes: Overlay) -> Option<Report> {
         let revision = self.seen.next();
         let alone = changes.clone();
         let mut trial = self.rejected.clone();

@@ -30,6 +30,8 @@ pub struct LiveBuilder<T> {
     environment: bool,
     seals: Seals,
     observers: Functions,
+    #[cfg(feature = "fleet")]
+    instance: Option<crate::instance::Instance>,
     marker: PhantomData<fn() -> T>,
 }
 
@@ -47,6 +49,8 @@ impl Bucket {
             environment: true,
             seals: Seals::default(),
             observers: Functions::default(),
+            #[cfg(feature = "fleet")]
+            instance: None,
             marker: PhantomData,
         }
     }
@@ -141,6 +145,32 @@ impl<T: KvConfig> LiveBuilder<T> {
         self
     }
 
+    /// Lets the handle answer those who ask the fleet: who is there and how it is, whether a change would be taken, and
+    /// whether it was. Without this nobody is answered.
+    ///
+    /// Give clones of one instance to all handles of a process: they answer together. It costs a subscription for each
+    /// prefix and no traffic until somebody asks. See [`guide::fleet`](crate::guide::fleet).
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig};
+    /// use kvconf::fleet::Instance;
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// let instance = Instance::named("checkout").version(env!("CARGO_PKG_VERSION"));
+    /// let live = bucket.live::<Checkout>().instance(instance).start().await?;
+    /// assert_eq!(bucket.fleet().list().await?.members().len(), 1);
+    /// # Ok(()) }
+    /// ```
+    #[cfg(feature = "fleet")]
+    pub fn instance(mut self, instance: crate::instance::Instance) -> Self {
+        self.instance = Some(instance);
+        self
+    }
+
     /// Loads the struct and keeps it live. Must be called inside a tokio runtime.
     ///
     /// # Errors
@@ -179,6 +209,12 @@ impl<T: KvConfig> LiveBuilder<T> {
             given: given.into(),
         };
         let live = self.policy.start(&self.bucket.hub, beginning).await?;
+        #[cfg(feature = "fleet")]
+        if let Some(instance) = &self.instance {
+            let Bucket { store, endpoints, .. } = &self.bucket;
+            let seat = super::participant::Seat::of(&live.shared);
+            live.shared.join(endpoints.join(store.name(), || store.exchange(), instance, seat).await);
+        }
         #[cfg(feature = "files")]
         if !files.is_empty() {
             super::files::follow(&live.shared, files, self.watched_by);

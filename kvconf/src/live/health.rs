@@ -85,6 +85,9 @@ pub struct Health {
     pub awaiting_restart: Vec<String>,
     /// The last good state on disk; `None` for a handle without a cache.
     pub cache: Option<CacheHealth>,
+    /// Whether the fleet can ask it; `None` for a handle without [`instance`](crate::LiveBuilder::instance).
+    #[cfg(feature = "fleet")]
+    pub fleet: Option<crate::fleet::Presence>,
 }
 
 /// What to answer a readiness probe. Serializes as `{"status":"degraded","reason":"disconnected"}`.
@@ -193,6 +196,8 @@ impl<T: KvConfig> Live<T> {
             report: view.report.clone(),
             awaiting_restart: view.awaiting_restart.iter().filter_map(name).collect(),
             cache: condition.cache.clone(),
+            #[cfg(feature = "fleet")]
+            fleet: lock(&self.shared.membership).as_ref().map(crate::instance::Membership::presence),
         }
     }
 

@@ -10,6 +10,8 @@ mod keep;
 mod meter;
 mod observer;
 mod overrides;
+#[cfg(feature = "fleet")]
+mod participant;
 mod reader;
 mod start;
 mod wait;
@@ -63,6 +65,9 @@ pub(crate) struct Shared<T> {
     hooks: hooks::Hooks<T>,
     meter: meter::Meter,
     attachment: Mutex<Option<Attachment>>,
+    /// What makes the handle answer questions.
+    #[cfg(feature = "fleet")]
+    membership: Mutex<Option<crate::instance::Membership>>,
     /// Ends the tasks of this handle.
     ended: CancellationToken,
 }
@@ -147,8 +152,15 @@ impl<T: KvConfig> Shared<T> {
             hooks: hooks::Hooks::default(),
             meter,
             attachment: Mutex::new(None),
+            #[cfg(feature = "fleet")]
+            membership: Mutex::new(None),
             ended: CancellationToken::new(),
         }
+    }
+
+    #[cfg(feature = "fleet")]
+    fn join(&self, membership: crate::instance::Membership) {
+        *lock(&self.membership) = Some(membership);
     }
 
     fn attach(&self, attachment: Attachment) {
@@ -228,6 +240,8 @@ impl<T: KvConfig> Live<T> {
     /// Snapshots stay readable.
     pub fn stop(&self) {
         drop(lock(&self.shared.attachment).take());
+        #[cfg(feature = "fleet")]
+        drop(lock(&self.shared.membership).take());
         self.shared.ended.cancel();
         self.shared.condition.send_modify(|condition| {
             condition.enter(WatchState::Stopped);

@@ -6,6 +6,7 @@ use derive_more::{Display, Error};
 
 use super::{Live, lock};
 use crate::schema::KvConfig;
+use crate::view::View;
 use crate::{Report, Revision};
 
 /// Why a revision did not become visible.
@@ -57,13 +58,20 @@ impl<T: KvConfig> Live<T> {
     /// Whether a revision that was looked at was taken.
     fn verdict(&self, revision: Revision) -> Result<(), WaitError> {
         let view = lock(&self.shared.view);
-        let rejected = view.rejected.iter().any(|group| {
+        match view.rejection_of(revision) {
+            Some(report) => Err(WaitError::Rejected { revision, report: Arc::clone(report) }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T: KvConfig> View<T> {
+    /// What is wrong, where readers do not see the change of this revision.
+    pub(super) fn rejection_of(&self, revision: Revision) -> Option<&Arc<Report>> {
+        let rejected = self.rejected.iter().any(|group| {
             (group.source.is_none() && group.revision == revision)
                 || group.changes.entries().any(|entry| entry.revision() == revision)
         });
-        match &view.report {
-            Some(report) if rejected => Err(WaitError::Rejected { revision, report: Arc::clone(report) }),
-            _ => Ok(()),
-        }
+        self.report.as_ref().filter(|_| rejected)
     }
 }

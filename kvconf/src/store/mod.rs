@@ -4,6 +4,8 @@ mod caveat;
 pub(crate) mod check;
 mod config;
 mod error;
+#[cfg(feature = "fleet")]
+pub(crate) mod exchange;
 pub(crate) mod memory;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
@@ -254,6 +256,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// What the bucket's settings keep kvconf from promising, as of when it was opened.
     fn caveats(&self) -> Vec<Caveat>;
+
+    /// The way to everybody else who uses the bucket.
+    #[cfg(feature = "fleet")]
+    fn exchange(&self) -> std::sync::Arc<dyn exchange::Exchange>;
 
     /// The connection, where the backend is a NATS server.
     #[cfg(feature = "nats")]

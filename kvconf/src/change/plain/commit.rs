@@ -67,6 +67,11 @@ impl PlainCommit {
         self
     }
 
+    #[cfg(feature = "fleet")]
+    pub(in crate::change) const fn terms_mut(&mut self) -> &mut Terms {
+        &mut self.terms
+    }
+
     async fn run(self) -> Result<Applied, CommitError> {
         let Self { plan, terms, change, in_parts } = self;
         let mut attribution = terms.attribution()?;
@@ -77,7 +82,11 @@ impl PlainCommit {
             return Err(CommitError::Invalid(Box::new(report.clone())));
         }
         if plan.changes.is_empty() {
-            return Ok(Applied::new(plan.revision(), change, Vec::new()));
+            return Ok(Applied::new(&plan.store, plan.revision(), change, Vec::new()));
+        }
+        #[cfg(feature = "fleet")]
+        if terms.asks() {
+            crate::change::ask::ask(&plan.store, plan.candidates(), terms.forces()).await?;
         }
         let mut writes: Vec<Planned> = plan.changes.into_iter().map(|change| change.planned).collect();
         let parts = if terms.is_one_by_one() {
@@ -93,7 +102,7 @@ impl PlainCommit {
             Job { store: &*plan.store, attribution, change: &change, guards: plan.guards, mark: Mark::None };
         let written = job.in_parts(parts).await?;
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or(Revision::ZERO);
-        Ok(Applied::new(revision, change, written))
+        Ok(Applied::new(&plan.store, revision, change, written))
     }
 }
 

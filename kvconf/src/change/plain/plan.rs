@@ -77,7 +77,7 @@ impl fmt::Debug for PlainChange {
 /// From [`PlainEdit::plan`](super::PlainEdit::plan).
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct PlainPlan {
-    pub(super) store: Arc<dyn Store>,
+    pub(in crate::change) store: Arc<dyn Store>,
     pub(super) changes: Vec<PlainChange>,
     pub(super) reports: Vec<Report>,
     /// Filters under which nothing may change meanwhile, with the newest revision under each.

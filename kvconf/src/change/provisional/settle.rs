@@ -189,7 +189,7 @@ impl<'a> Settle<'a> {
                     if let Some(newest) = &self.change.written {
                         newest.fetch_max(revision.get(), Ordering::AcqRel);
                     }
-                    return Ok(Applied::new(revision, id, written));
+                    return Ok(Applied::new(&self.change.store, revision, id, written));
                 }
                 // The deadline, or somebody else: looking again tells which.
                 Err(CommitError::Conflict(_)) if attempt < ATTEMPTS => {}
@@ -240,7 +240,7 @@ impl<'a> Settle<'a> {
             let change = Attribution::of(entry).change.unwrap_or_default();
             let written: Vec<_> = done.iter().map(|(key, entry)| (key.clone(), entry.revision())).collect();
             let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
-            return Ok(Outlook::Done(Applied::new(revision, change, written)));
+            return Ok(Outlook::Done(Applied::new(&self.change.store, revision, change, written)));
         }
         if let Some(error) = over {
             return Err(error);

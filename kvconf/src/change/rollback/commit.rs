@@ -66,6 +66,11 @@ impl RollbackCommit {
     terms!(terms);
     division!();
 
+    #[cfg(feature = "fleet")]
+    pub(in crate::change) const fn terms_mut(&mut self) -> &mut Terms {
+        &mut self.terms
+    }
+
     pub(super) async fn run(self) -> Result<Applied, RollbackError> {
         let Self { plan, terms, division } = self;
         let store = plan.scope.store().ok_or(RollbackError::Fixed)?;
@@ -78,7 +83,11 @@ impl RollbackCommit {
             return Err(error);
         }
         if plan.writes.is_empty() {
-            return Ok(Applied::new(plan.present.newest(), change, Vec::new()));
+            return Ok(Applied::new(&store, plan.present.newest(), change, Vec::new()));
+        }
+        #[cfg(feature = "fleet")]
+        if terms.asks() {
+            crate::change::ask::ask(&store, plan.candidates(), terms.forces()).await?;
         }
         let parts = match division {
             _ if terms.is_one_by_one() => plan.writes.iter().map(|write| vec![write.clone()]).collect(),
@@ -95,7 +104,7 @@ impl RollbackCommit {
             if terms.guards_all() { job.in_parts(parts).await? } else { write(job, &plan, parts).await? };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
         plan.scope.note_written(revision);
-        Ok(Applied::new(revision, change, written))
+        Ok(Applied::new(&store, revision, change, written))
     }
 }
 

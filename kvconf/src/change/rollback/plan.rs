@@ -30,7 +30,7 @@ pub(super) enum Purpose {
 pub struct RollbackPlan {
     pub(super) scope: Arc<dyn Scope>,
     pub(super) purpose: Purpose,
-    pub(super) writes: Vec<Planned>,
+    pub(in crate::change) writes: Vec<Planned>,
     pub(super) report: Option<Report>,
     pub(super) present: Present,
     unchanged: Vec<Key>,
@@ -61,6 +61,12 @@ impl RollbackPlan {
             lost: target.lost,
             changed_since,
         }
+    }
+
+    /// The bucket; `None` for a handle without one.
+    #[cfg(feature = "fleet")]
+    pub(in crate::change) fn bucket(&self) -> Option<Arc<dyn crate::store::Store>> {
+        self.scope.store()
     }
 
     /// What would change, by key. Values are masked for secrets. Of a plan for plain keys, where nobody knows which are

@@ -5,6 +5,8 @@
 //! looks next, and a subscription that waits also waits for the next expiry.
 
 mod cursor;
+#[cfg(feature = "fleet")]
+mod exchange;
 mod faults;
 mod log;
 #[cfg(test)]
@@ -52,6 +54,8 @@ struct Shared {
     started: Instant,
     started_at: SystemTime,
     state: Mutex<State>,
+    #[cfg(feature = "fleet")]
+    exchange: exchange::MemoryExchange,
 }
 
 #[derive(Debug)]
@@ -100,7 +104,14 @@ impl MemoryStore {
             ids: 0,
             planned: Planned::default(),
         };
-        let shared = Shared { name, started: Instant::now(), started_at, state: Mutex::new(state) };
+        let shared = Shared {
+            name,
+            started: Instant::now(),
+            started_at,
+            state: Mutex::new(state),
+            #[cfg(feature = "fleet")]
+            exchange: exchange::MemoryExchange::default(),
+        };
         Self { shared: Arc::new(shared) }
     }
 
@@ -347,6 +358,11 @@ impl Store for MemoryStore {
             })
         }
         .boxed()
+    }
+
+    #[cfg(feature = "fleet")]
+    fn exchange(&self) -> Arc<dyn crate::store::exchange::Exchange> {
+        Arc::new(self.shared.exchange.clone())
     }
 }
 

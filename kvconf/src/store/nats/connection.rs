@@ -156,7 +156,31 @@ impl Connection {
         })
     }
 
-    /// Waits for `answer`, and not longer than the server takes to refuse `subject`.
+    /// Completes with the subject when the server refuses it to be published to, from now on. Never where nobody tells.
+    #[cfg(feature = "fleet")]
+    pub(super) fn refused_publish(&self, subject: &str) -> impl Future<Output = String> + use<> {
+        let denied = self.denials.as_ref().map(|denials| denials.denied(subject, None));
+        async move {
+            match denied {
+                Some(denied) => denied.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// The same for a subscription.
+    #[cfg(feature = "fleet")]
+    pub(super) fn refused_subscription(&self, subject: &str) -> impl Future<Output = String> + use<> {
+        let denied = self.denials.as_ref().map(|denials| denials.denied_subscription(subject));
+        async move {
+            match denied {
+                Some(denied) => denied.await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits for `answer`, and not longer than the server takes to refuse `subject`, or the place for answers.
     pub(super) async fn unless_denied<F: Future>(
         &self,
         subject: &str,
@@ -165,10 +189,14 @@ impl Connection {
         let Some(denials) = &self.denials else {
             return Ok(answer.await);
         };
+        // The client's own place for answers has another name below the same prefix.
+        let inbox = self.client.new_inbox();
+        let inboxes = inbox.rsplit_once('.').map(|(prefix, _)| format!("{prefix}."));
+        let denied = denials.denied(subject, inboxes.as_deref());
         tokio::select! {
             biased;
             answer = answer => Ok(answer),
-            () = denials.denied(subject) => Err(Failure::NotPermitted(subject.to_owned())),
+            subject = denied => Err(Failure::NotPermitted(subject)),
         }
     }
 }

@@ -10,6 +10,13 @@ use tokio::sync::Notify;
 /// more than one process has outstanding.
 const REMEMBERED: usize = 256;
 
+/// What the server refused to do with a subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deed {
+    Publish,
+    Subscribe,
+}
+
 /// Collects what the server refuses, so that a missing permission is reported as such and at once.
 ///
 /// A server answers a forbidden request with an error on the connection and not with an answer to the request. Only the
@@ -48,7 +55,7 @@ struct Inner {
 struct Refused {
     /// How many there were before the first that is remembered.
     forgotten: u64,
-    subjects: VecDeque<String>,
+    subjects: VecDeque<(Deed, String)>,
 }
 
 impl Refused {
@@ -56,10 +63,11 @@ impl Refused {
         self.forgotten + self.subjects.len() as u64
     }
 
-    /// Whether `subject` was refused since `seen` refusals.
-    fn since(&self, seen: u64, subject: &str) -> bool {
+    /// The first refusal since `seen` refusals that is looked for.
+    fn since(&self, seen: u64, wanted: &impl Fn(Deed, &str) -> bool) -> Option<String> {
         let skip = usize::try_from(seen.saturating_sub(self.forgotten)).unwrap_or(usize::MAX);
-        self.subjects.iter().skip(skip).any(|refused| refused == subject)
+        let mut refused = self.subjects.iter().skip(skip);
+        refused.find(|(deed, subject)| wanted(*deed, subject)).map(|(_, subject)| subject.clone())
     }
 }
 
@@ -73,30 +81,49 @@ impl Denials {
     /// Takes note of an event, when it is a refusal. Cheap; meant to be called with every event.
     pub fn observe(&self, event: &Event) {
         let Event::ServerError(ServerError::Other(text)) = event else { return };
-        let Some(subject) = refused_subject(text) else { return };
+        let Some((deed, subject)) = refused_subject(text) else { return };
         {
             let mut refused = self.refused();
             if refused.subjects.len() == REMEMBERED {
                 refused.subjects.pop_front();
                 refused.forgotten += 1;
             }
-            refused.subjects.push_back(subject.to_owned());
+            refused.subjects.push_back((deed, subject.to_owned()));
         }
         self.0.news.notify_waiters();
     }
 
-    /// Completes when `subject` is refused from now on.
-    pub(super) async fn denied(&self, subject: &str) {
-        let seen = self.refused().end();
-        loop {
-            let news = self.0.news.notified();
-            tokio::pin!(news);
-            // Registered before looking: what comes in between wakes it.
-            news.as_mut().enable();
-            if self.refused().since(seen, subject) {
-                return;
+    /// Completes when publishing to `subject` is refused, with the subject; also when the server will not let anything
+    /// below `inbox` be listened to: then no answer can come.
+    pub(super) fn denied(&self, subject: &str, inbox: Option<&str>) -> impl Future<Output = String> + use<> {
+        let (subject, inbox) = (subject.to_owned(), inbox.map(str::to_owned));
+        self.first(move |deed, refused| match deed {
+            Deed::Publish => refused == subject,
+            Deed::Subscribe => inbox.as_deref().is_some_and(|inbox| refused.starts_with(inbox)),
+        })
+    }
+
+    /// Completes when a subscription to `subject` is refused, with the subject.
+    #[cfg(feature = "fleet")]
+    pub(super) fn denied_subscription(&self, subject: &str) -> impl Future<Output = String> + use<> {
+        let subject = subject.to_owned();
+        self.first(move |deed, refused| deed == Deed::Subscribe && refused == subject)
+    }
+
+    /// The first refusal from now on, not only from when it is polled, that is looked for.
+    fn first<F: Fn(Deed, &str) -> bool>(&self, wanted: F) -> impl Future<Output = String> + use<F> {
+        let (seen, denials) = (self.refused().end(), self.clone());
+        async move {
+            loop {
+                let news = denials.0.news.notified();
+                tokio::pin!(news);
+                // Registered before looking: what comes in between wakes it.
+                news.as_mut().enable();
+                if let Some(subject) = denials.refused().since(seen, &wanted) {
+                    return subject;
+                }
+                news.await;
             }
-            news.await;
         }
     }
 
@@ -105,13 +132,18 @@ impl Denials {
     }
 }
 
-/// The subject in `Permissions Violation for Publish to "$KV.prod.a"`.
-fn refused_subject(text: &str) -> Option<&str> {
+/// What was refused in `Permissions Violation for Publish to "$KV.prod.a"`, and in the same for a subscription.
+fn refused_subject(text: &str) -> Option<(Deed, &str)> {
     let (words, quoted) = text.split_once('"')?;
-    if !words.to_ascii_lowercase().contains("permissions violation for publish") {
+    let words = words.to_ascii_lowercase();
+    let deed = if words.contains("permissions violation for publish") {
+        Deed::Publish
+    } else if words.contains("permissions violation for subscription") {
+        Deed::Subscribe
+    } else {
         return None;
-    }
-    quoted.split_once('"').map(|(subject, _)| subject)
+    };
+    quoted.split_once('"').map(|(subject, _)| (deed, subject))
 }
 
 #[cfg(test)]
@@ -125,8 +157,8 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_reaches_those_who_wait_for_its_subject_only() {
         let denials = Denials::new();
-        let mine = denials.denied("$KV.b.mine");
-        let other = denials.denied("$KV.b.other");
+        let mine = denials.denied("$KV.b.mine", None);
+        let other = denials.denied("$KV.b.other", None);
         tokio::pin!(mine, other);
         assert!(futures_util::poll!(&mut mine).is_pending());
         assert!(futures_util::poll!(&mut other).is_pending());
@@ -139,7 +171,7 @@ mod tests {
     async fn an_earlier_refusal_says_nothing_about_a_later_request() {
         let denials = Denials::new();
         denials.observe(&violation("$KV.b.k"));
-        let later = denials.denied("$KV.b.k");
+        let later = denials.denied("$KV.b.k", None);
         tokio::pin!(later);
         assert!(futures_util::poll!(&mut later).is_pending());
     }
@@ -147,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn refusals_beyond_the_memory_are_forgotten_in_order() {
         let denials = Denials::new();
-        let last = denials.denied("last");
+        let last = denials.denied("last", None);
         tokio::pin!(last);
         assert!(futures_util::poll!(&mut last).is_pending());
         for number in 0..REMEMBERED * 2 {
@@ -157,10 +189,33 @@ mod tests {
         last.await;
     }
 
+    #[tokio::test]
+    async fn a_refused_inbox_ends_the_wait_for_an_answer() {
+        let denials = Denials::new();
+        let publish = denials.denied("$KV.b.k", Some("_INBOX_app."));
+        let subscription =
+            denials.first(|deed, subject| (deed, subject) == (Deed::Subscribe, "kvconf.b.who"));
+        tokio::pin!(publish, subscription);
+        // A publish to that subject is something else.
+        denials.observe(&violation("kvconf.b.who"));
+        for subject in ["kvconf.b.other", "_INBOX_app.x.*"] {
+            let text = format!("Permissions Violation for Subscription to \"{subject}\"");
+            denials.observe(&Event::ServerError(ServerError::Other(text)));
+        }
+        assert_eq!(publish.await, "_INBOX_app.x.*");
+        assert!(futures_util::poll!(&mut subscription).is_pending());
+    }
+
     #[test]
-    fn only_a_refused_publish_counts() {
-        assert_eq!(refused_subject("Permissions Violation for Publish to \"a.b\""), Some("a.b"));
-        assert_eq!(refused_subject("Permissions Violation for Subscription to \"a.b\""), None);
+    fn only_refusals_count() {
+        assert_eq!(
+            refused_subject("Permissions Violation for Publish to \"a.b\""),
+            Some((Deed::Publish, "a.b"))
+        );
+        assert_eq!(
+            refused_subject("Permissions Violation for Subscription to \"a.b\" using queue \"q\""),
+            Some((Deed::Subscribe, "a.b"))
+        );
         assert_eq!(refused_subject("Stale Connection"), None);
     }
 }

@@ -136,6 +136,11 @@ impl Store for LazyStore {
         async move { self.now().await?.update_config(config).await }.boxed()
     }
 
+    #[cfg(feature = "fleet")]
+    fn exchange(&self) -> std::sync::Arc<dyn crate::store::exchange::Exchange> {
+        super::exchange::NatsExchange::of(&self.connection, &self.bucket)
+    }
+
     fn connection(&self) -> Option<&Connection> {
         Some(&self.connection)
     }

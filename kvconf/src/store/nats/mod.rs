@@ -9,10 +9,14 @@ mod connection;
 mod consumer;
 mod denial;
 mod error;
+#[cfg(feature = "fleet")]
+mod exchange;
 mod kept;
 mod known;
 mod lazy;
 mod message;
+#[cfg(feature = "fleet")]
+mod micro;
 mod read;
 mod snapshot;
 mod stream;
@@ -134,6 +138,11 @@ impl Store for NatsStore {
     fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
         let can_ask = self.known.has_replicas() && self.known.info.is_open();
         can_ask.then(|| self.newest_of_a_quorum(filters).boxed())
+    }
+
+    #[cfg(feature = "fleet")]
+    fn exchange(&self) -> Arc<dyn super::exchange::Exchange> {
+        exchange::NatsExchange::of(&self.connection, &self.bucket)
     }
 
     fn connection(&self) -> Option<&Connection> {
