@@ -1,6 +1,6 @@
 //! A handle as the fleet asks it.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -13,13 +13,15 @@ use crate::instance::{
     Base, Candidate, Fault, Handle, Judged, Outcome, Participant, RejectedSet, Settled, Verdict,
 };
 use crate::schema::KvConfig;
-use crate::view::{Overlay, View};
-use crate::{Basis, Prefix, Problem, Revision};
+use crate::view::{Overlay, View, contained};
+use crate::{Basis, Prefix, Problem, Revision, Schema};
 
 /// One handle, not kept alive.
 pub(super) struct Seat<T> {
     shared: Weak<Shared<T>>,
     prefixes: Vec<Prefix>,
+    /// Made when somebody asks; `None` in it where the user's code panicked.
+    schema: OnceLock<Option<String>>,
     progress: watch::Receiver<Progress>,
     ended: CancellationToken,
 }
@@ -29,6 +31,7 @@ impl<T: KvConfig> Seat<T> {
         Arc::new(Self {
             shared: Arc::downgrade(shared),
             prefixes: vec![lock(&shared.view).prefix.clone()],
+            schema: OnceLock::new(),
             progress: shared.progress.subscribe(),
             ended: shared.ended.clone(),
         })
@@ -57,7 +60,7 @@ impl<T: KvConfig> Participant for Seat<T> {
         Some(Handle {
             structure: lock(&live.shared.view).table.name.to_owned(),
             prefixes: self.prefixes.iter().map(ToString::to_string).collect(),
-            schema: None,
+            schema: self.schema.get_or_init(|| contained(|| Schema::of::<T>().hash())).clone(),
             applied: health.applied,
             seen: health.seen,
             current: health.is_current(),

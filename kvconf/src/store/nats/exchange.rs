@@ -2,18 +2,23 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, StatusCode, Subscriber};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{BoxStream, FuturesUnordered};
 use futures_util::{FutureExt, StreamExt, stream};
+use tokio::time::timeout;
 
 use super::connection::Connection;
 use super::error::Failure;
 use super::micro;
 use crate::ReadError;
 use crate::store::exchange::{Answer, Card, Exchange, Gathering, Heard, Question, Reply, Said};
+
+/// How long the client may take to send a subscription before a start goes on without.
+const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 /// What stands before the bucket's name.
 const ROOT: &str = "kvconf";
@@ -52,6 +57,10 @@ impl Exchange for NatsExchange {
             let subscriber = client.subscribe(subject.clone()).await.map_err(|error| {
                 Failure::client(error).read(&self.bucket, "to listen for questions about the bucket")
             })?;
+            // So that whoever asks next finds it. A client that is not connected subscribes when it is.
+            if self.connection.is_connected() {
+                let _ = timeout(SENT_WITHIN, client.flush()).await;
+            }
             let (connection, base) = (self.connection.clone(), self.base());
             let questions = subscriber.filter_map(move |message| {
                 let question = question(&connection, &base, message).map(Heard::Question);
