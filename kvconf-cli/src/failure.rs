@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use kvconf::{KeyError, ReadError, WriteError};
+use kvconf::{CommitError, KeyError, PastError, PlainPlanError, ReadError, WriteError};
 
 use crate::exit::Exit;
 
@@ -13,6 +13,8 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     pub(crate) error: Box<dyn Error + Send + Sync>,
     pub(crate) hints: Vec<String>,
+    /// Whether the exit code says it all.
+    pub(crate) is_silent: bool,
 }
 
 /// What a verb gives back.
@@ -21,12 +23,23 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// A failure with this code, from an error or a sentence.
     pub(crate) fn new(exit: Exit, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { exit, error: error.into(), hints: Vec::new() }
+        Self { exit, error: error.into(), hints: Vec::new(), is_silent: false }
+    }
+
+    /// An exit code that needs no words.
+    pub(crate) fn silent(exit: Exit) -> Self {
+        Self { is_silent: true, ..Self::new(exit, exit.word()) }
     }
 
     /// Adds what to do next. A command stands as it is typed.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The same with another exit code.
+    pub(crate) fn exiting(mut self, exit: Exit) -> Self {
+        self.exit = exit;
         self
     }
 
@@ -49,14 +62,59 @@ impl Failure {
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Self {
         let (exit, hint) = of_read(&error);
-        Self { exit, error: Box::new(error), hints: hint.into_iter().collect() }
+        Self { exit, error: Box::new(error), hints: hint.into_iter().collect(), is_silent: false }
     }
 }
 
 impl From<WriteError> for Failure {
     fn from(error: WriteError) -> Self {
         let (exit, hint) = of_write(&error);
-        Self { exit, error: Box::new(error), hints: hint.into_iter().collect() }
+        Self { exit, error: Box::new(error), hints: hint.into_iter().collect(), is_silent: false }
+    }
+}
+
+impl From<PastError> for Failure {
+    fn from(error: PastError) -> Self {
+        match error {
+            PastError::Read(error) => error.into(),
+            PastError::Prefix(error) => error.into(),
+            error => Self::new(Exit::NotFound, error).hint("kvconf log"),
+        }
+    }
+}
+
+impl From<PlainPlanError> for Failure {
+    fn from(error: PlainPlanError) -> Self {
+        match error {
+            PlainPlanError::Name(error) => error.into(),
+            PlainPlanError::Read(error) => error.into(),
+            error => Self::new(Exit::Refused, error),
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Invalid(report) => {
+                let failure =
+                    Self { exit: Exit::Refused, error: report, hints: Vec::new(), is_silent: false };
+                failure.hint("mend it, or write it all the same with --force --reason TEXT")
+            }
+            CommitError::Conflict(conflict) => {
+                let hint = format!("kvconf history {} shows it; run this again to plan anew", conflict.key);
+                Self { exit: Exit::Conflict, error: conflict, hints: vec![hint], is_silent: false }
+            }
+            CommitError::Write(error) => error.into(),
+            error @ CommitError::Attribution { .. } => Self::new(Exit::Invalid, error),
+            CommitError::Partial { error: ref why, ref written, .. } => {
+                let exit = if why.is_conflict() { Exit::Conflict } else { Exit::Failed };
+                let newest = written.iter().map(|(_, revision)| revision.get()).max().unwrap_or(0);
+                let hint = format!("what was written ends at revision {newest}; run this again to go on");
+                Self::new(exit, error).hint(hint)
+            }
+            error => Self::new(Exit::Failed, error),
+        }
     }
 }
 

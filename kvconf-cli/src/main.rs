@@ -7,6 +7,7 @@
 #![expect(dead_code, reason = "parts that the next verbs use")]
 
 mod arguments;
+mod change;
 mod connect;
 mod dev;
 mod doctor;
@@ -14,8 +15,10 @@ mod document;
 mod exit;
 mod failure;
 mod output;
+mod record;
 mod secrecy;
 mod session;
+mod stream;
 mod suggest;
 mod verb;
 mod when;

@@ -80,6 +80,11 @@ impl Session {
         io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
+    /// Whether standard input is something that ends by itself: a file or a pipe.
+    pub(crate) fn has_input(&self) -> bool {
+        !io::stdin().is_terminal()
+    }
+
     /// Asks for a yes. `flag` is what answers it beforehand. Nobody there to answer is a refusal: nothing ever waits for
     /// input that cannot come.
     pub(crate) async fn confirm(&mut self, question: &str, flag: &str) -> Outcome {

@@ -163,3 +163,29 @@ async fn a_bucket_that_is_made_again_is_read_from_its_beginning() {
     assert!(recreated);
     assert_eq!(bucket.get("new").await.unwrap().as_deref(), Some(&b"1"[..]));
 }
+
+/// A server that waits for the reader says so in its heartbeats, which is another thing than having nothing more to say.
+#[tokio::test]
+async fn a_reader_that_was_busy_for_a_while_still_gets_everything_before_it_is_told_so() {
+    const KEYS: usize = 30_000;
+    let (_server, bucket) = with_bucket().await;
+    let keys: Vec<String> = (0..KEYS).map(|number| format!("k{number}")).collect();
+    for part in keys.chunks(1_000) {
+        let batch = part.iter().fold(bucket.batch(), |batch, key| batch.put(key.as_str(), vec![b'x'; 200]));
+        batch.commit().await.unwrap();
+    }
+    let mut watch = bucket.watch_all().await.unwrap();
+    let mut entries = 0;
+    loop {
+        match event(&mut watch).await {
+            WatchEvent::Entry(_) => entries += 1,
+            WatchEvent::Loaded => break,
+            other => panic!("{other:?}"),
+        }
+        // Longer than two heartbeats of a server that has sent all that it may send ahead.
+        if entries == 100 {
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+        }
+    }
+    assert_eq!(entries, KEYS);
+}

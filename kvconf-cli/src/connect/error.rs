@@ -117,6 +117,6 @@ impl ConnectError {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let (exit, hint) = (error.exit(), error.hint());
-        Self { exit, error: Box::new(error), hints: hint.into_iter().collect() }
+        Self { exit, error: Box::new(error), hints: hint.into_iter().collect(), is_silent: false }
     }
 }

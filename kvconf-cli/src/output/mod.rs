@@ -3,6 +3,7 @@
 //! `style` has colours, `time` says when, `value` shows what stands in a bucket, `table` aligns. This file knows where the
 //! output goes; the others are pure.
 
+mod progress;
 mod record;
 mod style;
 mod table;
@@ -21,11 +22,12 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::secrecy::Secrecy;
 
+pub(crate) use progress::Progress;
 pub(crate) use record::Record;
 pub(crate) use style::{Style, Tone};
 pub(crate) use table::{Column, Table};
 pub(crate) use time::{ago, rfc3339};
-pub(crate) use value::{Shown, shown, tame_lines};
+pub(crate) use value::{Shown, cut, shown, tame_lines};
 
 /// What the output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +97,11 @@ impl Output {
         self.is_terminal
     }
 
+    /// Whether only what was asked for is wanted.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// The colours of standard output.
     pub(crate) const fn style(&self) -> Style {
         self.style
@@ -147,6 +154,12 @@ impl Output {
         Ok(writeln!(self.stderr, "{word} {text}")?)
     }
 
+    /// A table for the person at the terminal while the output goes elsewhere.
+    pub(crate) fn aside(&mut self, table: &Table) -> Outcome {
+        let text = table.render(self.stderr_style, self.width);
+        Ok(self.stderr.write_all(text.as_bytes())?)
+    }
+
     /// A question, on standard error.
     pub(crate) fn prompt(&mut self, question: &str) -> Outcome {
         self.stderr.write_all(question.as_bytes())?;
@@ -162,7 +175,9 @@ impl Output {
     pub(crate) fn failure(&mut self, failure: &Failure) {
         // What was found before it failed is worth having.
         let flushed = self.flush();
-        if failure.exit == Exit::Pipe || flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        if failure.is_silent
+            || failure.exit == Exit::Pipe
+            || flushed.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
         {
             return;
         }
@@ -186,6 +201,8 @@ fn failure_for_people(failure: &Failure, style: Style) -> String {
     let mut text = String::new();
     for (at, words) in failure.chain().iter().enumerate() {
         if at == 0 {
+            // A report says so itself.
+            let words = words.strip_prefix("error: ").unwrap_or(words);
             text += &format!("{} {words}\n", style.paint(Tone::Bad, "error:"));
         } else {
             text += &format!("  because {words}\n");

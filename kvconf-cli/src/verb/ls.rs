@@ -3,11 +3,13 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use kvconf::{Attribution, Bucket, Entry, Filter, Key, KeyError, Prefix, WatchEvent};
+use kvconf::{Attribution, Bucket, Entry, Key, Prefix};
 
 use crate::failure::Outcome;
 use crate::output::{Column, Record, Table, Tone, ago, shown};
 use crate::session::Session;
+use crate::stream::Stream;
+use crate::verb::export::{filters, prefix};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -50,16 +52,8 @@ impl Ls {
         let bucket = session.bucket().await?;
         let mut leaves = Vec::new();
         let secrecy = session.out.secrecy();
-        let mut watch = bucket.watch(filters(&self.prefixes)).await?;
-        loop {
-            let entry = match watch.event().await {
-                WatchEvent::Entry(entry) => entry,
-                WatchEvent::Loaded => break,
-                _ => continue,
-            };
-            if entry.put_value().is_none() || (entry.key().is_reserved() && !self.all) {
-                continue;
-            }
+        let mut stream = Stream::open(&bucket, filters(&self.prefixes)).await?.with_reserved(self.all);
+        while let Some(entry) = stream.next().await? {
             if session.out.is_json() {
                 session.out.json(&Record::new(&entry, secrecy))?;
             } else {
@@ -120,17 +114,6 @@ impl Leaf {
             author: Attribution::of(entry).author.unwrap_or_default().to_string(),
         }
     }
-}
-
-fn prefix(text: &str) -> Result<Prefix, KeyError> {
-    Prefix::new(text)
-}
-
-fn filters(prefixes: &[Prefix]) -> Vec<Filter> {
-    if prefixes.is_empty() {
-        return vec![Filter::all()];
-    }
-    prefixes.iter().map(Filter::from).collect()
 }
 
 fn none(session: &mut Session, bucket: &Bucket) -> Outcome {

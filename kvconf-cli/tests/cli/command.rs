@@ -83,6 +83,11 @@ impl Kvconf {
         self.finish(self.command_of(arguments), b"").await
     }
 
+    /// Runs it with these words and this on its standard input.
+    pub(crate) async fn run_on(&self, words: &str, input: &[u8]) -> Ran {
+        self.finish(self.command(words), input).await
+    }
+
     /// Runs it in the form for people.
     pub(crate) async fn text(&self, words: &str) -> Ran {
         self.run(&format!("{words} --text")).await
@@ -106,6 +111,15 @@ impl Kvconf {
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }
+}
+
+/// A file with this in it, in a folder that goes with it.
+pub(crate) fn file(name: &str, text: impl AsRef<[u8]>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join(name);
+    std::fs::write(&path, text).expect("a file");
+    let path = path.to_str().expect("a path of text").to_owned();
+    (folder, path)
 }
 
 /// A server with an empty bucket `prod`.

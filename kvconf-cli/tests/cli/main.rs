@@ -3,8 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails")]
 
 mod buckets;
+mod changing;
 mod command;
 mod connecting;
 mod dev;
 mod doctor;
+mod documents;
+mod editing;
 mod looking;
+mod moving;

@@ -8,7 +8,7 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,6 +67,7 @@ impl Bucket {
             store: Arc::clone(&self.store),
             wanted: BTreeMap::new(),
             exact: Vec::new(),
+            kept: HashSet::new(),
             mistake: None,
             shows_values: false,
         }
@@ -80,6 +81,8 @@ pub struct PlainEdit {
     wanted: BTreeMap<Key, Option<Bytes>>,
     /// Where everything that is not set is removed.
     exact: Vec<Filter>,
+    /// What stays there all the same.
+    kept: HashSet<Key>,
     /// The first thing that was wrong.
     mistake: Option<PlainPlanError>,
     shows_values: bool,
@@ -133,6 +136,12 @@ impl PlainEdit {
         self
     }
 
+    /// Leaves a key as it is, also where [`PlainEdit::unset_others`] removes what is not set.
+    pub fn keep(mut self, key: Key) -> Self {
+        self.kept.insert(key);
+        self
+    }
+
     /// Shows values in the plan, secret ones too: among plain keys nobody knows which they are.
     pub fn show_values(mut self) -> Self {
         self.shows_values = true;
@@ -166,7 +175,7 @@ impl PlainEdit {
     /// # Cancel safety
     /// Dropping the future does nothing.
     pub async fn plan(self) -> Result<PlainPlan, PlainPlanError> {
-        let Self { store, mut wanted, exact, mistake, shows_values } = self;
+        let Self { store, mut wanted, exact, kept, mistake, shows_values } = self;
         if let Some(mistake) = mistake {
             return Err(mistake);
         }
@@ -180,7 +189,7 @@ impl PlainEdit {
             guards.push((filter, tail));
         }
         for (key, entry) in &present {
-            if entry.put_value().is_some() && !key.is_reserved() {
+            if entry.put_value().is_some() && !key.is_reserved() && !kept.contains(key) {
                 wanted.entry(key.clone()).or_insert(None);
             }
         }

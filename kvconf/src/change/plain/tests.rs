@@ -1,5 +1,6 @@
 use super::*;
-use crate::{Attribution, CommitError, Problem, ProblemKind, Report, Revision};
+use crate::store::{Action, Expect, Write};
+use crate::{Attribution, CommitError, Headers, Problem, ProblemKind, Report, Revision};
 
 async fn bucket() -> Bucket {
     let bucket = Bucket::memory();
@@ -149,8 +150,18 @@ async fn what_cannot_be_planned_says_why_before_anything_is_read() {
 }
 
 #[tokio::test]
-async fn kvconfs_own_keys_survive_the_removal_of_all_others() {
+async fn what_is_kept_and_kvconfs_own_keys_survive_the_removal_of_all_others() {
     let bucket = bucket().await;
-    let plan = bucket.edit().unset_others(">").plan().await.unwrap();
-    assert_eq!(plan.len(), 3);
+    let reserved = Write {
+        key: "_kvconf.schema.app".parse().unwrap(),
+        action: Action::Put("{}".into()),
+        expect: Expect::Any,
+        ttl: None,
+        headers: Headers::new(),
+    };
+    bucket.store.write(reserved).await.unwrap();
+    let edit = bucket.edit().keep("log.level".parse().unwrap()).unset_others(">");
+    let plan = edit.plan().await.unwrap();
+    let keys: Vec<_> = plan.changes().map(|change| change.key().as_str()).collect();
+    assert_eq!(keys, ["app.host", "app.port"]);
 }

@@ -1,0 +1,190 @@
+//! How every writing verb makes its change: the plan is shown, somebody agrees, it is one change set, and a plan that has
+//! become stale meanwhile is made anew and shown again.
+
+mod args;
+mod author;
+mod show;
+
+use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan};
+use serde_json::json;
+use std::time::Duration;
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+
+pub(crate) use args::WriteArgs;
+pub(crate) use author::author;
+pub(crate) use show::{changes_table, counted, differences_table, plan_json, value_json};
+
+/// The most keys of one change set.
+pub(crate) const MOST_AT_ONCE: usize = 1_000;
+
+/// How long an answer is waited for after Ctrl-C: an atomic batch is answered within milliseconds or not at all.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
+
+/// Plans, shows, asks and writes. `edit` is called again when the plan has become stale. Gives `None` when nothing was to
+/// be written, or nothing was to be written yet.
+pub(crate) async fn make(
+    session: &mut Session,
+    bucket: &Bucket,
+    args: &WriteArgs,
+    edit: impl Fn(&Bucket) -> PlainEdit,
+) -> Outcome<Option<Applied>> {
+    loop {
+        let plan = edit(bucket).plan().await?;
+        if plan.is_empty() {
+            unchanged(session, &plan)?;
+            return Ok(None);
+        }
+        if args.dry_run || !session.out.is_json() {
+            show(session, &plan, args.dry_run)?;
+        }
+        judge(&plan, args)?;
+        if args.dry_run {
+            return Ok(None);
+        }
+        agree(session, &plan, args).await?;
+        let shown = session.out.is_json().then(|| plan_json(&plan, session.out.secrecy()));
+        match write(plan, args).await {
+            Ok(applied) => {
+                done(session, bucket, shown, &applied)?;
+                return Ok(Some(applied));
+            }
+            // Whoever answered beforehand has not seen what stands there now.
+            Err(Stopped::Failed(CommitError::Conflict(conflict))) if !args.yes => {
+                session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
+            }
+            Err(Stopped::Failed(error)) => return Err(error.into()),
+            Err(Stopped::Interrupted(failure)) => return Err(failure),
+        }
+    }
+}
+
+fn unchanged(session: &mut Session, plan: &PlainPlan) -> Outcome {
+    if session.out.is_json() {
+        return session.out.json(&plan_json(plan, session.out.secrecy()));
+    }
+    session.out.line("nothing to change: it stands so already")
+}
+
+fn show(session: &mut Session, plan: &PlainPlan, dry_run: bool) -> Outcome {
+    if session.out.is_json() {
+        let mut document = plan_json(plan, session.out.secrecy());
+        if let Some(members) = document.as_object_mut() {
+            members.insert("dry_run".to_owned(), dry_run.into());
+        }
+        return session.out.json(&document);
+    }
+    let table = changes_table(plan, session.out.secrecy());
+    session.out.table(&table)?;
+    for report in plan.reports() {
+        session.out.line(report)?;
+    }
+    Ok(())
+}
+
+/// What keeps the plan from being written, whoever agrees.
+fn judge(plan: &PlainPlan, args: &WriteArgs) -> Outcome {
+    if let Some(report) = plan.report()
+        && !args.force
+    {
+        let failure = Failure::new(Exit::Refused, report.clone());
+        return Err(failure.hint("mend it, or write it all the same with --force --reason TEXT"));
+    }
+    if plan.len() > MOST_AT_ONCE && !args.in_parts {
+        let words = format!("{} keys do not fit into one change set, which has {MOST_AT_ONCE}", plan.len());
+        let failure = Failure::new(Exit::Invalid, words);
+        return Err(failure.hint("--in-parts writes several, one after the other"));
+    }
+    Ok(())
+}
+
+async fn agree(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
+    if args.yes {
+        return Ok(());
+    }
+    if session.out.is_json() && session.is_attended() {
+        let table = changes_table(plan, session.out.secrecy());
+        session.out.aside(&table)?;
+    }
+    session.confirm(&format!("Write {}?", counted(plan.len(), "key")), "--yes").await
+}
+
+/// Why a commit did not end as it was to.
+enum Stopped {
+    Failed(CommitError),
+    Interrupted(Failure),
+}
+
+async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped> {
+    let keys = plan.len();
+    let mut commit = plan.commit().author(author(args.author.as_deref()));
+    if let Some(reason) = &args.reason {
+        commit = commit.reason(reason);
+    }
+    if args.force {
+        commit = commit.force();
+    }
+    if args.in_parts {
+        commit = commit.in_parts();
+    }
+    attend(commit, keys).await
+}
+
+/// Waits for the commit, and after Ctrl-C for a moment more: then it says what is known.
+async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
+    let change = commit.change().to_owned();
+    let mut commit = commit.into_future();
+    tokio::select! {
+        biased;
+        outcome = &mut commit => return outcome.map_err(Stopped::Failed),
+        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() {
+            // Nobody can interrupt then.
+            return commit.await.map_err(Stopped::Failed);
+        },
+    }
+    let keys = counted(keys, "key");
+    let failure = match tokio::time::timeout(LAST_WORD_WITHIN, commit).await {
+        Ok(Ok(applied)) => {
+            let revision = applied.revision();
+            Failure::new(
+                Exit::Interrupted,
+                format!("interrupted; {keys} were written before, up to revision {revision}"),
+            )
+            .hint(format!("kvconf revert {change}"))
+        }
+        Ok(Err(error)) => Failure::from(error).exiting(Exit::Interrupted),
+        Err(_) => Failure::new(
+            Exit::Interrupted,
+            format!("interrupted while {keys} were being written: they may have been written or not"),
+        )
+        .hint(format!("kvconf show {change}")),
+    };
+    Err(Stopped::Interrupted(failure))
+}
+
+fn done(
+    session: &mut Session,
+    bucket: &Bucket,
+    shown: Option<serde_json::Value>,
+    applied: &Applied,
+) -> Outcome {
+    if let Some(mut document) = shown {
+        if let Some(members) = document.as_object_mut() {
+            let written: Vec<_> = applied
+                .written()
+                .iter()
+                .map(|(key, revision)| json!({ "key": key.as_str(), "revision": revision.get() }))
+                .collect();
+            members.insert("revision".to_owned(), applied.revision().get().into());
+            members.insert("change".to_owned(), applied.change().into());
+            members.insert("written".to_owned(), written.into());
+        }
+        return session.out.json(&document);
+    }
+    let keys = counted(applied.written().len(), "key");
+    let (revision, bucket) = (applied.revision(), bucket.name());
+    session.out.line(format!("{keys} written to {bucket}, revision {revision}"))?;
+    session.out.note(format!("kvconf revert {} takes it back", applied.change()))
+}

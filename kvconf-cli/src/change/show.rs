@@ -1,0 +1,89 @@
+//! A plan, for people and for programs.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use kvconf::{Key, PlainPlan};
+use serde_json::{Value, json};
+
+use crate::output::{Column, Shown, Table, Tone, shown};
+use crate::secrecy::Secrecy;
+
+/// How many columns of a value are kept; the table cuts further.
+const KEPT: usize = 200;
+
+/// `1 key`, `1 000 keys` without the blank.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// One line for each key: what is added, removed and changed.
+pub(crate) fn changes_table(plan: &PlainPlan, secrecy: Secrecy) -> Table {
+    let changes = plan.changes().map(|change| (change.key(), change.before(), change.after()));
+    differences_table(changes, secrecy)
+}
+
+/// As [`changes_table`], of keys with the value before and after.
+pub(crate) fn differences_table<'a>(
+    changes: impl Iterator<Item = (&'a Key, Option<&'a Bytes>, Option<&'a Bytes>)>,
+    secrecy: Secrecy,
+) -> Table {
+    let mut table = Table::new([
+        Column::fixed("", Tone::Dim),
+        Column::fixed("", Tone::Key),
+        Column::flexible("", Tone::Removed),
+        Column::fixed("", Tone::Dim),
+        Column::flexible("", Tone::Added),
+    ]);
+    for (key, before, after) in changes {
+        let show = |value: Option<&Bytes>| {
+            value.map(|value| shown(secrecy, key, value).short(KEPT)).unwrap_or_default()
+        };
+        let (sign, arrow) = match (before, after) {
+            (None, _) => ("+", ""),
+            (Some(_), None) => ("-", ""),
+            (Some(_), Some(_)) => ("~", "→"),
+        };
+        table.row([sign.to_owned(), key.to_string(), show(before), arrow.to_owned(), show(after)]);
+    }
+    table
+}
+
+/// The plan as one JSON document.
+pub(crate) fn plan_json(plan: &PlainPlan, secrecy: Secrecy) -> Value {
+    let changes: Vec<Value> = plan
+        .changes()
+        .map(|change| {
+            let value = |value| value_json(secrecy, change.key(), value);
+            json!({
+                "key": change.key().as_str(),
+                "expected": change.expected().get(),
+                "before": value(change.before()),
+                "after": value(change.after()),
+            })
+        })
+        .collect();
+    let mut document = json!({ "changes": changes, "unchanged": plan.unchanged().len() });
+    let problems = plan.reports().iter().flat_map(|report| {
+        let of = report.name;
+        report.problems.iter().map(move |problem| {
+            let is_fatal = !problem.kind.is_warning();
+            json!({ "of": of, "key": problem.key, "message": problem.message, "fatal": is_fatal })
+        })
+    });
+    let problems: Vec<Value> = problems.collect();
+    if let (false, Some(members)) = (problems.is_empty(), document.as_object_mut()) {
+        members.insert("problems".to_owned(), problems.into());
+    }
+    document
+}
+
+/// A value with what it is: `{"value": …}`, `{"base64": …}`, `{"masked": true}`; `null` for none.
+pub(crate) fn value_json(secrecy: Secrecy, key: &Key, value: Option<&Bytes>) -> Value {
+    match value.map(|value| shown(secrecy, key, value)) {
+        None => Value::Null,
+        Some(Shown::Text(text)) => json!({ "value": text }),
+        Some(Shown::Binary(bytes)) => json!({ "base64": STANDARD.encode(bytes) }),
+        Some(Shown::Masked) => json!({ "masked": true }),
+    }
+}

@@ -1,0 +1,129 @@
+//! `kvconf diff`: what differs between two states.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use clap::Args;
+use kvconf::{Bucket, Filter, Key, Point, Prefix, Revision};
+use serde_json::json;
+
+use crate::change::{differences_table, value_json};
+use crate::document::{Wanted, Wish};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::session::Session;
+use crate::verb::apply::{read_file, scopes};
+use crate::verb::export::{Format, prefix};
+
+const EXAMPLE: &str = "\
+Examples:
+    kvconf diff 4102                      what has changed since that revision
+    kvconf diff 4102 4110 -p checkout     between two revisions, below a prefix
+    kvconf diff checkout.toml             what applying the file would change, --prune included
+    kvconf diff checkout.toml --exit-code || echo drifted";
+
+/// Show what differs between two revisions, or between the bucket and a file
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Diff {
+    /// A revision, or a file of keys
+    #[arg(value_name = "REVISION|FILE")]
+    from: String,
+    /// The other revision [default: now]
+    #[arg(value_name = "REVISION")]
+    to: Option<String>,
+    /// Only keys below this prefix
+    #[arg(short, long, value_name = "PREFIX", value_parser = prefix)]
+    prefix: Option<Prefix>,
+    /// The form of the file [default: by its name, else TOML]
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    format: Option<Format>,
+    /// End with exit code 11 when there are differences
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Values by key.
+type State = BTreeMap<Key, Bytes>;
+
+impl Diff {
+    pub(crate) async fn run(self, session: &mut Session) -> Outcome {
+        let prefix = self.prefix.clone().unwrap_or_else(Prefix::root);
+        let (before, after) = match point(&self.from) {
+            Some(from) => {
+                let to = self.to.as_deref().map(|to| {
+                    point(to).ok_or_else(|| Failure::new(Exit::Usage, format!("{to:?} is no revision")))
+                });
+                let to = to.transpose()?.unwrap_or(Point::Latest);
+                let bucket = session.bucket().await?;
+                (state_at(&bucket, &prefix, from).await?, state_at(&bucket, &prefix, to).await?)
+            }
+            None if self.to.is_some() => {
+                return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
+            }
+            None => {
+                let wanted = read_file(&self.from, self.format)?;
+                let bucket = session.bucket().await?;
+                let present = state_at(&bucket, &prefix, Point::Latest).await?;
+                with_file(present, wanted, &prefix)
+            }
+        };
+        let keys: BTreeSet<&Key> = before.keys().chain(after.keys()).collect();
+        let differing = |key: &&&Key| before.get(**key) != after.get(**key);
+        let differing: Vec<&Key> = keys.iter().filter(differing).copied().collect();
+        let changes = differing.iter().map(|key| (*key, before.get(*key), after.get(*key)));
+        let secrecy = session.out.secrecy();
+        if session.out.is_json() {
+            for (key, before, after) in changes {
+                let value = |value| value_json(secrecy, key, value);
+                let line = json!({ "key": key.as_str(), "before": value(before), "after": value(after) });
+                session.out.json(&line)?;
+            }
+        } else if differing.is_empty() {
+            session.out.line("no difference")?;
+        } else {
+            let table = differences_table(changes, secrecy);
+            session.out.table(&table)?;
+        }
+        if self.exit_code && !differing.is_empty() {
+            return Err(Failure::silent(Exit::Differs));
+        }
+        Ok(())
+    }
+}
+
+/// A revision; `None` for what must be the name of a file.
+fn point(text: &str) -> Option<Point> {
+    if text == "now" {
+        return Some(Point::Latest);
+    }
+    text.parse().ok().map(|revision| Point::Revision(Revision::new(revision)))
+}
+
+async fn state_at(bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {
+    let entries = match point {
+        Point::Latest => bucket.read(prefix.clone()).await?.live().cloned().collect::<Vec<_>>(),
+        point => bucket.at(prefix.clone(), point).await?.entries().cloned().collect(),
+    };
+    let own = entries.into_iter().filter(|entry| !entry.key().is_reserved());
+    Ok(own.filter_map(|entry| Some((entry.key().clone(), entry.put_value()?.clone()))).collect())
+}
+
+/// The bucket's state where the file has a say, and what the file makes of it.
+fn with_file(present: State, wanted: Vec<Wanted>, prefix: &Prefix) -> (State, State) {
+    let scopes = scopes(&wanted, Some(prefix).filter(|prefix| !prefix.is_root()));
+    let named: BTreeSet<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
+    let has_say = |key: &Key| named.contains(key) || scopes.iter().any(|scope: &Filter| scope.matches(key));
+    let before: State = present.into_iter().filter(|(key, _)| has_say(key)).collect();
+    let mut after = State::new();
+    for Wanted { key, wish, .. } in wanted {
+        match wish {
+            Wish::Set(value) => {
+                after.insert(key, value);
+            }
+            Wish::Keep => after.extend(before.get_key_value(&key).map(|(key, value)| (key.clone(), value.clone()))),
+            Wish::Unset => {}
+        }
+    }
+    (before, after)
+}
