@@ -1,5 +1,6 @@
 //! What is wrong with the values in a bucket, told so that somebody can mend it at night.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -44,6 +45,25 @@ impl ProblemKind {
     pub const fn is_warning(self) -> bool {
         matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated | Self::Polled)
     }
+}
+
+/// What is said of a key that nothing knows; `similar` is one that does exist, in full.
+pub(crate) fn unknown_key(similar: Option<&str>) -> String {
+    match similar {
+        Some(key) => format!("unknown key, did you mean {key}?"),
+        None => "unknown key".to_owned(),
+    }
+}
+
+/// What is said of a value under an old name of a key.
+pub(crate) fn old_name(name: &str, is_read: bool) -> String {
+    let what = if is_read { "read" } else { "ignored" };
+    format!("an old name of {name}, {what}; write {name} instead")
+}
+
+/// What is said of a value for a deprecated field.
+pub(crate) fn deprecated(instead: &str) -> String {
+    if instead.is_empty() { "deprecated".to_owned() } else { format!("deprecated, use {instead}") }
 }
 
 /// One thing that is wrong.
@@ -124,7 +144,7 @@ impl fmt::Display for Problem {
 #[non_exhaustive]
 pub struct Report {
     /// The struct's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The bucket.
     pub bucket: String,
     /// The revision whose values have the problems; `None` for a change that is only planned.

@@ -292,7 +292,7 @@ fn check_header(what: &'static str, text: &str, max: usize) -> Result<(), Commit
     Err(CommitError::Attribution { what, problem })
 }
 
-fn program_name() -> String {
+pub(crate) fn program_name() -> String {
     let path = std::env::current_exe().ok();
     let stem =
         path.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());

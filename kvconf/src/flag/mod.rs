@@ -81,6 +81,7 @@ pub use runner::{CaseError, FlagType, evaluate_case, evaluate_cases};
 pub use set::{BUCKETING_METADATA, SetProperties};
 pub use targeting::failure::Failure;
 pub use targeting::limits;
+pub(crate) use targeting::semver::{Version, VersionOperator};
 pub use value::{Items, Value};
 
 #[cfg(feature = "derive")]

@@ -24,6 +24,7 @@ use crate::flag::{
 };
 use crate::value::{DecodeError, EncodeError, ValuePlace};
 pub use codec::{FlagCodec, FlagField};
+pub(crate) use read::check_flag;
 use read::{Read, read_flag, write_fixed};
 pub use variant::FlagVariant;
 

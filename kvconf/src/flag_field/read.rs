@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::variant::{FlagVariant, read, write};
+use super::variant::{FlagVariant, read, read_text, write};
 use crate::flag::{
     CompiledFlag, ContextSchema, DefaultVariant, FlagDefinition, FlagError, FlagProblemKind, SetProperties,
 };
-use crate::value::{DecodeError, EncodeError, is_meant_as_json, quote, tame};
+use crate::value::{DecodeError, EncodeError, Form, is_meant_as_json, quote, tame};
 
 /// How many problems of one flag a message names.
 const TOLD_PROBLEMS: usize = 12;
@@ -28,18 +28,8 @@ pub(super) fn read_flag<T: FlagVariant>(
     default: Option<T>,
     context: Option<&'static ContextSchema>,
 ) -> Result<Read<T>, DecodeError> {
-    let definition = read_definition(bytes)?;
-    let mut problems = Vec::new();
-    let compiled = CompiledFlag::compile(key, &definition, &SetProperties::default());
-    let compiled = compiled.map_err(|error| problems.extend(problems_of(&error))).ok();
-    let values = values::<T>(&definition, &mut problems);
-    let named = match definition.default_variant() {
-        DefaultVariant::Named(name) => definition.variants().keys().position(|variant| variant == name),
-        DefaultVariant::Absent | DefaultVariant::Null => None,
-    };
-    if default.is_none() && named.is_none() {
-        problems.push("defaultVariant: is required, since the field has no default".to_owned());
-    }
+    let Parts { definition, compiled, values, named, mut problems } =
+        parts(key, bytes, default.is_some(), &read::<T>)?;
     if let (Some(compiled), Some(context)) = (&compiled, context) {
         problems.extend(unknown_attributes(compiled, context));
     }
@@ -59,6 +49,46 @@ pub(crate) fn read_definition(bytes: &[u8]) -> Result<FlagDefinition, DecodeErro
     definition(text).map_err(|error| told(&problems_of(&error)))
 }
 
+/// The same without the type: what keeps the bytes from being a flag whose variants have this form. Whether rules ask for
+/// attributes that the program's context has is not known here.
+pub(crate) fn check_flag(key: &str, bytes: &[u8], has_default: bool, form: &Form) -> Result<(), DecodeError> {
+    let form = Form::Json { of: Box::new(form.clone()) };
+    let read = |value: &Json| form.read(read_text(value)?.as_bytes());
+    let parts = parts(key, bytes, has_default, &read)?;
+    if parts.problems.is_empty() { Ok(()) } else { Err(told(&parts.problems)) }
+}
+
+/// What a stored flag consists of, before anything is said of its type.
+struct Parts<T> {
+    definition: FlagDefinition,
+    compiled: Option<CompiledFlag>,
+    values: Vec<T>,
+    /// The place of the default variant.
+    named: Option<usize>,
+    problems: Vec<String>,
+}
+
+fn parts<T>(
+    key: &str,
+    bytes: &[u8],
+    has_default: bool,
+    read: &dyn Fn(&Json) -> Result<T, DecodeError>,
+) -> Result<Parts<T>, DecodeError> {
+    let definition = read_definition(bytes)?;
+    let mut problems = Vec::new();
+    let compiled = CompiledFlag::compile(key, &definition, &SetProperties::default());
+    let compiled = compiled.map_err(|error| problems.extend(problems_of(&error))).ok();
+    let values = values(&definition, read, &mut problems);
+    let named = match definition.default_variant() {
+        DefaultVariant::Named(name) => definition.variants().keys().position(|variant| variant == name),
+        DefaultVariant::Absent | DefaultVariant::Null => None,
+    };
+    if !has_default && named.is_none() {
+        problems.push("defaultVariant: is required, since the field has no default".to_owned());
+    }
+    Ok(Parts { definition, compiled, values, named, problems })
+}
+
 /// A flag object or a plain value. What is no JSON, and does not begin as JSON would, is a text: `blue`.
 fn definition(text: &str) -> Result<FlagDefinition, FlagError> {
     let text = text.trim_ascii();
@@ -74,7 +104,11 @@ fn is_no_json(error: &FlagError) -> bool {
     matches!(error.problems(), [problem] if matches!(problem.kind(), FlagProblemKind::NotJson(_)))
 }
 
-fn values<T: FlagVariant>(definition: &FlagDefinition, problems: &mut Vec<String>) -> Vec<T> {
+fn values<T>(
+    definition: &FlagDefinition,
+    read: &dyn Fn(&Json) -> Result<T, DecodeError>,
+    problems: &mut Vec<String>,
+) -> Vec<T> {
     let is_plain = !definition.to_json().is_object();
     let mut values = Vec::new();
     for (name, value) in definition.variants() {

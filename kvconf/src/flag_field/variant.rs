@@ -86,7 +86,12 @@ impl FlagVariant for Map<String, Json> {
 /// Reads a variant as kvconf reads what stands inside JSON. Numbers convert only without loss, as the reason
 /// `TYPE_MISMATCH` of flagd has it: `10.0` is a whole number, and beyond 2^53 − 1 none is.
 pub(super) fn read<T: FlagVariant>(value: &Json) -> Result<T, DecodeError> {
-    let text = match value {
+    JsonCodec.decode(read_text(value)?.as_bytes())
+}
+
+/// The JSON that a variant is read from.
+pub(super) fn read_text(value: &Json) -> Result<String, DecodeError> {
+    Ok(match value {
         Json::Number(number) => match number.as_i64() {
             Some(whole) if whole.unsigned_abs() <= MAX_SAFE_INTEGER.unsigned_abs() => whole.to_string(),
             None if number.is_f64() => number_text(number.as_f64().unwrap_or_default()),
@@ -97,8 +102,7 @@ pub(super) fn read<T: FlagVariant>(value: &Json) -> Result<T, DecodeError> {
             }
         },
         other => other.to_string(),
-    };
-    JsonCodec.decode(text.as_bytes())
+    })
 }
 
 /// A whole float as a whole number.

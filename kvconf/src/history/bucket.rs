@@ -17,7 +17,7 @@ use super::retention::Retention;
 use crate::live::{Environment, table_of};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
-use crate::store::{Point, ReadError};
+use crate::store::{Point, ReadError, Store};
 use crate::view::View;
 use crate::{Bucket, Entry, Filter, KeyError, Prefix, Report, Revision};
 
@@ -213,22 +213,25 @@ impl<T: KvConfig> Check<T> {
     /// Cancel safe: it only reads.
     pub async fn replay(&self) -> Result<Replay, CheckError> {
         let frame = self.frame()?;
-        let filters = [Filter::from(&frame.prefix)];
-        let store = &self.bucket.store;
-        let entries = store.history(&filters).await?;
-        let kept = match store.kept(&filters).await {
-            Ok(kept) => Some(kept),
-            Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
-        let own = entries.into_iter().filter(|entry| !entry.key().is_reserved()).map(Arc::new);
-        let tape = Tape {
-            sets: sets(own),
-            retention: kept.as_ref().map_or(Retention::UNKNOWN, Retention::of),
-            retained: kept.map(|kept| kept.entries).unwrap_or_default(),
-        };
-        Ok(tape.play::<T>(&frame))
+        Ok(tape(&*self.bucket.store, &frame.prefix).await?.play::<T>(&frame))
     }
+}
+
+/// All that a bucket still knows under a prefix.
+pub(crate) async fn tape(store: &dyn Store, prefix: &Prefix) -> Result<Tape, ReadError> {
+    let filters = [Filter::from(prefix)];
+    let entries = store.history(&filters).await?;
+    let kept = match store.kept(&filters).await {
+        Ok(kept) => Some(kept),
+        Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    let own = entries.into_iter().filter(|entry| !entry.key().is_reserved()).map(Arc::new);
+    Ok(Tape {
+        sets: sets(own),
+        retention: kept.as_ref().map_or(Retention::UNKNOWN, Retention::of),
+        retained: kept.map(|kept| kept.entries).unwrap_or_default(),
+    })
 }
 
 impl<T> fmt::Debug for Check<T> {

@@ -20,6 +20,7 @@ mod render;
 mod replay;
 mod retention;
 
+pub(crate) use bucket::tape;
 pub use bucket::{Check, Checked, PastKeys};
 pub use diff::Diff;
 pub use error::{CheckError, LogError, LostKey, PastError};
@@ -28,5 +29,6 @@ pub use log::{KeyState, LoggedChange, LoggedKey};
 pub use pages::{Log, LogRequest, LogStream};
 pub use past::Past;
 pub use render::Colored;
+pub(crate) use replay::Play;
 pub use replay::{RejectedState, Replay};
 pub(crate) use retention::{Retention, follows};

@@ -1,5 +1,6 @@
 //! What a build would have said to every state that the bucket still knows.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -34,7 +35,7 @@ pub struct RejectedState {
 #[non_exhaustive]
 pub struct Replay {
     /// The struct's name.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// The bucket.
     pub bucket: String,
     /// How many states were tried: one for each change set.
@@ -75,6 +76,15 @@ impl fmt::Display for Replay {
     }
 }
 
+/// Whose states are tried.
+pub(crate) struct Play<'a> {
+    /// The struct's name.
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) bucket: String,
+    /// Whether an entry is one of the struct's.
+    pub(crate) is_field: &'a dyn Fn(&Entry) -> bool,
+}
+
 /// What a replay is made from.
 pub(crate) struct Tape {
     /// Oldest first, without the framework's own keys.
@@ -87,26 +97,41 @@ pub(crate) struct Tape {
 impl Tape {
     /// Holds one state after the other against the struct.
     pub(crate) fn play<T: KvConfig>(self, frame: &Frame) -> Replay {
-        let beginnings = self.beginnings(frame);
+        let mut trial = Trial::seeded(Arc::clone(&frame.table), frame.prefix.clone(), self.seed::<T>(frame));
+        let is_field = |entry: &Entry| {
+            entry.key().under(&frame.prefix).is_some_and(|key| frame.table.target(key).is_some())
+        };
+        let play = Play { name: frame.table.name.into(), bucket: frame.bucket.clone(), is_field: &is_field };
+        self.play_with(play, &mut |entries| {
+            trial.step(entries.iter().filter_map(|entry| below(entry, frame)))
+        })
+    }
+
+    /// Holds one state after the other against whatever judges: it is given what changes from one to the next.
+    pub(crate) fn play_with(
+        self,
+        play: Play<'_>,
+        step: &mut dyn FnMut(&[Arc<Entry>]) -> Vec<Problem>,
+    ) -> Replay {
+        let beginnings = self.beginnings(play.is_field);
         let lost: Vec<LostKey> = beginnings
             .iter()
             .map(|entry| LostKey { key: entry.key().to_string(), known_since: Some(entry.revision()) })
             .collect();
         let complete_from = beginnings.iter().map(|entry| entry.revision()).max().unwrap_or_default();
         let mut replay = Replay {
-            name: frame.table.name,
-            bucket: frame.bucket.clone(),
+            name: play.name,
+            bucket: play.bucket,
             states: 0,
             complete_from,
             lost,
             rejected: Vec::new(),
         };
-        let mut trial = Trial::seeded(Arc::clone(&frame.table), frame.prefix.clone(), self.seed::<T>(frame));
         // What is not known yet stands as it will be known first.
-        trial.step(beginnings.iter().filter_map(|entry| below(entry, frame)));
+        step(&beginnings);
         let mut good = None;
         for set in &self.sets {
-            let mut problems = trial.step(set.entries.iter().filter_map(|entry| below(entry, frame)));
+            let mut problems = step(&set.entries);
             if set.last < complete_from {
                 problems.retain(|problem| is_about_the_past(problem, set.last));
             }
@@ -121,14 +146,13 @@ impl Tape {
     }
 
     /// The oldest entry of each field's key that was not its first.
-    fn beginnings(&self, frame: &Frame) -> Vec<Arc<Entry>> {
+    fn beginnings(&self, is_field: &dyn Fn(&Entry) -> bool) -> Vec<Arc<Entry>> {
         let mut follower = Follower::new([], self.retained.clone(), self.retention);
         let mut seen: HashMap<Key, ()> = HashMap::new();
         let mut beginnings = Vec::new();
         for entry in self.sets.iter().flat_map(|set| &set.entries) {
-            let is_field = below(entry, frame).is_some_and(|(key, _)| frame.table.target(&key).is_some());
             let is_oldest = seen.insert(entry.key().clone(), ()).is_none();
-            if follower.next(entry) == Before::Lost && is_oldest && is_field {
+            if follower.next(entry) == Before::Lost && is_oldest && is_field(entry) {
                 beginnings.push(Arc::clone(entry));
             }
         }
@@ -154,7 +178,7 @@ impl Replay {
             return;
         }
         let report = Report {
-            name: self.name,
+            name: self.name.clone(),
             bucket: self.bucket.clone(),
             revision: Some(revision),
             serving: good,

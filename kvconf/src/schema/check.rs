@@ -8,8 +8,8 @@ use std::sync::OnceLock;
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-/// What a check asks for, as plain data: for messages and for the schema. Values are in stored form; in the messages of the
-/// program itself a constant stands as in the source.
+/// What a check asks for, as plain data: for messages and for the schema. Values are in stored form, constants
+/// of the program too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]

@@ -24,7 +24,7 @@ pub(crate) use node::{FieldError, Raw, Stored, Told, node_at, validate_struct};
 pub(crate) use prepared::{Hoard, Prepared};
 pub use presence::Presence;
 pub use shape::{Env, Shape, assert_depth, assert_disjoint};
-pub(crate) use survey::{Group, Kind, Linker, Place, Slot, Survey, Validator, join, survey_struct};
+pub(crate) use survey::{Group, Kind, Linker, Place, Slot, Survey, Validator, join, similar, survey_struct};
 pub use validation::{Complaint, Validation};
 
 use crate::exposure::Observers;

@@ -89,6 +89,20 @@ pub(crate) fn join(left: &str, right: &str) -> String {
     }
 }
 
+/// The known key, or part of one, that is most like an unknown one.
+pub(crate) fn similar<'a>(known: impl Iterator<Item = &'a str>, key: &str) -> Option<&'a str> {
+    let depth = key.split('.').count();
+    let candidates = known.flat_map(|known| {
+        let cut = known.match_indices('.').nth(depth - 1).map_or(known.len(), |(at, _)| at);
+        known.get(..cut)
+    });
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
+        .filter(|(distance, candidate)| *distance > 0 && *distance <= 1 + candidate.len() / 5)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
 /// Surveys a whole struct from a place on.
 pub(crate) fn survey_struct<S: KvConfig>(place: &Place, survey: &mut Survey) {
     if S::__SCHEMA.validate.is_some() {

@@ -9,6 +9,7 @@ use super::content::{Content, Given};
 use super::document::{Fault, Item, Member, Position, Value};
 use super::json;
 use crate::key::escape_segment;
+use crate::problem::{deprecated, old_name, unknown_key};
 use crate::schema::{Stored, join};
 use crate::{Origin, Prefix, Problem, ProblemKind};
 
@@ -150,7 +151,7 @@ impl<'d> Walk<'_, 'd> {
             strsim::damerau_levenshtein(next, &member.name) <= 1 + next.len() / 5 && next.len() > 2
         };
         if let Some(member) = members.iter().find(near) {
-            let message = format!("unknown key, did you mean {}?", join(key, next));
+            let message = unknown_key(Some(&join(key, next)));
             self.warning(&join(key, &member.name), member.at, ProblemKind::UnknownKey, message);
         }
     }
@@ -197,17 +198,17 @@ impl<'d> Walk<'_, 'd> {
             self.entry(map, entry.strip_prefix('.').unwrap_or(entry), member);
             return;
         }
-        let hint = similar.map_or_else(String::new, |key| format!(", did you mean {}?", self.full(&key)));
-        self.warning(&self.full(key), member.at, ProblemKind::UnknownKey, format!("unknown key{hint}"));
+        let similar = similar.map(|key| self.full(&key));
+        let message = unknown_key(similar.as_deref());
+        self.warning(&self.full(key), member.at, ProblemKind::UnknownKey, message);
     }
 
-    fn field(&mut self, key: &str, deprecated: Option<&str>, member: &Member) {
+    fn field(&mut self, key: &str, instead: Option<&str>, member: &Member) {
         if let Some(value) = self.stored(key, key, member) {
             self.give(key, value, member);
         }
-        if let Some(instead) = deprecated {
-            let hint = if instead.is_empty() { String::new() } else { format!(", use {instead}") };
-            self.warning(&self.full(key), member.at, ProblemKind::Deprecated, format!("deprecated{hint}"));
+        if let Some(instead) = instead {
+            self.warning(&self.full(key), member.at, ProblemKind::Deprecated, deprecated(instead));
         }
     }
 
@@ -217,8 +218,7 @@ impl<'d> Walk<'_, 'd> {
             if is_read && let Some(value) = self.stored(&old, &key, member) {
                 self.give(&key, value, member);
             }
-            let (name, what) = (self.full(&key), if is_read { "read" } else { "ignored" });
-            let message = format!("an old name of {name}, {what}; write {name} instead");
+            let message = old_name(&self.full(&key), is_read);
             self.warning(&self.full(&old), member.at, ProblemKind::Alias, message);
         }
     }

@@ -45,7 +45,7 @@ pub(crate) fn format(duration: Duration) -> String {
 
 /// Reads parts of a number and a unit, largest unit first, each unit at most once, spaces free. The number may have a
 /// fraction as long as the result is whole nanoseconds.
-pub(super) fn parse(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let shown = || quote_text(text);
     let mut rest = text.trim_ascii();
     if rest.is_empty() {

@@ -105,7 +105,7 @@ impl<T: KvConfig> Draft<T> {
         let report = |mut problems: Vec<Problem>| {
             problems.sort_by(|left, right| left.key.cmp(&right.key));
             Report {
-                name: table.name,
+                name: table.name.into(),
                 bucket: bucket.to_owned(),
                 revision: Some(revision),
                 serving: None,

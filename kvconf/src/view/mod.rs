@@ -30,7 +30,7 @@ pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 use overlay::Layered;
 pub(crate) use overlay::{Opened, Overlay, RawState};
-pub(crate) use report::{origin_in, problem_of, shown_bytes, shown_value};
+pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
 pub(crate) use standing::Storing;
 #[cfg(feature = "files")]
@@ -331,7 +331,7 @@ impl<T: KvConfig> View<T> {
         }
         self.report = (!problems.is_empty()).then(|| {
             Arc::new(Report {
-                name: self.table.name,
+                name: self.table.name.into(),
                 bucket: self.bucket.clone(),
                 revision: Some(self.seen),
                 serving: Some(self.snapshot.revision()),

@@ -75,7 +75,7 @@ impl<T: KvConfig> View<T> {
     /// What is wrong with something that was tried and not taken: no revision of the bucket has it.
     pub(crate) fn refusal(&self, problems: Vec<Problem>) -> Report {
         Report {
-            name: self.table.name,
+            name: self.table.name.into(),
             bucket: self.bucket.clone(),
             revision: None,
             serving: Some(self.snapshot.revision()),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::overlay::{Layered, Overlay, RawState};
 use super::{Table, Target, View, full_key};
 use crate::origin::KeyOrigin;
+use crate::problem::{deprecated, old_name, unknown_key};
 use crate::schema::{
     FieldError, FieldProblem, KvConfig, Path, Raw, RawKeys, Slot, Stored, StructProblem, node_at,
 };
@@ -43,7 +44,7 @@ pub(crate) fn problem_of(key: String, error: &FieldError, entry: Option<&Entry>)
     }
 }
 
-fn kind_of(error: &FieldError) -> ProblemKind {
+pub(crate) fn kind_of(error: &FieldError) -> ProblemKind {
     match error {
         FieldError::Missing => ProblemKind::Missing,
         FieldError::Decode(_) => ProblemKind::Decode,
@@ -158,8 +159,7 @@ pub(super) fn warning(
     let (kind, message) = match table.target(key) {
         None => {
             let similar = table.similar(key).map(|similar| full_key(prefix, similar));
-            let hint = similar.map_or_else(String::new, |key| format!(", did you mean {key}?"));
-            (ProblemKind::UnknownKey, format!("unknown key{hint}"))
+            (ProblemKind::UnknownKey, unknown_key(similar.as_deref()))
         }
         Some(Target::Entry(..)) => return None,
         Some(Target::Field(at)) => {
@@ -167,11 +167,9 @@ pub(super) fn warning(
             let name = full_key(prefix, &slot.key);
             if slot.key != key {
                 let used = state.entry_of(slot).is_some_and(|used| used.key() == entry.key());
-                let what = if used { "read" } else { "ignored" };
-                (ProblemKind::Alias, format!("an old name of {name}, {what}; write {name} instead"))
+                (ProblemKind::Alias, old_name(&name, used))
             } else if let Some(instead) = slot.meta.deprecated {
-                let hint = if instead.is_empty() { String::new() } else { format!(", use {instead}") };
-                (ProblemKind::Deprecated, format!("deprecated{hint}"))
+                (ProblemKind::Deprecated, deprecated(instead))
             } else {
                 return None;
             }

@@ -80,7 +80,7 @@ impl<T: KvConfig> View<T> {
 
     fn refused(self, problems: Vec<Problem>) -> Report {
         Report {
-            name: self.table.name,
+            name: self.table.name.into(),
             bucket: self.bucket,
             revision: Some(self.seen),
             serving: None,

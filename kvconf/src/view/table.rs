@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 
 use crate::exposure::Observers;
 use crate::schema::{
-    Kind, KvConfig, Linker, Path, Place, Slot, Stored, Survey, Validator, node_at, survey_struct,
+    Kind, KvConfig, Linker, Path, Place, Slot, Stored, Survey, Validator, node_at, similar, survey_struct,
 };
 use crate::seal::Seals;
 use crate::source::{Belongs, Fields, Given, Sheet, entries_of_variable};
@@ -141,16 +141,7 @@ impl Table {
 
     /// The known key, or part of one, that is most like an unknown one.
     pub(crate) fn similar(&self, key: &str) -> Option<&str> {
-        let depth = key.split('.').count();
-        let candidates = self.slots.iter().flat_map(|slot| {
-            let cut = slot.key.match_indices('.').nth(depth - 1).map_or(slot.key.len(), |(at, _)| at);
-            slot.key.get(..cut)
-        });
-        candidates
-            .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
-            .filter(|(distance, candidate)| *distance > 0 && *distance <= 1 + candidate.len() / 5)
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, candidate)| candidate)
+        similar(self.slots.iter().map(|slot| slot.key.as_str()), key)
     }
 }
 

@@ -16,7 +16,7 @@ pub mod limits;
 pub(crate) mod node;
 pub(crate) mod parse;
 pub(crate) mod schema;
-mod semver;
+pub(crate) mod semver;
 mod specialise;
 mod test;
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl<S: 'static, M: EntryMap> Entries<S, M> {
     }
 
     pub(crate) fn check(&self, map: &M) -> Vec<FieldError> {
-        run_checks(&self.meta, self.checks, map, &|| "the map".to_owned())
+        run_checks(&self.meta, self.checks, map, &|| "the map".to_owned(), &|_| None)
     }
 
     fn encode_all(&self, map: &M) -> Result<Vec<(String, Bytes)>, EncodeError> {

@@ -75,8 +75,13 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Leaf<S, V> {
             Ok(bytes) => crate::value::show(&bytes),
             Err(_) => "the value".to_owned(),
         };
-        let problems = run_checks(&self.meta, self.checks, &value, &shown);
+        let problems = run_checks(&self.meta, self.checks, &value, &shown, &|value| self.text_of(value));
         if problems.is_empty() { Ok(value) } else { Err(problems) }
+    }
+
+    /// A value in stored form, where that is a text.
+    fn text_of(&self, value: &V) -> Option<String> {
+        String::from_utf8(self.codec.encode(value).ok()?.into()).ok()
     }
 
     fn stored(&self, value: &V) -> Result<Stored, EncodeError> {
@@ -173,7 +178,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
                 stored.map_or(Presence::Computed, Presence::Default)
             }
         };
-        let encode = |value: &V| String::from_utf8(self.codec.encode(value).ok()?.into()).ok();
+        let encode = |value: &V| self.text_of(value);
         let constraints = self.checks.iter().map(|check| check.told(&encode)).collect();
         Some(Told { form: self.codec.form(), presence, constraints })
     }

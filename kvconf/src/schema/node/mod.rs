@@ -199,12 +199,19 @@ fn mismatch() -> EncodeError {
     EncodeError::new("the value is of another type than the field")
 }
 
-fn run_checks<V>(meta: &Meta, checks: &[Check<V>], value: &V, shown: &dyn Fn() -> String) -> Vec<FieldError> {
+/// `encode` gives the stored form of a value, for constants that checks compare with.
+fn run_checks<V>(
+    meta: &Meta,
+    checks: &[Check<V>],
+    value: &V,
+    shown: &dyn Fn() -> String,
+    encode: &dyn Fn(&V) -> Option<String>,
+) -> Vec<FieldError> {
     checks
         .iter()
         .filter_map(|check| {
             let violation = (check.test)(value).err()?;
-            Some(FieldError::of(violation, &check.constraint, meta.secret, shown))
+            Some(FieldError::of(violation, &check.told(encode), meta.secret, shown))
         })
         .collect()
 }

@@ -43,7 +43,8 @@ pub(super) enum Answer {
     /// A value without parts.
     Plain(Form),
     Option,
-    List,
+    /// Whether it is a set.
+    List(bool),
     Tuple(usize),
     Map,
     /// The names, and who asks: the same type asking below itself has no end.
@@ -68,6 +69,10 @@ pub(super) fn ask<V: DeserializeOwned>(path: &[Step]) -> Option<Answer> {
     let _ = V::deserialize(Guide { path, found: &found, wrappers: 0 });
     found.into_inner()
 }
+
+/// How the compiler calls the sets of the standard library. Where it one day calls them otherwise they are lists.
+const SETS: [&str; 2] =
+    ["alloc::collections::btree::set::BTreeSet<", "std::collections::hash::set::HashSet<"];
 
 /// Leads along a path.
 #[derive(Clone, Copy)]
@@ -269,7 +274,8 @@ impl<'de> Deserializer<'de> for Guide<'_> {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, End> {
-        self.items(Answer::List, visitor)
+        let value = std::any::type_name::<V::Value>();
+        self.items(Answer::List(SETS.iter().any(|set| value.starts_with(set))), visitor)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, End> {

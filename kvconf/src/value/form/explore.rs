@@ -33,7 +33,9 @@ impl Explorer<'_> {
         match self.question() {
             Some(Answer::Plain(form)) => form,
             Some(Answer::Option) => Form::Option { of: Box::new(self.at(Step::Some)) },
-            Some(Answer::List) => Form::List { items: Box::new(self.at(Step::Item(Vec::new()))) },
+            Some(Answer::List(distinct)) => {
+                Form::List { items: Box::new(self.at(Step::Item(Vec::new()))), distinct }
+            }
             Some(Answer::Tuple(len)) => Form::Tuple { items: self.items(len) },
             Some(Answer::Map) => self.map(),
             Some(Answer::Struct(names, who)) => self.within(who, |this| this.structure(names)),

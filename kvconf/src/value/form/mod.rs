@@ -2,7 +2,6 @@
 
 mod ask;
 mod explore;
-#[cfg_attr(not(test), expect(dead_code, reason = "for whoever validates without the type"))]
 mod read;
 #[cfg(test)]
 mod tests;
@@ -80,6 +79,9 @@ pub enum Form {
     List {
         /// Each item.
         items: Box<Form>,
+        /// Whether items that are equal count as one.
+        #[serde(default, skip_serializing_if = "is_false")]
+        distinct: bool,
     },
     /// A list of a fixed length, as JSON.
     Tuple {
@@ -265,11 +267,10 @@ impl Form {
         }
     }
 
-    #[expect(dead_code, reason = "for whoever validates without the type")]
     /// The least and the greatest number of a whole one, as text.
     pub(crate) fn whole_bounds(&self) -> Option<(String, String)> {
         let Self::Whole { signed, bits, nonzero } = self else { return None };
-        let shift = 128_u32.saturating_sub(u32::from(*bits));
+        let shift = 128_u32.saturating_sub(u32::from(*bits)).min(127);
         Some(match (signed, nonzero) {
             (true, _) => ((i128::MIN >> shift).to_string(), (i128::MAX >> shift).to_string()),
             (false, true) => ("1".to_owned(), (u128::MAX >> shift).to_string()),
@@ -293,7 +294,7 @@ impl Form {
                 variants.iter().flat_map(|variant| &variant.content).all(Self::is_certain)
             }
             Self::Option { of } | Self::Json { of } => of.is_certain(),
-            Self::List { items } => items.is_certain(),
+            Self::List { items, .. } => items.is_certain(),
             Self::Tuple { items } => items.iter().all(Self::is_certain),
             Self::Map { keys, values } => keys.is_certain() && values.is_certain(),
             Self::Struct { fields, partial, .. } => {
@@ -358,10 +359,21 @@ impl fmt::Display for Form {
         match self {
             Self::Flag { value, .. } => write!(f, "a flag of {value}"),
             Self::ByteSize => f.write_str("a byte size such as 64 MiB"),
-            Self::Text { format: Some(format) } => f.write_str(format.words()),
+            Self::Text { format: Some(TextFormat::Path) } => f.write_str("a path"),
+            Self::Text { format: Some(TextFormat::Other(words)) } => f.write_str(words),
+            Self::Text { format: Some(format) } => {
+                let words = format.words();
+                write!(f, "{} {words}", if words.starts_with('I') { "an" } else { "a" })
+            }
+            Self::Whole { nonzero: true, .. } => write!(f, "{}, not zero", self.kind()),
+            Self::Tuple { items } => write!(f, "a list of {} items", items.len()),
+            Self::Struct { fields, .. } if !fields.is_empty() => {
+                let names: Vec<&str> = fields.iter().map(|field| field.name.as_str()).collect();
+                write!(f, "an object with {}", names.join(", "))
+            }
             Self::Opaque => f.write_str("a form that only the program knows"),
             Self::Option { of } | Self::Json { of } => of.fmt(f),
-            Self::List { items } => write!(f, "a list, each item {items}"),
+            Self::List { items, .. } => write!(f, "a list, each item {items}"),
             Self::Map { values, .. } => write!(f, "an object, each value {values}"),
             other => other.kind().fmt(f),
         }

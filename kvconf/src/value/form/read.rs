@@ -33,7 +33,6 @@ impl Form {
         }
     }
 
-    #[cfg_attr(test, expect(dead_code, reason = "for whoever validates without the type"))]
     /// The stored form of what [`Self::read`] gave, for messages.
     pub(crate) fn stored(&self, tree: &Tree) -> Vec<u8> {
         match (self, tree) {
@@ -86,8 +85,10 @@ impl Form {
             (Self::Option { of } | Self::Json { of }, tree) => of.read_tree(tree),
             (Self::Any | Self::Flag { .. } | Self::Opaque, tree) => Ok(tree.clone()),
             (Self::Null, tree) => <()>::deserialize(TreeReader::new(tree)).map(|()| Tree::Null),
-            (Self::Bytes, tree) => Self::List { items: Box::new(BYTE) }.read_tree(tree),
-            (Self::List { items }, Tree::List(list)) => read_items(list.iter().map(|item| (&**items, item))),
+            (Self::Bytes, tree) => Self::List { items: Box::new(BYTE), distinct: false }.read_tree(tree),
+            (Self::List { items, .. }, Tree::List(list)) => {
+                read_items(list.iter().map(|item| (&**items, item)))
+            }
             (Self::Tuple { items }, Tree::List(list)) => {
                 if list.len() != items.len() {
                     let (wanted, found) = (items.len(), list.len());

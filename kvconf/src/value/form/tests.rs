@@ -134,7 +134,7 @@ fn types_with_parts_are_looked_into() {
         concat!(
             r#"{"kind":"struct","fields":[{"name":"host","form":{"kind":"text","format":"ip"},"required":true},"#,
             r#"{"name":"port","form":{"kind":"whole","signed":false,"bits":16,"nonzero":true},"required":true},"#,
-            r#"{"name":"tags","form":{"kind":"list","items":{"kind":"text"}}},"#,
+            r#"{"name":"tags","form":{"kind":"list","items":{"kind":"text"},"distinct":true}},"#,
             r#"{"name":"weight","form":{"kind":"option","of":{"kind":"float","bits":32}}}],"closed":true}"#,
         )
     );
@@ -143,7 +143,7 @@ fn types_with_parts_are_looked_into() {
 #[test]
 fn a_type_that_holds_itself_and_one_with_flattened_fields_have_an_end() {
     let Form::Struct { fields, partial: false, .. } = Codec::<Branch>::form(&Text) else { panic!() };
-    assert_eq!(fields[1].form, Form::List { items: Box::new(Form::Any) });
+    assert_eq!(fields[1].form, Form::List { items: Box::new(Form::Any), distinct: false });
     let flat = Form::Struct { fields: Vec::new(), closed: false, partial: true };
     assert_eq!(Codec::<Flat>::form(&Text), flat);
 }

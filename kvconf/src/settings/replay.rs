@@ -1,0 +1,141 @@
+//! A schema held against what a bucket holds and held.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::Schema;
+use super::judge::{Table, Verdict};
+use crate::history::{CheckError, Play, Replay, tape};
+use crate::{Bucket, Entry, Point, Prefix, Problem};
+
+impl Bucket {
+    /// Begins to hold a schema against what the bucket holds and held, without the program that it is of: for a check before
+    /// a deployment. [`Bucket::check`] does the same with the type, and then knows more.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig, Schema};
+    /// #[derive(KvConfig, Debug, Clone)]
+    /// #[kv(prefix = "checkout")]
+    /// struct Checkout {
+    ///     #[kv(default = 50, range(1..=500))]
+    ///     max_items: u32,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// bucket.put("checkout.max_items", "9999").await?;
+    /// bucket.put("checkout.max_items", "60").await?;
+    ///
+    /// let schema = Schema::of::<Checkout>();
+    /// assert!(!bucket.check_schema(&schema).now().await?.is_refused());
+    ///
+    /// let replay = bucket.check_schema(&schema).replay().await?;
+    /// assert_eq!(replay.rejected[0].report.problems[0].to_string(), "checkout.max_items: 9999 is outside 1..=500");
+    /// # Ok(()) }
+    /// ```
+    pub const fn check_schema<'a>(&'a self, schema: &'a Schema) -> CheckSchema<'a> {
+        CheckSchema { bucket: self, schema }
+    }
+}
+
+/// A schema to be held against a bucket. From [`Bucket::check_schema`].
+#[derive(Debug, Clone, Copy)]
+#[must_use = "nothing is checked before `now` or `replay`"]
+pub struct CheckSchema<'a> {
+    bucket: &'a Bucket,
+    schema: &'a Schema,
+}
+
+impl CheckSchema<'_> {
+    /// What is wrong with the values that the bucket holds now.
+    ///
+    /// # Errors
+    /// [`CheckError`] when the bucket cannot be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn now(self) -> Result<Verdict, CheckError> {
+        let prefix = Prefix::new(&self.schema.prefix)?;
+        let filter = crate::Filter::from(&prefix);
+        let reading = self.bucket.store.read(&[filter], Point::Latest).await?;
+        Ok(self.schema.judge(&reading.entries))
+    }
+
+    /// What would have been wrong with every state that the bucket still knows, one for each change set.
+    ///
+    /// What a change does not touch is not read again, so it costs about what reading the entries costs.
+    ///
+    /// # Errors
+    /// [`CheckError`] when the bucket cannot be read.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn replay(self) -> Result<Replay, CheckError> {
+        let prefix = Prefix::new(&self.schema.prefix)?;
+        let tape = tape(&*self.bucket.store, &prefix).await?;
+        let table = Table::new(self.schema);
+        let mut trial = Trial {
+            schema: self.schema,
+            table: &table,
+            prefix: &prefix,
+            newest: BTreeMap::new(),
+            wrong: BTreeMap::new(),
+        };
+        trial.start();
+        let play = Play {
+            name: self.schema.name.clone().into(),
+            bucket: self.bucket.name().to_owned(),
+            is_field: &|entry| entry.key().under(&prefix).is_some_and(|key| table.target(key).is_some()),
+        };
+        Ok(tape.play_with(play, &mut |entries| trial.step(entries)))
+    }
+}
+
+/// A state that changes, and what is wrong with it by setting.
+struct Trial<'a> {
+    schema: &'a Schema,
+    table: &'a Table<'a>,
+    prefix: &'a Prefix,
+    /// By setting, each with its own keys: what one has does not concern another.
+    newest: BTreeMap<String, BTreeMap<String, Arc<Entry>>>,
+    wrong: BTreeMap<String, Vec<Problem>>,
+}
+
+impl Trial<'_> {
+    /// Of an empty bucket: what is required is missing.
+    fn start(&mut self) {
+        for setting in &self.schema.settings {
+            self.read(&setting.key);
+        }
+    }
+
+    fn step(&mut self, entries: &[Arc<Entry>]) -> Vec<Problem> {
+        let mut touched = BTreeSet::new();
+        for entry in entries {
+            let Some(key) = entry.key().under(self.prefix) else { continue };
+            if self.table.target(key).is_none() {
+                continue;
+            }
+            let owner = self.table.touched(key);
+            self.newest.entry(owner.clone()).or_default().insert(key.to_owned(), Arc::clone(entry));
+            touched.insert(owner);
+        }
+        for owner in &touched {
+            self.read(owner);
+        }
+        let mut problems: Vec<Problem> = self.wrong.values().flatten().cloned().collect();
+        problems.sort_by(|left, right| left.key.cmp(&right.key));
+        problems
+    }
+
+    fn read(&mut self, owner: &str) {
+        let entries = self.newest.get(owner).into_iter().flat_map(BTreeMap::values).map(|entry| &**entry);
+        let mut problems = self.schema.judge_setting(self.table, owner, entries);
+        problems.retain(|problem| !problem.kind.is_warning());
+        if problems.is_empty() {
+            self.wrong.remove(owner);
+        } else {
+            self.wrong.insert(owner.to_owned(), problems);
+        }
+    }
+}
