@@ -65,7 +65,7 @@ pub(crate) fn plan_json(plan: &PlainPlan, secrecy: Secrecy) -> Value {
         .collect();
     let mut document = json!({ "changes": changes, "unchanged": plan.unchanged().len() });
     let problems = plan.reports().iter().flat_map(|report| {
-        let of = report.name;
+        let of = &*report.name;
         report.problems.iter().map(move |problem| {
             let is_fatal = !problem.kind.is_warning();
             json!({ "of": of, "key": problem.key, "message": problem.message, "fatal": is_fatal })
