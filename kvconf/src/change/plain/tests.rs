@@ -88,7 +88,7 @@ fn report(kind: ProblemKind) -> Report {
         fields: Vec::new(),
     };
     Report {
-        name: "App",
+        name: "App".into(),
         bucket: "memory".to_owned(),
         revision: None,
         serving: Some(Revision::new(3)),
