@@ -1,9 +1,45 @@
 //! The rules, and whom they are evaluated for: the same on every side.
 
-use kvconf::flag::{
-    Bucketing, CompiledFlag, DynamicContext, EvaluationContext, FlagDefinition, SetProperties,
-};
+use kvconf::Flag;
+use kvconf::flag::{BUCKETING_METADATA, Bucketing, DynamicContext, EvaluationContext};
 use serde_json::{Value, json};
+
+/// Which rule.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Static,
+    One,
+    Three,
+    Percentage,
+}
+
+impl Rule {
+    pub(crate) const ALL: [Self; 4] = [Self::Static, Self::One, Self::Three, Self::Percentage];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::One => "1 condition",
+            Self::Three => "3 conditions",
+            Self::Percentage => "percentage",
+        }
+    }
+
+    /// What it gives. The two versions of bucketing agree about this visitor.
+    pub(crate) fn expected(self) -> bool {
+        self != Self::Percentage
+    }
+
+    /// As JSONLogic.
+    pub(crate) fn json(self) -> Option<Value> {
+        match self {
+            Self::Static => None,
+            Self::One => Some(one()),
+            Self::Three => Some(three()),
+            Self::Percentage => Some(percentage()),
+        }
+    }
+}
 
 /// A visitor, typed.
 #[derive(EvaluationContext)]
@@ -22,6 +58,8 @@ pub(crate) enum Tier {
     Free,
     Gold,
 }
+
+pub(crate) const KEY: &str = "new-cart";
 
 pub(crate) const ID: &str = "6f1c2a9e-4b7d-4b0e-9a57-0d3f6a1b2c3d";
 
@@ -70,16 +108,20 @@ pub(crate) fn twenty() -> Value {
     json!({"if": branches})
 }
 
-pub(crate) fn definition(targeting: Option<Value>) -> FlagDefinition {
-    let mut flag =
-        json!({"state": "ENABLED", "variants": {"on": true, "off": false}, "defaultVariant": "off"});
+/// A flag object with this rule.
+pub(crate) fn object(targeting: Option<Value>, bucketing: Bucketing) -> Value {
+    let mut flag = json!({
+        "state": "ENABLED", "variants": {"on": true, "off": false},
+        "defaultVariant": if targeting.is_some() { "off" } else { "on" },
+        "metadata": {BUCKETING_METADATA: bucketing.name()}
+    });
     if let Some(targeting) = targeting {
         flag["targeting"] = targeting;
     }
-    FlagDefinition::from_json(flag).expect("a flag")
+    flag
 }
 
-pub(crate) fn flag(targeting: Option<Value>, bucketing: Bucketing) -> CompiledFlag {
-    let set = SetProperties::default().with_bucketing(bucketing);
-    CompiledFlag::compile("new-cart", &definition(targeting), &set).expect("a flag")
+/// The flag as a field of a struct holds it.
+pub(crate) fn flag(targeting: Option<Value>, bucketing: Bucketing) -> Flag<bool> {
+    Flag::parse(KEY, &object(targeting, bucketing).to_string(), Some(false)).expect("a flag")
 }

@@ -1,46 +1,15 @@
 //! The same rules in other engines, each with its context built beforehand.
 
 use std::collections::HashMap;
+use std::hint::black_box;
 
 use datalogic_rs::{Engine, Logic, ParsedData};
 use launchdarkly_server_sdk_evaluation as launchdarkly;
 use serde_json::{Value, json};
 use unleash_yggdrasil::{Context, EngineState, UpdateMessage};
 
-use crate::cases;
+use crate::cases::{self, Rule};
 use crate::timing::Subject;
-
-/// Which rule.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rule {
-    Static,
-    One,
-    Three,
-    Percentage,
-}
-
-impl Rule {
-    pub(crate) const ALL: [Self; 4] = [Self::Static, Self::One, Self::Three, Self::Percentage];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Static => "static",
-            Self::One => "1 condition",
-            Self::Three => "3 conditions",
-            Self::Percentage => "percentage",
-        }
-    }
-
-    /// As JSONLogic.
-    pub(crate) fn json(self) -> Option<Value> {
-        match self {
-            Self::Static => None,
-            Self::One => Some(cases::one()),
-            Self::Three => Some(cases::three()),
-            Self::Percentage => Some(cases::percentage()),
-        }
-    }
-}
 
 /// Everybody else on this rule.
 pub(crate) fn subjects(rule: Rule) -> Vec<Subject<'static>> {
@@ -51,30 +20,49 @@ pub(crate) fn subjects(rule: Rule) -> Vec<Subject<'static>> {
     all
 }
 
+/// The variants of the flag, for engines that give the name of one: looked through as such a list is, by name.
+fn value(variants: &[(Box<str>, bool)], name: Option<&str>) -> bool {
+    let found = name.and_then(|name| variants.iter().find(|(known, _)| **known == *name));
+    found.is_some_and(|(_, value)| *value)
+}
+
+fn variants() -> Box<[(Box<str>, bool)]> {
+    [("off", false), ("on", true)].map(|(name, value)| (name.into(), value)).into()
+}
+
 fn datalogic(rule: Rule) -> Subject<'static> {
     let engine = Engine::new();
     let logic: Logic = engine.compile(&*rule.json().expect("a rule").to_string()).expect("compiles");
     let mut attributes = cases::attributes();
-    attributes["$flagd"] = json!({"flagKey": "new-cart", "timestamp": 0});
+    attributes["$flagd"] = json!({"flagKey": cases::KEY, "timestamp": 0});
     let data = ParsedData::from_json(&attributes.to_string()).expect("JSON");
     let mut arena = datalogic_rs::bumpalo::Bump::new();
-    Subject::new("datalogic-rs", move || {
+    let variants = variants();
+    let mut enabled = move || {
         arena.reset();
-        engine.evaluate(&logic, &data, &arena).expect("evaluates").as_str() == Some("on")
-    })
+        let found = engine.evaluate(black_box(&logic), black_box(&data), &arena).expect("evaluates");
+        value(&variants, found.as_str())
+    };
+    assert_eq!(enabled(), rule.expected());
+    Subject::new("datalogic-rs", enabled)
 }
 
 fn flagd(rule: Rule) -> Subject<'static> {
     let operator = flagd_evaluation_engine::Operator::new();
-    let rule = rule.json().expect("a rule").to_string();
+    let rule_text = rule.json().expect("a rule").to_string();
     let context = open_feature::EvaluationContext::default()
         .with_targeting_key(cases::ID)
         .with_custom_field("country", "NL")
         .with_custom_field("tier", "gold")
         .with_custom_field("age", 31_i64);
-    Subject::new("flagd-evaluation-engine", move || {
-        operator.apply("new-cart", &rule, &context).expect("evaluates").as_deref() == Some("on")
-    })
+    let variants = variants();
+    let enabled = move || {
+        let found =
+            operator.apply(cases::KEY, black_box(&rule_text), black_box(&context)).expect("evaluates");
+        value(&variants, found.as_deref())
+    };
+    assert_eq!(enabled(), rule.expected());
+    Subject::new("flagd-evaluation-engine", enabled)
 }
 
 fn unleash(rule: Rule) -> Subject<'static> {
@@ -95,12 +83,12 @@ fn unleash(rule: Rule) -> Subject<'static> {
         Rule::Static | Rule::Percentage => json!([]),
     };
     let strategy = if rule == Rule::Percentage {
-        let parameters = json!({"rollout": "25", "stickiness": "userId", "groupId": "new-cart"});
+        let parameters = json!({"rollout": "25", "stickiness": "userId", "groupId": cases::KEY});
         json!({"name": "flexibleRollout", "constraints": constraints, "parameters": parameters})
     } else {
         json!({"name": "default", "constraints": constraints})
     };
-    let feature = json!({"name": "new-cart", "type": "release", "enabled": true, "strategies": [strategy]});
+    let feature = json!({"name": cases::KEY, "type": "release", "enabled": true, "strategies": [strategy]});
     let features = serde_json::from_value(json!({"version": 2, "features": [feature]})).expect("features");
     let engine = EngineState::initial_state(chrono::Utc::now());
     engine.take_state(UpdateMessage::FullResponse(features));
@@ -110,9 +98,9 @@ fn unleash(rule: Rule) -> Subject<'static> {
     let context =
         Context { user_id: Some(text(cases::ID)), properties: Some(properties), ..Context::default() };
     if rule != Rule::Percentage {
-        assert!(engine.is_enabled("new-cart", &context, &None));
+        assert!(engine.is_enabled(cases::KEY, &context, &None));
     }
-    Subject::new("unleash-yggdrasil", move || engine.is_enabled("new-cart", &context, &None))
+    Subject::new("unleash-yggdrasil", move || engine.is_enabled(cases::KEY, black_box(&context), &None))
 }
 
 struct NoStore;
@@ -149,7 +137,7 @@ fn launchdarkly(rule: Rule) -> Subject<'static> {
         Rule::One | Rule::Three => json!({"variation": 1}),
     };
     let flag = json!({
-        "key": "new-cart", "version": 1, "on": true, "targets": [], "contextTargets": [], "prerequisites": [],
+        "key": cases::KEY, "version": 1, "on": true, "targets": [], "contextTargets": [], "prerequisites": [],
         "rules": rules.unwrap_or(json!([])), "fallthrough": fallthrough, "offVariation": 1,
         "variations": [true, false], "clientSide": false, "salt": "salt"
     });
@@ -159,7 +147,7 @@ fn launchdarkly(rule: Rule) -> Subject<'static> {
     builder.set_value("age", launchdarkly::AttributeValue::Number(31.0));
     let context = builder.build().expect("a context");
     let enabled = move || {
-        let detail = launchdarkly::evaluate(&NoStore, &flag, &context, None);
+        let detail = launchdarkly::evaluate(&NoStore, black_box(&flag), black_box(&context), None);
         detail.value.and_then(launchdarkly::FlagValue::as_bool).unwrap_or(false)
     };
     if rule != Rule::Percentage {

@@ -1,20 +1,20 @@
 //! A flag that is ready to be evaluated.
 
-use std::sync::OnceLock;
-
 use serde_json::{Map, Value as Json};
 
 use super::bucketing::Bucketing;
 use super::context::{ContextSchema, EvaluationContext, TARGETING_KEY, Way};
 use super::definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
-use super::evaluation::{Evaluation, EvaluationError, FlagValue, Reason, Resolution};
+use super::evaluation::{Evaluation, FlagValue, Resolution, Why};
 use super::problem::{FlagError, nearest};
 use super::set::SetProperties;
-use super::targeting::decide::{Decision, Maker, Targets};
+use super::targeting::binding::Bindings;
+use super::targeting::decide::{Maker, Targets};
 use super::targeting::node::Slot;
-use super::targeting::parse::parse;
+use super::targeting::parse::{Rule, parse};
+use super::targeting::program::Program;
 use super::targeting::trail::Trail;
-use super::targeting::world::{Scene, Sight};
+use super::targeting::world::{Frame, Scene};
 
 /// A flag that is ready to be evaluated.
 ///
@@ -43,12 +43,16 @@ use super::targeting::world::{Scene, Sight};
 /// ```
 #[derive(Debug)]
 pub struct CompiledFlag {
-    key: Box<str>,
     plan: Plan,
+    scene: Scene,
+    bindings: Bindings,
+    targets: Targets,
+    /// The paths of the rule's branches.
+    branches: Box<[Box<str>]>,
+    needs_time: bool,
     variants: Box<[Variant]>,
     kind: VariantKind,
     metadata: Map<String, Json>,
-    bucketing: Bucketing,
 }
 
 /// One of the values that a flag can have.
@@ -65,29 +69,8 @@ pub struct Variant {
 enum Plan {
     /// Always the same.
     Fixed(Resolution),
-    Targeted(Box<Targeted>),
+    Rule(Program),
 }
-
-#[derive(Debug)]
-struct Targeted {
-    decision: Decision,
-    scene: Scene,
-    targets: Targets,
-    branches: Box<[Box<str>]>,
-    needs_time: bool,
-    bindings: OnceLock<Box<Binding>>,
-}
-
-/// How the attributes of a rule lead into contexts of one type.
-#[derive(Debug)]
-struct Binding {
-    schema: &'static ContextSchema,
-    ways: Box<[Way]>,
-    next: OnceLock<Box<Binding>>,
-}
-
-/// How many types of contexts one flag remembers. The attributes of others are found by name.
-const MAX_BINDINGS: usize = 8;
 
 /// An attribute that a rule asks for and a context does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,39 +101,42 @@ impl CompiledFlag {
         if let DefaultVariant::Named(name) = definition.default_variant() {
             targets.default = targets.find(name);
         }
-        let plan = match (definition.state(), definition.targeting()) {
-            (FlagState::Disabled, _) => Plan::Fixed(Resolution::new(Reason::Disabled, None)),
-            (FlagState::Enabled, None) => {
-                let reason = if targets.default.is_some() { Reason::Static } else { Reason::Default };
-                Plan::Fixed(Resolution::new(reason, targets.default))
-            }
-            (FlagState::Enabled, Some(rule)) => {
-                let rule = parse(rule, set.evaluators()).map_err(FlagError::new)?;
-                let is_subject = |slot: &Slot| slot.texts().eq([TARGETING_KEY]);
-                let mut maker = Maker {
-                    flag_key: key,
-                    targets: &targets,
-                    bucketing,
-                    subject: rule.slots.iter().position(is_subject),
-                    branches: Vec::new(),
-                };
-                let decision = maker.make(&rule.root, &Trail::top("targeting"));
-                Plan::Targeted(Box::new(Targeted {
-                    decision,
-                    branches: maker.branches.into(),
-                    scene: Scene { flag_key: key.into(), bucketing, slots: rule.slots.into() },
-                    targets,
-                    needs_time: rule.needs_time,
-                    bindings: OnceLock::new(),
-                }))
-            }
+        let mut flag = Self {
+            plan: Plan::Fixed(fixed(definition.state(), targets.default)),
+            scene: Scene { flag_key: key.into(), bucketing, slots: Box::default() },
+            bindings: Bindings::default(),
+            targets,
+            branches: Box::default(),
+            needs_time: false,
+            variants,
+            kind: definition.kind(),
+            metadata,
         };
-        Ok(Self { key: key.into(), plan, variants, kind: definition.kind(), metadata, bucketing })
+        if let (FlagState::Enabled, Some(rule)) = (definition.state(), definition.targeting()) {
+            flag.target(parse(rule, set.evaluators()).map_err(FlagError::new)?);
+        }
+        Ok(flag)
+    }
+
+    /// Lets a rule decide.
+    fn target(&mut self, rule: Rule) {
+        let is_subject = |slot: &Slot| slot.texts().eq([TARGETING_KEY]);
+        let mut maker = Maker {
+            flag_key: &self.scene.flag_key,
+            targets: &self.targets,
+            bucketing: self.scene.bucketing,
+            subject: rule.slots.iter().position(is_subject).map(|slot| slot as u32),
+            branches: Vec::new(),
+        };
+        self.plan = Plan::Rule(Program::new(maker.make(&rule.root, &Trail::top("targeting"))));
+        self.branches = maker.branches.into();
+        self.scene.slots = rule.slots.into();
+        self.needs_time = rule.needs_time;
     }
 
     /// The key that it was compiled with, which takes part in bucketing.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.scene.flag_key
     }
 
     /// The values that it can have, sorted by name.
@@ -170,25 +156,26 @@ impl CompiledFlag {
 
     /// The version that decides about shares.
     pub fn bucketing(&self) -> Bucketing {
-        self.bucketing
+        self.scene.bucketing
     }
 
     /// Whether the rule asks for the time. If not, any number may be given for it.
+    #[inline]
     pub fn needs_time(&self) -> bool {
-        matches!(&self.plan, Plan::Targeted(targeted) if targeted.needs_time)
+        self.needs_time
     }
 
     /// The paths of all attributes that the rule asks for, in the order in which they stand there. `targetingKey` is among
     /// them where the rule has a `fractional`.
     pub fn attributes(&self) -> impl Iterator<Item = String> {
-        self.slots().iter().map(Slot::path)
+        self.scene.slots.iter().map(Slot::path)
     }
 
     /// The attributes that the rule asks for and that contexts of this schema do not have.
     pub fn unknown_attributes(&self, schema: &ContextSchema) -> Vec<UnknownAttribute> {
         let is_unknown = |slot: &&Slot| schema.resolve(slot.texts()) == Way::Nowhere;
         let known = schema.paths();
-        let unknown = self.slots().iter().filter(is_unknown).map(Slot::path);
+        let unknown = self.scene.slots.iter().filter(is_unknown).map(Slot::path);
         unknown
             .map(|path| UnknownAttribute { close: nearest(&path, known.iter().map(String::as_str)), path })
             .collect()
@@ -196,31 +183,30 @@ impl CompiledFlag {
 
     /// Prepares for contexts of this type. The first evaluation with one would do it, too.
     pub fn bind(&self, schema: &'static ContextSchema) {
-        if let Plan::Targeted(targeted) = &self.plan {
-            targeted.ways(schema);
-        }
-    }
-
-    fn slots(&self) -> &[Slot] {
-        match &self.plan {
-            Plan::Fixed(_) => &[],
-            Plan::Targeted(targeted) => &targeted.scene.slots,
-        }
+        self.bindings.of(schema, &self.scene.slots);
     }
 
     /// Evaluates: which variant this context gets. `now` is in whole seconds since the Unix epoch.
+    ///
+    /// Where the type of the context is known, as with a struct that derives it, finding an attribute is compiled into the
+    /// evaluation; a `&dyn EvaluationContext` is asked by a call for each.
     #[inline]
-    pub fn resolve(&self, context: &dyn EvaluationContext, now: i64) -> Resolution {
-        match &self.plan {
-            Plan::Fixed(resolution) => *resolution,
-            Plan::Targeted(targeted) => targeted.resolve(context, now),
+    pub fn resolve(&self, context: &(impl EvaluationContext + ?Sized), now: i64) -> Resolution {
+        let program = match &self.plan {
+            Plan::Fixed(resolution) => return *resolution,
+            Plan::Rule(program) => program,
+        };
+        let frame = Frame::new(&self.scene, context, now);
+        match context.schema().and_then(|schema| self.bindings.of(schema, &self.scene.slots)) {
+            Some(binding) => program.run(&frame.by_place(binding), &self.targets),
+            None => program.run(&frame.by_name(), &self.targets),
         }
     }
 
     /// Evaluates, and tells all about it. `default` is what is served where the flag has nothing to serve.
     pub fn evaluate<T: FlagValue>(
         &self,
-        context: &dyn EvaluationContext,
+        context: &(impl EvaluationContext + ?Sized),
         now: i64,
         default: T,
     ) -> Evaluation<'_, T> {
@@ -247,50 +233,15 @@ impl CompiledFlag {
 
     /// The part of the rule that decided: `targeting.if[1]`.
     pub fn rule(&self, resolution: Resolution) -> Option<&str> {
-        match &self.plan {
-            Plan::Fixed(_) => None,
-            Plan::Targeted(targeted) => {
-                targeted.branches.get(resolution.branch()? as usize).map(|path| &**path)
-            }
-        }
+        self.branches.get(resolution.branch()? as usize).map(|path| &**path)
     }
 }
 
-impl Targeted {
-    #[inline]
-    fn resolve(&self, context: &dyn EvaluationContext, now: i64) -> Resolution {
-        let ways = context.schema().and_then(|schema| self.ways(schema)).unwrap_or_default();
-        let sight = Sight::new(&self.scene, context, ways, now);
-        match self.decision.decide(&sight, &self.targets) {
-            Ok(resolution) => resolution,
-            Err(failure) => Resolution::failed(EvaluationError::Rule(failure)),
-        }
-    }
-
-    /// How the rule's attributes lead into contexts of this schema.
-    #[inline]
-    fn ways(&self, schema: &'static ContextSchema) -> Option<&[Way]> {
-        match self.bindings.get() {
-            Some(binding) if std::ptr::eq(binding.schema, schema) => Some(&binding.ways),
-            _ => self.ways_of_another(schema),
-        }
-    }
-
-    #[inline(never)]
-    fn ways_of_another(&self, schema: &'static ContextSchema) -> Option<&[Way]> {
-        let mut cell = &self.bindings;
-        for _ in 0..MAX_BINDINGS {
-            let binding = cell.get_or_init(|| self.new_binding(schema));
-            if std::ptr::eq(binding.schema, schema) {
-                return Some(&binding.ways);
-            }
-            cell = &binding.next;
-        }
-        None
-    }
-
-    fn new_binding(&self, schema: &'static ContextSchema) -> Box<Binding> {
-        let ways = self.scene.slots.iter().map(|slot| schema.resolve(slot.texts())).collect();
-        Box::new(Binding { schema, ways, next: OnceLock::new() })
+/// What a flag without a rule serves.
+fn fixed(state: FlagState, default: Option<u32>) -> Resolution {
+    match (state, default) {
+        (FlagState::Disabled, _) => Resolution::new(Why::Disabled, None),
+        (FlagState::Enabled, Some(_)) => Resolution::new(Why::Static, default),
+        (FlagState::Enabled, None) => Resolution::new(Why::Default, None),
     }
 }

@@ -166,67 +166,91 @@ impl<'f, T> Evaluation<'f, T> {
 /// An evaluation in small: which variant, and why. See [`CompiledFlag::resolve`](super::CompiledFlag::resolve).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Resolution {
-    /// [`NONE`] for none. Two words in all, so that it is returned in registers.
-    variant: u32,
-    branch: u32,
-    reason: Reason,
-    error: Option<EvaluationError>,
+    /// The variant, and the branch of the rule in the upper half; [`NONE`] for none. One number and one byte, and not four
+    /// fields, because that is what is returned in registers.
+    place: u64,
+    why: Why,
+}
+
+/// A reason, with the error that there is one for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    Static,
+    Default,
+    TargetingMatch,
+    Disabled,
+    Error(EvaluationError),
 }
 
 /// No variant, no branch: neither has so many.
 const NONE: u32 = u32::MAX;
 
 impl Resolution {
-    pub(crate) const fn new(reason: Reason, variant: Option<u32>) -> Self {
+    pub(crate) const fn new(why: Why, variant: Option<u32>) -> Self {
         let variant = match variant {
             Some(variant) => variant,
             None => NONE,
         };
-        Self { variant, branch: NONE, reason, error: None }
+        Self { place: ((NONE as u64) << 32) | variant as u64, why }
     }
 
     pub(crate) const fn failed(error: EvaluationError) -> Self {
-        Self { variant: NONE, branch: NONE, reason: Reason::Error, error: Some(error) }
+        Self::new(Why::Error(error), None)
     }
 
     /// The same, by this branch of the rule.
     pub(crate) const fn by(self, branch: u32) -> Self {
-        Self { branch, ..self }
+        Self { place: ((branch as u64) << 32) | (self.place & NONE as u64), why: self.why }
     }
 
     pub(crate) const fn branch(&self) -> Option<u32> {
-        if self.branch == NONE { None } else { Some(self.branch) }
+        let branch = (self.place >> 32) as u32;
+        if branch == NONE { None } else { Some(branch) }
     }
 
     /// The place of the variant among [`CompiledFlag::variants`](super::CompiledFlag::variants), or `None` when the caller's
     /// default is to be served.
     #[inline]
     pub const fn variant(&self) -> Option<usize> {
-        if self.variant == NONE { None } else { Some(self.variant as usize) }
+        let variant = self.place as u32;
+        if variant == NONE { None } else { Some(variant as usize) }
     }
 
     /// Why.
     pub const fn reason(&self) -> Reason {
-        self.reason
+        match self.why {
+            Why::Static => Reason::Static,
+            Why::Default => Reason::Default,
+            Why::TargetingMatch => Reason::TargetingMatch,
+            Why::Disabled => Reason::Disabled,
+            Why::Error(_) => Reason::Error,
+        }
     }
 
     /// What went wrong, if something did.
     pub const fn error(&self) -> Option<EvaluationError> {
-        self.error
+        match self.why {
+            Why::Error(error) => Some(error),
+            _ => None,
+        }
     }
 
     /// The same, where the variant's value turned out to be of another type than the one asked for.
     #[must_use]
     pub const fn mismatched(self) -> Self {
-        Self::failed(EvaluationError::TypeMismatch).by(self.branch)
+        let failed = Self::failed(EvaluationError::TypeMismatch);
+        match self.branch() {
+            Some(branch) => failed.by(branch),
+            None => failed,
+        }
     }
 }
 
 impl std::fmt::Debug for Resolution {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut shown = f.debug_struct("Resolution");
-        shown.field("variant", &self.variant()).field("reason", &self.reason);
-        shown.field("error", &self.error).field("branch", &self.branch()).finish()
+        shown.field("variant", &self.variant()).field("reason", &self.reason());
+        shown.field("error", &self.error()).field("branch", &self.branch()).finish()
     }
 }
 

@@ -69,6 +69,7 @@ pub use context::{
 };
 pub use definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
 pub use document::{DocumentForm, FlagDocument, check_targeting};
+pub(crate) use evaluation::Why;
 pub use evaluation::{
     ErrorCode, Evaluation, EvaluationError, FlagValue, MAX_SAFE_INTEGER, Reason, Resolution,
 };

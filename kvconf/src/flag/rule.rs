@@ -10,7 +10,7 @@ use super::targeting::any::Any;
 use super::targeting::eval::{Evaluator, Scope};
 use super::targeting::failure::Failure;
 use super::targeting::parse::parse_for_item;
-use super::targeting::world::{Scene, Sight};
+use super::targeting::world::{Frame, Scene, Sight};
 use super::value::Value;
 
 /// Why a rule by itself gave no value.
@@ -45,9 +45,9 @@ pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<J
     let flag_key = flagd.and_then(|flagd| flagd.get("flagKey")).and_then(Json::as_str).unwrap_or_default();
     let timestamp = flagd.and_then(|flagd| flagd.get("timestamp")).and_then(Json::as_i64).unwrap_or_default();
     let scene = Scene { flag_key: flag_key.into(), bucketing, slots: rule.slots.into() };
-    let sight = Sight::new(&scene, &context, &[], timestamp);
+    let sight = Frame::new(&scene, &context, timestamp).by_name();
     let world = sight.world();
-    let evaluator = Evaluator::new(&world, &sight);
+    let evaluator = Evaluator::new(&world);
     let value =
         evaluator.eval(&rule.root, Scope::Item(&Any::Plain(data.into()))).map_err(RuleError::Failed)?;
     to_json(value.value(), 0).ok_or(RuleError::Failed(Failure::TooLarge))

@@ -19,8 +19,8 @@ use serde_json::Map;
 use crate::Revision;
 use crate::exposure::Observers;
 use crate::flag::{
-    CompiledFlag, ContextSchema, Evaluation, EvaluationContext, EvaluationError, FlagDefinition, Reason,
-    Resolution,
+    CompiledFlag, ContextSchema, Evaluation, EvaluationContext, EvaluationError, FlagDefinition, Resolution,
+    Why,
 };
 use crate::value::{DecodeError, EncodeError, ValuePlace};
 pub use codec::{FlagCodec, FlagField};
@@ -184,19 +184,34 @@ impl<T: FlagVariant> Flag<T> {
     ///
     /// Waits for nothing. The present time is filled in for a rule that asks for it, and only then is the clock read.
     #[inline]
-    pub fn get(&self, context: &dyn EvaluationContext) -> T::Served<'_> {
+    pub fn get(&self, context: &(impl EvaluationContext + ?Sized)) -> T::Served<'_> {
+        match &self.0.source {
+            Source::Stored(stored) => {
+                stored.value(stored.resolve(context, None)).unwrap_or(&self.0.fallback).served()
+            }
+            _ => self.get_otherwise(context),
+        }
+    }
+
+    /// Where there is no stored flag, or somebody is told of what it gives.
+    #[inline(never)]
+    fn get_otherwise(&self, context: &(impl EvaluationContext + ?Sized)) -> T::Served<'_> {
         self.value(self.resolve(context, None)).served()
     }
 
     /// What this context gets, and how it came about.
     ///
     /// A key that is not there: the default, with [`FlagNotFound`](EvaluationError::FlagNotFound).
-    pub fn evaluate(&self, context: &dyn EvaluationContext) -> Evaluation<'_, T::Served<'_>> {
+    pub fn evaluate(&self, context: &(impl EvaluationContext + ?Sized)) -> Evaluation<'_, T::Served<'_>> {
         self.detail(self.resolve(context, None))
     }
 
     /// The same at another time, in whole seconds since the Unix epoch.
-    pub fn evaluate_at(&self, context: &dyn EvaluationContext, now: i64) -> Evaluation<'_, T::Served<'_>> {
+    pub fn evaluate_at(
+        &self,
+        context: &(impl EvaluationContext + ?Sized),
+        now: i64,
+    ) -> Evaluation<'_, T::Served<'_>> {
         self.detail(self.resolve(context, Some(now)))
     }
 
@@ -229,10 +244,9 @@ impl<T: FlagVariant> Flag<T> {
         self.0.source.as_stored()
     }
 
-    #[inline]
-    fn resolve(&self, context: &dyn EvaluationContext, now: Option<i64>) -> Resolution {
+    fn resolve(&self, context: &(impl EvaluationContext + ?Sized), now: Option<i64>) -> Resolution {
         match &self.0.source {
-            Source::Observed(observed) => self.resolve_and_tell(observed, context, now),
+            Source::Observed(observed) => self.resolve_and_tell(observed, &context, now),
             source => source.resolve(context, now),
         }
     }
@@ -262,7 +276,6 @@ impl<T: FlagVariant> Flag<T> {
         }
     }
 
-    #[inline]
     fn value(&self, resolution: Resolution) -> &T {
         let inner = &*self.0;
         match &inner.source {
@@ -308,21 +321,24 @@ impl<T> Source<T> {
     }
 
     #[inline]
-    fn resolve(&self, context: &dyn EvaluationContext, now: Option<i64>) -> Resolution {
+    fn resolve(&self, context: &(impl EvaluationContext + ?Sized), now: Option<i64>) -> Resolution {
         match self {
-            Self::Stored(stored) => {
-                let flag = &stored.compiled;
-                let now = now.unwrap_or_else(|| if flag.needs_time() { present() } else { 0 });
-                flag.resolve(context, now)
-            }
+            Self::Stored(stored) => stored.resolve(context, now),
             Self::Missing => Resolution::failed(EvaluationError::FlagNotFound),
-            Self::Fixed => Resolution::new(Reason::Static, None),
+            Self::Fixed => Resolution::new(Why::Static, None),
             Self::Observed(observed) => observed.0.resolve(context, now),
         }
     }
 }
 
 impl<T> Stored<T> {
+    #[inline]
+    fn resolve(&self, context: &(impl EvaluationContext + ?Sized), now: Option<i64>) -> Resolution {
+        let flag = &self.compiled;
+        let now = now.unwrap_or_else(|| if flag.needs_time() { present() } else { 0 });
+        flag.resolve(context, now)
+    }
+
     #[inline]
     fn value(&self, resolution: Resolution) -> Option<&T> {
         self.values.get(resolution.variant()?)

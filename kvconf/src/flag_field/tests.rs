@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::flag::{DynamicContext, ErrorCode};
+use crate::flag::{DynamicContext, ErrorCode, Reason};
 use crate::value::{Codec, ValuePlace};
 
 fn context() -> DynamicContext {

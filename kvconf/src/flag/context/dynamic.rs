@@ -95,6 +95,7 @@ impl DynamicContext {
 }
 
 impl EvaluationContext for DynamicContext {
+    #[inline]
     fn lookup(&self, name: &AttributeName<'_>) -> Option<Value<'_>> {
         self.find(name).map(Value::from)
     }

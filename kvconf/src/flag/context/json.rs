@@ -6,6 +6,7 @@ use super::{Attribute, AttributeKind, AttributeName, EvaluationContext};
 use crate::flag::value::Value;
 
 impl<'a> From<&'a Json> for Value<'a> {
+    #[inline]
     fn from(json: &'a Json) -> Self {
         match json {
             Json::Null => Self::Null,
@@ -18,6 +19,7 @@ impl<'a> From<&'a Json> for Value<'a> {
     }
 }
 
+#[inline]
 pub(crate) fn number(number: &Number) -> Value<'static> {
     if let Some(whole) = number.as_i64() {
         Value::Int(whole)

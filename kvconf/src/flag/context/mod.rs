@@ -56,6 +56,28 @@ pub trait EvaluationContext {
     }
 }
 
+/// So that a context behind a pointer, also one of a type that is not known, serves wherever one does.
+impl<C: EvaluationContext + ?Sized> EvaluationContext for &C {
+    #[inline]
+    fn schema(&self) -> Option<&'static ContextSchema> {
+        C::schema(self)
+    }
+
+    #[inline]
+    fn attribute(&self, index: usize) -> Option<Value<'_>> {
+        C::attribute(self, index)
+    }
+
+    #[inline]
+    fn lookup(&self, name: &AttributeName<'_>) -> Option<Value<'_>> {
+        C::lookup(self, name)
+    }
+
+    fn visit(&self, visitor: &mut dyn FnMut(&str, Value<'_>)) {
+        C::visit(self, visitor);
+    }
+}
+
 /// A context whose attributes are known from its type alone.
 pub trait TypedContext: EvaluationContext {
     /// The attributes of every value of this type.

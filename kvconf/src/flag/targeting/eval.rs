@@ -10,14 +10,13 @@ use super::fractional;
 use super::limits::MAX_BUILT;
 use super::node::{Comparison, Node, Operands, Operator, Place, Variable};
 use super::text;
-use super::world::{Sight, World};
+use super::world::World;
 use crate::flag::context::AttributeName;
 use crate::flag::value::Value;
 
 /// A walk through the tree of a rule.
 pub(crate) struct Evaluator<'e> {
     pub(crate) world: &'e World<'e>,
-    pub(crate) sight: &'e Sight<'e>,
 }
 
 /// What a variable belongs to.
@@ -32,13 +31,13 @@ pub(crate) enum Scope<'s, 'e> {
 pub(crate) type Outcome<'e> = Result<Any<'e>, Failure>;
 
 impl<'e> Evaluator<'e> {
-    pub(crate) fn new(world: &'e World<'e>, sight: &'e Sight<'e>) -> Self {
-        Self { world, sight }
+    pub(crate) fn new(world: &'e World<'e>) -> Self {
+        Self { world }
     }
 
     /// Counts steps, which end.
     pub(crate) fn spend(&self, steps: usize) -> Result<(), Failure> {
-        self.sight.spend(steps)
+        self.world.spend(steps)
     }
 
     /// Counts the making of a text or a list.
@@ -91,11 +90,11 @@ impl<'e> Evaluator<'e> {
             Place::Whole => self.at_path("", scope),
             Place::FlagKey => Some(Value::Text(self.world.flagd.flag_key).into()),
             Place::Timestamp => Some(Value::Int(self.world.flagd.timestamp).into()),
-            Place::Attribute(slot) => self.sight.attribute(*slot).map(Any::Plain),
+            Place::Attribute(slot) => self.world.attribute(*slot).map(Any::Plain),
             Place::Item(slot) => match scope {
                 Scope::Context => None,
                 Scope::Item(item) => {
-                    slot.names.iter().try_fold(item.clone(), |value, name| value.member(&name.as_name()))
+                    slot.names().try_fold(item.clone(), |value, name| value.member(&name.as_name()))
                 }
             },
             Place::Computed(path) => match self.eval(path, scope)?.value() {

@@ -2,7 +2,7 @@
 
 use super::any::Any;
 use super::eval::{Evaluator, Outcome};
-use super::world::Sight;
+use super::world::World;
 use crate::flag::bucketing::{Bucketing, MAX_WEIGHT, Murmur3, bucket, write_list, write_text, write_value};
 use crate::flag::context::{AttributeName, TARGETING_KEY};
 use crate::flag::value::{Items, Value};
@@ -15,13 +15,13 @@ pub(super) fn apply<'e>(evaluator: &Evaluator<'e>, values: &[Any<'e>]) -> Outcom
 
 fn choose<'e>(evaluator: &Evaluator<'e>, values: &[Any<'e>]) -> Option<Any<'e>> {
     let (first, behind) = values.split_first()?;
-    let sight = evaluator.sight;
-    let version = sight.scene.bucketing;
+    let world = evaluator.world;
+    let version = world.scene.bucketing;
     let (hash, shares) = match (version, first.value()) {
         (Bucketing::V2, Value::Text(text)) => (hash_text(version, text), behind),
         // flagd's Go core leaves a null out and takes the subject.
-        (Bucketing::V2, Value::Null) => (hash_subject(sight)?, behind),
-        (Bucketing::V2, _) | (Bucketing::V3, Value::List(_)) => (hash_subject(sight)?, values),
+        (Bucketing::V2, Value::Null) => (hash_subject(world)?, behind),
+        (Bucketing::V2, _) | (Bucketing::V3, Value::List(_)) => (hash_subject(world)?, values),
         (Bucketing::V3, Value::Null) => return None,
         (Bucketing::V3, value) => (hash_value(value)?, behind),
     };
@@ -64,14 +64,14 @@ fn whole_weight(parts: &dyn Items) -> Option<u32> {
 }
 
 /// The hash of the flag and whom it is for.
-fn hash_subject(sight: &Sight<'_>) -> Option<u32> {
-    let subject = sight.context.lookup(&AttributeName::new(TARGETING_KEY));
+fn hash_subject(world: &World<'_>) -> Option<u32> {
+    let subject = world.context.lookup(&AttributeName::new(TARGETING_KEY));
     let Some(Value::Text(subject)) = subject else { return None };
     if subject.is_empty() {
         return None;
     }
-    let mut hash = subject_prefix(sight.scene.bucketing, &sight.scene.flag_key);
-    write_subject(sight.scene.bucketing, subject, &mut hash);
+    let mut hash = subject_prefix(world.scene.bucketing, &world.scene.flag_key);
+    write_subject(world.scene.bucketing, subject, &mut hash);
     Some(hash.finish())
 }
 
@@ -110,10 +110,10 @@ fn hash_value(value: Value<'_>) -> Option<u32> {
 }
 
 /// The hash of what decides about the bucket, where it is no list: `None` where the answer is null.
-pub(super) fn hash_of(sight: &Sight<'_>, value: Value<'_>) -> Option<u32> {
-    match (sight.scene.bucketing, value) {
+pub(super) fn hash_of(world: &World<'_>, value: Value<'_>) -> Option<u32> {
+    match (world.scene.bucketing, value) {
         (version, Value::Text(text)) => Some(hash_text(version, text)),
-        (Bucketing::V2, Value::Null) => hash_subject(sight),
+        (Bucketing::V2, Value::Null) => hash_subject(world),
         (Bucketing::V3, Value::Null) | (Bucketing::V2, _) => None,
         (Bucketing::V3, value) => hash_value(value),
     }

@@ -1,11 +1,12 @@
 //! Rules: JSONLogic with flagd's operators, from JSON to what runs.
 //!
 //! `parse` reads the JSON into a checked tree of operations ([`node::Node`]), which `eval` can walk as it is. `decide` makes of
-//! it what runs in practice: a chain of tests on attributes that ends in a variant, with the tree only where nothing simpler
-//! does. Both give the same answers; a property test compares them.
+//! it tests on attributes that end in a variant, with the tree only where nothing simpler does, and `program` puts them in a
+//! row, which is what runs. Tree and program give the same answers; a property test compares them.
 
 pub(crate) mod any;
 mod arithmetic;
+pub(crate) mod binding;
 pub(crate) mod coercion;
 pub(crate) mod decide;
 pub(crate) mod eval;
@@ -13,11 +14,14 @@ pub(crate) mod failure;
 mod fractional;
 mod iterate;
 pub mod limits;
+mod literal;
 pub(crate) mod node;
 pub(crate) mod parse;
+pub(crate) mod program;
 pub(crate) mod schema;
 pub(crate) mod semver;
 mod specialise;
+mod split;
 mod test;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ pub(crate) enum Place {
     FlagKey,
     Timestamp,
     /// An attribute of the context: a number in the flag's list of [`Slot`]s.
-    Attribute(usize),
+    Attribute(u32),
     /// Inside the item that an iteration is at.
     Item(Slot),
     /// The path is known only when the rule runs.
@@ -55,7 +55,9 @@ pub(crate) enum Place {
 /// A path of names into a context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Slot {
-    pub(crate) names: Box<[Name]>,
+    /// In place, as most paths are one name.
+    pub(crate) first: Name,
+    pub(crate) inner: Box<[Name]>,
 }
 
 /// A name with its fingerprint.
@@ -67,21 +69,30 @@ pub(crate) struct Name {
 
 impl Slot {
     pub(crate) fn new(path: &str) -> Self {
-        let name = |text: &str| Name { text: text.into(), fingerprint: fingerprint(text) };
-        Self { names: path.split('.').map(name).collect() }
+        let mut names = path.split('.').map(Name::new);
+        let first = names.next().unwrap_or_else(|| Name::new(""));
+        Self { first, inner: names.collect() }
     }
 
     pub(crate) fn path(&self) -> String {
-        let names: Vec<_> = self.names.iter().map(|name| &*name.text).collect();
-        names.join(".")
+        self.texts().collect::<Vec<_>>().join(".")
     }
 
     pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| &*name.text)
+        self.names().map(|name| &*name.text)
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &Name> {
+        std::iter::once(&self.first).chain(&self.inner)
     }
 }
 
 impl Name {
+    fn new(text: &str) -> Self {
+        Self { text: text.into(), fingerprint: fingerprint(text) }
+    }
+
+    #[inline]
     pub(crate) fn as_name(&self) -> AttributeName<'_> {
         AttributeName::digested(&self.text, self.fingerprint)
     }

@@ -345,12 +345,13 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn slot(&mut self, path: &str) -> usize {
+    fn slot(&mut self, path: &str) -> u32 {
         let slot = Slot::new(path);
-        self.slots.iter().position(|known| *known == slot).unwrap_or_else(|| {
+        let known = self.slots.iter().position(|known| *known == slot);
+        known.unwrap_or_else(|| {
             self.slots.push(slot);
             self.slots.len() - 1
-        })
+        }) as u32
     }
 }
 

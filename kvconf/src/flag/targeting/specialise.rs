@@ -2,9 +2,10 @@
 
 use serde_json::Value as Json;
 
+use super::literal::{Literal, Texts};
 use super::node::{Comparison, Node, Operands, Operator, Place};
 use super::semver::{Version, VersionOperator};
-use super::test::{Leaf, Question, Test, Texts};
+use super::test::{Leaf, Question, Range, Test};
 use crate::flag::value::Value;
 
 /// The condition that this node is true.
@@ -15,7 +16,7 @@ pub(super) fn specialise(node: &Node) -> Test {
         Node::And(nodes) => Some(Test::All(nodes.iter().map(specialise).collect())),
         Node::Or(nodes) => Some(Test::Any(nodes.iter().map(specialise).collect())),
         Node::Operation(operator, Operands::Listed(nodes)) => operation(*operator, nodes),
-        Node::Operation(Operator::Not, Operands::Spread(node)) => Some(Test::Not(Box::new(specialise(node)))),
+        Node::Operation(Operator::Not, Operands::Spread(node)) => Some(negated(specialise(node))),
         Node::Operation(Operator::Truth, Operands::Spread(node)) => Some(specialise(node)),
         _ => None,
     };
@@ -23,7 +24,7 @@ pub(super) fn specialise(node: &Node) -> Test {
 }
 
 /// The slot of a variable that is an attribute of the context, and has no default.
-pub(super) fn attribute(node: &Node) -> Option<usize> {
+pub(super) fn attribute(node: &Node) -> Option<u32> {
     match node {
         Node::Variable(variable) if variable.default.is_none() => match variable.place {
             Place::Attribute(slot) => Some(slot),
@@ -35,7 +36,7 @@ pub(super) fn attribute(node: &Node) -> Option<usize> {
 
 fn operation(operator: Operator, nodes: &[Node]) -> Option<Test> {
     match (operator, nodes) {
-        (Operator::Not, [node]) => Some(Test::Not(Box::new(specialise(node)))),
+        (Operator::Not, [node]) => Some(negated(specialise(node))),
         (Operator::Truth, [node]) => Some(specialise(node)),
         (Operator::Compare(comparison), [variable, Node::Constant(constant)]) => {
             compare(attribute(variable)?, comparison, constant)
@@ -67,21 +68,33 @@ fn operation(operator: Operator, nodes: &[Node]) -> Option<Test> {
     }
 }
 
-fn leaf(slot: usize, question: Question) -> Test {
+fn leaf(slot: u32, question: Question) -> Test {
     Test::Leaf(Leaf { slot, question })
 }
 
-fn compare(slot: usize, comparison: Comparison, constant: &Json) -> Option<Test> {
+fn compare(slot: u32, comparison: Comparison, constant: &Json) -> Option<Test> {
+    let scalar = || Question::Scalar(comparison, Box::new(constant.clone()));
     let question = match constant {
-        Json::String(text) => Question::Text(comparison, text.as_str().into()),
-        Json::Number(number) => match number.as_i64() {
-            Some(number) => Question::Whole(comparison, number),
-            None => Question::Scalar(comparison, Box::new(constant.clone())),
+        Json::String(text) => match comparison {
+            Comparison::Equal | Comparison::StrictlyEqual => Question::Is(Literal::new(text), comparison),
+            Comparison::Unequal => return Some(negated(compare(slot, Comparison::Equal, constant)?)),
+            Comparison::StrictlyUnequal => {
+                return Some(negated(compare(slot, Comparison::StrictlyEqual, constant)?));
+            }
+            _ => scalar(),
         },
-        Json::Null | Json::Bool(_) => Question::Scalar(comparison, Box::new(constant.clone())),
+        Json::Number(number) => match number.as_i64() {
+            Some(number) => Question::Whole(Range::of(comparison, number), comparison, number),
+            None => scalar(),
+        },
+        Json::Null | Json::Bool(_) => scalar(),
         Json::Array(_) | Json::Object(_) => return None,
     };
     Some(leaf(slot, question))
+}
+
+fn negated(test: Test) -> Test {
+    Test::Not(Box::new(test))
 }
 
 /// The comparison with its sides exchanged.
@@ -95,7 +108,7 @@ fn mirrored(comparison: Comparison) -> Comparison {
     }
 }
 
-fn among(slot: usize, items: &[Json]) -> Test {
+fn among(slot: u32, items: &[Json]) -> Test {
     let question = match items.iter().map(Json::as_str).collect::<Option<Vec<_>>>() {
         Some(texts) => Question::AmongTexts(Texts::new(texts.into_iter())),
         None => Question::Among(items.into()),

@@ -7,7 +7,7 @@ use super::decide::Targets;
 use super::eval::{Evaluator, Scope};
 use super::limits::{MAX_DEPTH, MAX_ITERATIONS};
 use super::parse::parse;
-use super::world::{Scene, Sight};
+use super::world::{Frame, Scene, Sight};
 use crate::flag::evaluation::EvaluationError;
 use crate::flag::{
     Bucketing, CompiledFlag, DynamicContext, Failure, FlagDefinition, FlagProblemKind, Reason, SetProperties,
@@ -141,10 +141,10 @@ proptest! {
 
         let parsed = parse(&rule, &Map::new()).unwrap();
         let scene = Scene { flag_key: "flag".into(), bucketing, slots: parsed.slots.into() };
-        let sight = Sight::new(&scene, &context, &[], 1_700_000_000);
+        let sight = Frame::new(&scene, &context, 1_700_000_000).by_name();
         let world = sight.world();
         let targets = Targets { names: names(), default: Some(1) };
-        let walked = Evaluator::new(&world, &sight).eval(&parsed.root, Scope::Context);
+        let walked = Evaluator::new(&world).eval(&parsed.root, Scope::Context);
         let expected = match walked {
             Ok(value) => targets.resolution(value.value()),
             Err(failure) => crate::flag::Resolution::failed(EvaluationError::Rule(failure)),

@@ -3,9 +3,10 @@
 use std::cell::Cell;
 
 use super::any::member;
+use super::binding::Binding;
 use super::failure::Failure;
 use super::limits::MAX_STEPS;
-use super::node::Slot;
+use super::node::{Name, Slot};
 use crate::flag::bucketing::Bucketing;
 use crate::flag::context::{AttributeName, EvaluationContext, Way};
 use crate::flag::value::Value;
@@ -19,25 +20,161 @@ pub(crate) struct Scene {
     pub(crate) slots: Box<[Slot]>,
 }
 
+impl Scene {
+    #[inline]
+    pub(crate) fn slot(&self, slot: u32) -> Option<&Slot> {
+        self.slots.get(slot as usize)
+    }
+}
+
 /// One evaluation's view of its context.
-pub(crate) struct Sight<'e> {
-    pub(crate) scene: &'e Scene,
-    pub(crate) context: &'e dyn EvaluationContext,
-    /// How each slot leads into the context; empty where its type is not known.
-    pub(crate) ways: &'e [Way],
-    pub(crate) now: i64,
+///
+/// The type of the context is kept: where it is known, finding an attribute is no call but part of the test.
+pub(crate) trait Sight {
+    /// An attribute of the context.
+    fn attribute(&self, slot: u32) -> Option<Value<'_>>;
+
+    /// The same, where it is found without a call: `None` also where only [`Self::attribute`] finds it.
+    fn near(&self, slot: u32) -> Option<Value<'_>>;
+
+    /// All that can be seen, for a walk through the tree of a rule.
+    fn world(&self) -> World<'_>;
+}
+
+/// What all views of a context have.
+pub(crate) struct Frame<'e, C: ?Sized> {
+    scene: &'e Scene,
+    context: &'e C,
+    now: i64,
     steps: Cell<u32>,
 }
 
-impl<'e> Sight<'e> {
+/// A context whose attributes are found by their places.
+pub(crate) struct ByPlace<'e, C: ?Sized> {
+    frame: Frame<'e, C>,
+    binding: &'e Binding,
+}
+
+/// A context whose attributes are found by their names.
+pub(crate) struct ByName<'e, C: ?Sized>(Frame<'e, C>);
+
+impl<'e, C: EvaluationContext + ?Sized> Frame<'e, C> {
     #[inline]
-    pub(crate) fn new(
-        scene: &'e Scene,
-        context: &'e dyn EvaluationContext,
-        ways: &'e [Way],
-        now: i64,
-    ) -> Self {
-        Self { scene, context, ways, now, steps: Cell::new(0) }
+    pub(crate) fn new(scene: &'e Scene, context: &'e C, now: i64) -> Self {
+        Self { scene, context, now, steps: Cell::new(0) }
+    }
+
+    #[inline]
+    pub(crate) fn by_place(self, binding: &'e Binding) -> ByPlace<'e, C> {
+        ByPlace { frame: self, binding }
+    }
+
+    #[inline]
+    pub(crate) fn by_name(self) -> ByName<'e, C> {
+        ByName(self)
+    }
+
+    fn world<'w>(&'w self, binding: Option<&'w Binding>) -> World<'w> {
+        World {
+            scene: self.scene,
+            context: &self.context,
+            binding,
+            flagd: Flagd { flag_key: &self.scene.flag_key, timestamp: self.now },
+            steps: &self.steps,
+        }
+    }
+}
+
+impl<C: EvaluationContext + ?Sized> Sight for ByPlace<'_, C> {
+    #[inline]
+    fn near(&self, slot: u32) -> Option<Value<'_>> {
+        self.frame.context.attribute(self.binding.place(slot)?)
+    }
+
+    #[inline]
+    fn attribute(&self, slot: u32) -> Option<Value<'_>> {
+        match self.binding.place(slot) {
+            Some(place) => self.frame.context.attribute(place),
+            None => follow(&self.frame.context, self.binding.way(slot), self.frame.scene, slot),
+        }
+    }
+
+    fn world(&self) -> World<'_> {
+        self.frame.world(Some(self.binding))
+    }
+}
+
+impl<C: EvaluationContext + ?Sized> Sight for ByName<'_, C> {
+    #[inline]
+    fn near(&self, slot: u32) -> Option<Value<'_>> {
+        let slot = self.0.scene.slot(slot).filter(|slot| slot.inner.is_empty())?;
+        self.0.context.lookup(&slot.first.as_name())
+    }
+
+    #[inline]
+    fn attribute(&self, slot: u32) -> Option<Value<'_>> {
+        find(self.0.context, self.0.scene, slot)
+    }
+
+    fn world(&self) -> World<'_> {
+        self.0.world(None)
+    }
+}
+
+/// Through objects.
+#[inline(never)]
+fn follow<'e>(context: &'e dyn EvaluationContext, way: &Way, scene: &Scene, slot: u32) -> Option<Value<'e>> {
+    let (places, known) = match way {
+        Way::Attribute(place) => return context.attribute(*place),
+        Way::Nested(places) => (places, None),
+        Way::Mixed(places, known) => (places, Some(*known)),
+        Way::Nowhere => return None,
+    };
+    let (first, inner) = places.split_first()?;
+    let mut value = context.attribute(*first)?;
+    for place in inner {
+        let Value::Object(object) = value else { return None };
+        value = object.attribute(*place)?;
+    }
+    match known {
+        Some(known) => {
+            let mut names = scene.slot(slot)?.names().skip(known);
+            names.try_fold(value, |value, name| member(value, &name.as_name()))
+        }
+        None => Some(value),
+    }
+}
+
+#[inline]
+fn find<'e, C: EvaluationContext + ?Sized>(context: &'e C, scene: &Scene, slot: u32) -> Option<Value<'e>> {
+    let slot = scene.slot(slot)?;
+    let value = context.lookup(&slot.first.as_name())?;
+    if slot.inner.is_empty() { Some(value) } else { find_inside(value, &slot.inner) }
+}
+
+#[inline(never)]
+fn find_inside<'e>(value: Value<'e>, names: &[Name]) -> Option<Value<'e>> {
+    names.iter().try_fold(value, |value, name| member(value, &name.as_name()))
+}
+
+/// What the tree of a rule is walked against.
+pub(crate) struct World<'e> {
+    pub(crate) scene: &'e Scene,
+    pub(crate) context: &'e dyn EvaluationContext,
+    /// Where attributes are found by their places.
+    binding: Option<&'e Binding>,
+    pub(crate) flagd: Flagd<'e>,
+    /// Shared by all walks of an evaluation.
+    steps: &'e Cell<u32>,
+}
+
+impl<'e> World<'e> {
+    /// An attribute of the context.
+    pub(crate) fn attribute(&self, slot: u32) -> Option<Value<'e>> {
+        match self.binding {
+            Some(binding) => follow(self.context, binding.way(slot), self.scene, slot),
+            None => find(self.context, self.scene, slot),
+        }
     }
 
     /// Counts steps, which end.
@@ -46,57 +183,6 @@ impl<'e> Sight<'e> {
         self.steps.set(spent);
         if spent > MAX_STEPS { Err(Failure::TooManySteps) } else { Ok(()) }
     }
-
-    /// An attribute of the context.
-    #[inline]
-    pub(crate) fn attribute(&self, slot: usize) -> Option<Value<'e>> {
-        match self.ways.get(slot) {
-            Some(Way::Attribute(place)) => self.context.attribute(*place),
-            Some(way) => self.follow(way, slot),
-            None => self.find(slot),
-        }
-    }
-
-    #[inline(never)]
-    fn follow(&self, way: &Way, slot: usize) -> Option<Value<'e>> {
-        let (places, known) = match way {
-            Way::Nested(places) => (places, None),
-            Way::Mixed(places, known) => (places, Some(*known)),
-            Way::Attribute(_) | Way::Nowhere => return None,
-        };
-        let (first, inner) = places.split_first()?;
-        let mut value = self.context.attribute(*first)?;
-        for place in inner {
-            let Value::Object(object) = value else { return None };
-            value = object.attribute(*place)?;
-        }
-        let names =
-            known.and_then(|known| self.scene.slots.get(slot)?.names.get(known..)).unwrap_or_default();
-        names.iter().try_fold(value, |value, name| member(value, &name.as_name()))
-    }
-
-    #[inline]
-    fn find(&self, slot: usize) -> Option<Value<'e>> {
-        match &*self.scene.slots.get(slot)?.names {
-            [name] => self.context.lookup(&name.as_name()),
-            [first, inner @ ..] => {
-                let value = self.context.lookup(&first.as_name())?;
-                inner.iter().try_fold(value, |value, name| member(value, &name.as_name()))
-            }
-            [] => None,
-        }
-    }
-
-    /// All that can be seen, for a walk through the tree of a rule.
-    pub(crate) fn world(&self) -> World<'e> {
-        World { context: self.context, flagd: Flagd { flag_key: &self.scene.flag_key, timestamp: self.now } }
-    }
-}
-
-/// What a rule is evaluated against.
-pub(crate) struct World<'e> {
-    pub(crate) context: &'e dyn EvaluationContext,
-    pub(crate) flagd: Flagd<'e>,
 }
 
 /// The object `$flagd`.
