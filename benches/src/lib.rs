@@ -8,6 +8,7 @@ pub mod allocations;
 pub mod arrival;
 pub mod burst;
 pub mod change;
+pub mod command;
 pub mod figures;
 pub mod history;
 pub mod live_server;

@@ -3,15 +3,18 @@
 use anyhow::Result;
 use kvconf_benches::figures::Row;
 use kvconf_benches::{
-    allocations, arrival, burst, change, history, reads, rollback, start, tree, under_changes, writes,
+    allocations, arrival, burst, change, command, history, reads, rollback, start, tree, under_changes,
+    writes,
 };
 
 #[global_allocator]
 static COUNTING: allocations::Counting = allocations::Counting;
 
 /// The groups of rows, in the order of the table.
-const GROUPS: [&str; 10] =
-    ["reads", "load", "arrival", "writes", "start", "change", "history", "rollback", "tree", "burst"];
+const GROUPS: [&str; 11] = [
+    "reads", "load", "arrival", "writes", "start", "change", "history", "rollback", "tree", "command",
+    "burst",
+];
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -48,6 +51,7 @@ fn rows(group: &str, runtime: &tokio::runtime::Handle) -> Result<Vec<Row>> {
         "change" => change::rows(),
         "history" => runtime.block_on(async { tokio::spawn(history::rows()).await? }),
         "rollback" => runtime.block_on(async { tokio::spawn(rollback::rows()).await? }),
+        "command" => runtime.block_on(command::rows()),
         "tree" => Ok(vec![tree::row()?]),
         _ => burst::rows(runtime),
     }

@@ -107,9 +107,17 @@ impl Session {
             let mut line = String::new();
             io::stdin().read_line(&mut line).map(|_| line)
         });
-        match line.await {
-            Ok(line) => Ok(line?.trim().to_owned()),
-            Err(error) => Err(Failure::new(Exit::Failed, error)),
+        // Once something was written here, Ctrl-C does not end the process by itself any more.
+        tokio::select! {
+            line = line => match line {
+                Ok(line) => Ok(line?.trim().to_owned()),
+                Err(error) => Err(Failure::new(Exit::Failed, error)),
+            },
+            _ = tokio::signal::ctrl_c() => {
+                // The cursor stands behind the question.
+                self.out.prompt("\n")?;
+                Err(Failure::new(Exit::Interrupted, "interrupted, nothing was written"))
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::session::Session;
 
 pub(crate) use args::WriteArgs;
@@ -134,15 +135,13 @@ async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped> {
 
 /// Waits for the commit, and after Ctrl-C for a moment more: then it says what is known.
 async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
+    let interrupt = Interrupt::listen().await;
     let change = commit.change().to_owned();
     let mut commit = commit.into_future();
     tokio::select! {
         biased;
         outcome = &mut commit => return outcome.map_err(Stopped::Failed),
-        interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() {
-            // Nobody can interrupt then.
-            return commit.await.map_err(Stopped::Failed);
-        },
+        () = interrupt.wait() => {}
     }
     let keys = counted(keys, "key");
     let failure = match tokio::time::timeout(LAST_WORD_WITHIN, commit).await {

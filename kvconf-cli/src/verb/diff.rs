@@ -1,10 +1,11 @@
 //! `kvconf diff`: what differs between two states.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use clap::Args;
-use kvconf::{Bucket, Filter, Key, Point, Prefix, Revision};
+use kvconf::{Bucket, Filter, Key, Point, Prefix};
 use serde_json::json;
 
 use crate::change::{differences_table, value_json};
@@ -14,23 +15,25 @@ use crate::failure::{Failure, Outcome};
 use crate::session::Session;
 use crate::verb::apply::{read_file, scopes};
 use crate::verb::export::{Format, prefix};
+use crate::when;
 
 const EXAMPLE: &str = "\
 Examples:
     kvconf diff 4102                      what has changed since that revision
     kvconf diff 4102 4110 -p checkout     between two revisions, below a prefix
+    kvconf diff 10m                       in the last ten minutes; 14:02 and RFC 3339 are times, too
     kvconf diff checkout.toml             what applying the file would change, --prune included
     kvconf diff checkout.toml --exit-code || echo drifted";
 
-/// Show what differs between two revisions, or between the bucket and a file
+/// Show what differs between two moments, or between the bucket and a file
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Diff {
-    /// A revision, or a file of keys
-    #[arg(value_name = "REVISION|FILE")]
+    /// A revision, a time, or a file of keys
+    #[arg(value_name = "MOMENT|FILE")]
     from: String,
-    /// The other revision [default: now]
-    #[arg(value_name = "REVISION")]
+    /// The other moment [default: now]
+    #[arg(value_name = "MOMENT")]
     to: Option<String>,
     /// Only keys below this prefix
     #[arg(short, long, value_name = "PREFIX", value_parser = prefix)]
@@ -49,12 +52,11 @@ type State = BTreeMap<Key, Bytes>;
 impl Diff {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let prefix = self.prefix.clone().unwrap_or_else(Prefix::root);
-        let (before, after) = match point(&self.from) {
+        let now = session.out.now();
+        let from = if is_file(&self.from) { None } else { Some(point(&self.from, now)?) };
+        let (before, after) = match from {
             Some(from) => {
-                let to = self.to.as_deref().map(|to| {
-                    point(to).ok_or_else(|| Failure::new(Exit::Usage, format!("{to:?} is no revision")))
-                });
-                let to = to.transpose()?.unwrap_or(Point::Latest);
+                let to = self.to.as_deref().map_or(Ok(Point::Latest), |to| point(to, now))?;
                 let bucket = session.bucket().await?;
                 (state_at(&bucket, &prefix, from).await?, state_at(&bucket, &prefix, to).await?)
             }
@@ -92,12 +94,16 @@ impl Diff {
     }
 }
 
-/// A revision; `None` for what must be the name of a file.
-fn point(text: &str) -> Option<Point> {
+/// Whether it can only be a file: by its name, or because there is one.
+fn is_file(text: &str) -> bool {
+    text == "-" || Format::of_path(text).is_some() || std::path::Path::new(text).is_file()
+}
+
+fn point(text: &str, now: SystemTime) -> Outcome<Point> {
     if text == "now" {
-        return Some(Point::Latest);
+        return Ok(Point::Latest);
     }
-    text.parse().ok().map(|revision| Point::Revision(Revision::new(revision)))
+    when::point(text, now).map_err(|error| Failure::new(Exit::Invalid, error))
 }
 
 async fn state_at(bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {

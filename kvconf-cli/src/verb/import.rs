@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::change::{MOST_AT_ONCE, WriteArgs, author, counted, make};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
 use crate::output::Progress;
 use crate::record;
 use crate::session::Session;
@@ -113,6 +115,7 @@ impl Import {
             reason: self.write.reason.clone(),
             written: 0,
             newest: Revision::ZERO,
+            interrupt: Arc::new(Interrupt::listen().await),
         };
         let mut progress = Progress::new(Some(count.differing() as u64), session.out.is_quiet());
         let mut part: Vec<(Wanted, Revision)> = Vec::new();
@@ -299,6 +302,7 @@ struct Writer<'a> {
     reason: Option<String>,
     written: usize,
     newest: Revision,
+    interrupt: Arc<Interrupt>,
 }
 
 /// How long an answer is waited for after Ctrl-C.
@@ -312,13 +316,12 @@ impl Writer<'_> {
         }
         let keys = part.len();
         let before = self.written;
+        let interrupt = Arc::clone(&self.interrupt);
         let mut writing = Box::pin(self.write(part));
         tokio::select! {
             biased;
             outcome = &mut writing => return outcome,
-            interrupted = tokio::signal::ctrl_c() => if interrupted.is_err() {
-                return writing.await;
-            },
+            () = interrupt.wait() => {}
         }
         Err(match tokio::time::timeout(LAST_WORD_WITHIN, writing).await {
             Ok(Ok(())) => Failure::new(Exit::Interrupted, format!("interrupted; {} were written", counted(before + keys, "key"))),

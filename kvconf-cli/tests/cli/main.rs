@@ -12,3 +12,4 @@ mod documents;
 mod editing;
 mod looking;
 mod moving;
+mod tour;

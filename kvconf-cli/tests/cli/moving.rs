@@ -170,6 +170,29 @@ async fn very_many_keys_are_imported_listed_and_exported() {
 }
 
 #[tokio::test]
+async fn ctrl_c_in_the_middle_of_many_keys_says_how_many_were_written() {
+    const KEYS: usize = 60_000;
+    let (server, bucket) = server_with_bucket().await;
+    let lines: String = (0..KEYS).map(|at| format!("{{\"key\":\"k{at}\",\"value\":\"v\"}}\n")).collect();
+    let (_folder, path) = file("many.jsonl", &lines);
+    let mut watch = bucket.watch("k0").new_only().await.unwrap();
+    let child = Kvconf::of(&server).command(&format!("import {path} --yes --text")).spawn().unwrap();
+    let pid = child.id().unwrap().to_string();
+    let first = async { while !matches!(watch.event().await, kvconf::WatchEvent::Entry(_)) {} };
+    tokio::time::timeout(Duration::from_secs(60), first).await.unwrap();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let output =
+        tokio::time::timeout(Duration::from_secs(60), child.wait_with_output()).await.unwrap().unwrap();
+    let written = bucket.status().await.unwrap().last_revision.get();
+    let err = String::from_utf8_lossy(&output.stderr).into_owned();
+    let expected = format!(
+        "error: interrupted; {written} keys were written\n  help: run this again: it goes on where it stopped\n"
+    );
+    assert_eq!((output.status.code(), err), (Some(130), expected));
+    assert!(written < KEYS as u64);
+}
+
+#[tokio::test]
 async fn nobody_reading_ends_it_quietly() {
     let (server, bucket) = server_with_bucket().await;
     for at in 0..2_000 {
