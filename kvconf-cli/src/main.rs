@@ -14,6 +14,7 @@ mod doctor;
 mod document;
 mod exit;
 mod failure;
+mod fleet;
 mod interrupt;
 mod output;
 mod record;

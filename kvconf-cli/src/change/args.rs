@@ -2,6 +2,8 @@
 
 use clap::Args;
 
+use crate::fleet::FleetArgs;
+
 /// How a change is made.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Change")]
@@ -24,4 +26,6 @@ pub(crate) struct WriteArgs {
     /// Write more than 1 000 keys as several change sets
     #[arg(long)]
     pub(crate) in_parts: bool,
+    #[command(flatten)]
+    pub(crate) fleet: FleetArgs,
 }

@@ -6,11 +6,12 @@ mod author;
 mod show;
 
 use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::fleet;
 use crate::interrupt::Interrupt;
 use crate::session::Session;
 
@@ -42,14 +43,19 @@ pub(crate) async fn make(
             show(session, &plan, args.dry_run)?;
         }
         judge(&plan, args)?;
+        let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
         if args.dry_run {
+            if let Some(fleet) = fleet.filter(|_| session.out.is_json()) {
+                session.out.json(&json!({ "fleet": fleet }))?;
+            }
             return Ok(None);
         }
         agree(session, &plan, args).await?;
         let shown = session.out.is_json().then(|| plan_json(&plan, session.out.secrecy()));
+        let shown = shown.map(|document| with(document, "fleet", fleet));
         match write(plan, args).await {
             Ok(applied) => {
-                done(session, bucket, shown, &applied)?;
+                finish(session, bucket, shown, &applied, args).await?;
                 return Ok(Some(applied));
             }
             // Whoever answered beforehand has not seen what stands there now.
@@ -163,12 +169,36 @@ async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
     Err(Stopped::Interrupted(failure))
 }
 
-fn done(
+/// Adds what there is to a document.
+fn with(mut document: Value, name: &str, value: Option<Value>) -> Value {
+    if let (Some(members), Some(value)) = (document.as_object_mut(), value) {
+        members.insert(name.to_owned(), value);
+    }
+    document
+}
+
+/// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
+async fn finish(
     session: &mut Session,
     bucket: &Bucket,
-    shown: Option<serde_json::Value>,
+    shown: Option<Value>,
     applied: &Applied,
+    args: &WriteArgs,
 ) -> Outcome {
+    let is_told = shown.is_none();
+    if is_told {
+        done(session, bucket, None, applied)?;
+    }
+    let by = author(args.author.as_deref());
+    let waited = fleet::wait::wait(session, applied, &args.fleet, &by).await;
+    if !is_told {
+        let shown = shown.map(|document| with(document, "settled", waited.document));
+        done(session, bucket, shown, applied)?;
+    }
+    waited.failure.map_or(Ok(()), Err)
+}
+
+fn done(session: &mut Session, bucket: &Bucket, shown: Option<Value>, applied: &Applied) -> Outcome {
     if let Some(mut document) = shown {
         if let Some(members) = document.as_object_mut() {
             let written: Vec<_> = applied

@@ -73,6 +73,10 @@ impl Import {
             make(session, &bucket, &self.write, |bucket| wishes(bucket.edit(), &wanted)).await?;
             return Ok(());
         }
+        if self.write.fleet.wait.is_some() || self.write.fleet.expect.is_some() {
+            let failure = Failure::new(Exit::Usage, "lines are written without asking the fleet");
+            return Err(failure.hint("`kvconf fleet --check` afterwards, or import a document: --format toml"));
+        }
         let mut lines = Lines::open(&self.file)?;
         let bucket = session.bucket().await?;
         let known = known(session, &bucket).await?;

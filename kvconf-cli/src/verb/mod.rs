@@ -43,6 +43,7 @@ verbs! {
     watch::Watch,
     export::Export,
     import::Import,
+    fleet::Fleet,
     bucket::Bucket,
     dev::Dev,
     doctor::Doctor,

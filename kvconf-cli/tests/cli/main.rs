@@ -10,6 +10,7 @@ mod dev;
 mod doctor;
 mod documents;
 mod editing;
+mod fleet;
 mod looking;
 mod moving;
 mod tour;

@@ -325,7 +325,7 @@ impl fmt::Display for Progress {
             many => write!(f, ", {many} not yet")?,
         }
         if self.wanted != self.asked {
-            write!(f, "; {} are enough", self.wanted)?;
+            write!(f, "; {} {} enough", self.wanted, if self.wanted == 1 { "is" } else { "are" })?;
         }
         Ok(())
     }

@@ -1,0 +1,182 @@
+//! `fleet`: who runs, who lags and rejects.
+
+use insta::assert_snapshot;
+use kvconf::fleet::Instance;
+use kvconf::{Bucket, KvConfig, Live};
+
+use crate::command::{Kvconf, normalised, server_with_bucket};
+
+#[derive(KvConfig, Debug, Clone)]
+#[kv(prefix = "checkout")]
+struct Checkout {
+    #[kv(default = 50, range(1..=500))]
+    max_items: u32,
+}
+
+/// An older build.
+#[derive(KvConfig, Debug, Clone)]
+#[kv(prefix = "checkout")]
+struct Older {
+    #[kv(default = 50, range(1..=60))]
+    max_items: u32,
+}
+
+async fn join<T: KvConfig>(bucket: &Bucket, id: &str, version: &str) -> Live<T> {
+    let instance = Instance::named("checkout").id(id).version(version).host("node-1");
+    bucket.live::<T>().instance(instance).start().await.unwrap()
+}
+
+#[tokio::test]
+async fn fleet_lists_instances_and_says_who_rejects() {
+    let (server, bucket) = server_with_bucket().await;
+    let kvconf = Kvconf::of(&server);
+    assert_snapshot!(kvconf.text("fleet").await, @r"
+    exit 0
+    --- err
+    note: no instance answers
+    ");
+    let new: Live<Checkout> = join(&bucket, "a", "1.1.0").await;
+    let old: Live<Older> = join(&bucket, "b", "1.0.0").await;
+    assert_snapshot!(kvconf.text("fleet --expect 2 --check").await, @r"
+    exit 0
+    --- out
+    INSTANCE  SERVICE   VERSION  HOST    STRUCT    PREFIX    REVISION  STATE
+    a         checkout  1.1.0    node-1  Checkout  checkout  0         current
+    b         checkout  1.0.0    node-1  Older     checkout  0         current
+    --- err
+    note: 2 instances, all current
+    ");
+    let revision = bucket.put("checkout.max_items", "80").await.unwrap();
+    new.wait_for(revision).await.unwrap();
+    old.wait_for(revision).await.unwrap_err();
+    assert_snapshot!(kvconf.text("fleet --expect 2 --lagging --check").await, @r"
+    exit 11
+    --- out
+    INSTANCE  SERVICE   VERSION  HOST    STRUCT  PREFIX    REVISION  STATE
+    b         checkout  1.0.0    node-1  Older   checkout  0         live, 1 rejected
+    × checkout.max_items: 80 is outside 1..=60 (in b)
+    --- err
+    note: 2 instances, 1 not current
+    error: 2 instances, 1 not current
+    ");
+    let lines = kvconf.run("fleet --expect 2").await.out;
+    let first: serde_json::Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&first["id"], &first["current"], &first["handles"][0]["applied"]),
+        (&"a".into(), &true.into(), &1.into())
+    );
+    assert_eq!(lines.lines().count(), 2);
+    assert_snapshot!(kvconf.text("fleet --expect 3 --within 300ms --check --quiet").await, @r"
+    exit 11
+    --- out
+    INSTANCE  SERVICE   VERSION  HOST    STRUCT    PREFIX    REVISION  STATE
+    a         checkout  1.1.0    node-1  Checkout  checkout  1         current
+    b         checkout  1.0.0    node-1  Older     checkout  0         live, 1 rejected
+    × checkout.max_items: 80 is outside 1..=60 (in b)
+    --- err
+    error: 2 of 3 instances answer
+    ");
+    assert_snapshot!(kvconf.text("fleet --prefix a..b").await, @r#"
+    exit 6
+    --- err
+    error: "a..b" has an empty part (two dots in a row, or a dot at an end)
+    "#);
+}
+
+#[tokio::test]
+async fn a_change_that_an_instance_rejects_is_not_written_unless_forced() {
+    let (server, bucket) = server_with_bucket().await;
+    let kvconf = Kvconf::of(&server);
+    let _new: Live<Checkout> = join(&bucket, "a", "1.1.0").await;
+    let _old: Live<Older> = join(&bucket, "b", "1.0.0").await;
+    assert_snapshot!(kvconf.text("set checkout.max_items=80 --expect 2 --yes").await, @r"
+    exit 5
+    --- out
+    +  checkout.max_items  80
+    --- err
+    error: the fleet would reject the change
+      because 1 accepts, 1 rejects
+      × checkout.max_items: 80 is outside 1..=60
+          in b
+      help: mend it, or write it all the same with --force --reason TEXT
+    ");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap(), None);
+    assert_snapshot!(kvconf.text("set checkout.max_items=80 --expect 3 --dry-run").await, @r"
+    exit 5
+    --- out
+    +  checkout.max_items  80
+    --- err
+    error: 2 of 3 instances answer
+      help: kvconf fleet lists them
+    ");
+    assert_snapshot!(kvconf.text("set other.key=1 --expect 2 --yes --quiet").await, @r"
+    exit 0
+    --- out
+    +  other.key  1
+    1 key written to prod, revision 1
+    ");
+    assert_snapshot!(kvconf.text("set checkout.max_items=55 --expect 2 --yes --quiet --wait all").await, @r"
+    exit 0
+    --- out
+    +  checkout.max_items  55
+    fleet: 2 accept
+    1 key written to prod, revision 2
+    fleet: 2 of 2 instances have it
+    ");
+    let forced =
+        "set checkout.max_items=80 --expect 2 --yes --quiet --force --reason b-goes --wait all --within 10s";
+    assert_snapshot!(normalised(&kvconf.text(forced).await.to_string(), None), @r"
+    exit 11
+    --- out
+    ~  checkout.max_items  55  →  80
+    fleet: 1 accepts, 1 rejects
+      × checkout.max_items: 80 is outside 1..=60
+          in b
+    1 key written to prod, revision 3
+    --- err
+    error: 1 of 2 instances have it, 1 rejects it
+      × checkout.max_items: 80 is outside 1..=60
+          in b
+      help: the change stands; `kvconf fleet` shows who lags or rejects
+      help: kvconf revert [change]
+    ");
+    assert_snapshot!(kvconf.text(&forced.replace("80", "90").replace("--wait all", "--wait 50%")).await, @r"
+    exit 0
+    --- out
+    ~  checkout.max_items  80  →  90
+    fleet: 1 accepts, 1 rejects
+      × checkout.max_items: 90 is outside 1..=60
+          in b
+    1 key written to prod, revision 4
+    fleet: 1 of 2 instances have it, 1 rejects it; 1 is enough
+      × checkout.max_items: 90 is outside 1..=60
+          in b
+    ");
+    let back = forced.replace("80", "95") + " --or-rollback";
+    assert_snapshot!(kvconf.text(&back).await, @r"
+    exit 5
+    --- out
+    ~  checkout.max_items  90  →  95
+    fleet: 1 accepts, 1 rejects
+      × checkout.max_items: 95 is outside 1..=60
+          in b
+    1 key written to prod, revision 5
+    --- err
+    error: the change was taken back: 1 of 2 instances have it, 1 rejects it
+      × checkout.max_items: 95 is outside 1..=60
+          in b
+    ");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"90"[..]));
+
+    let document = kvconf.run("set checkout.max_items=60 --expect 2 --yes --wait all").await;
+    let document: serde_json::Value = serde_json::from_str(&document.out).unwrap();
+    assert_eq!(document["fleet"]["votes"].as_array().unwrap().len(), 2);
+    assert_eq!(document["settled"]["progress"]["applied"], 2);
+    assert_snapshot!(kvconf.text("set checkout.max_items=61 --yes --wait some").await, @r#"
+    exit 2
+    --- err
+    error: invalid value 'some' for '--wait <SHARE>': "some" is no share: `all`, or a percentage above 0 and up to 100, such as `95%`
+
+    For more information, try '--help'.
+    "#);
+}
