@@ -8,6 +8,7 @@
 
 mod arguments;
 mod change;
+mod complete;
 mod connect;
 mod dev;
 mod doctor;
@@ -17,17 +18,24 @@ mod failure;
 mod fleet;
 mod interrupt;
 mod output;
+mod past;
 mod record;
 mod secrecy;
 mod session;
 mod stream;
 mod suggest;
+mod take_back;
 mod verb;
 mod when;
 
 use std::process::ExitCode;
 
+use exit::Exit;
+
 fn main() -> ExitCode {
+    if complete::answer() {
+        return Exit::Ok.into();
+    }
     let invocation = match arguments::parse(std::env::args_os()) {
         Ok(invocation) => invocation,
         Err(told) => return told,

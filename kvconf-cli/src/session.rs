@@ -23,8 +23,7 @@ pub(crate) struct Session {
 /// Runs a verb to its end and tells of a failure.
 pub(crate) async fn run(invocation: Invocation) -> ExitCode {
     let Invocation { common, verb } = invocation;
-    let out = Output::of_process(&common.output);
-    let mut session = Session { common, out, connection: None };
+    let mut session = Session::new(common);
     let outcome = verb.run(&mut session).await;
     let outcome = outcome.and_then(|()| Ok(session.out.flush()?));
     let Err(failure) = outcome else { return Exit::Ok.into() };
@@ -39,6 +38,11 @@ pub(crate) fn without_runtime(error: &io::Error) -> ExitCode {
 }
 
 impl Session {
+    /// With the process's own output, and no connection yet.
+    pub(crate) fn new(common: Common) -> Self {
+        Self { out: Output::of_process(&common.output), common, connection: None }
+    }
+
     /// What to connect to, from flags, the environment and stored contexts.
     pub(crate) fn settings(&self) -> Result<Settings, ConnectError> {
         let around = Surroundings {

@@ -9,6 +9,9 @@ use kvconf::{Codec, Point, Revision, Text};
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time, UtcOffset};
 
+use crate::exit::Exit;
+use crate::failure::Failure;
+
 /// A text that is no moment.
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
 pub(crate) enum WhenError {
@@ -18,6 +21,12 @@ pub(crate) enum WhenError {
     Unknown { text: String },
     #[display("{text:?} lies before all buckets")]
     TooEarly { text: String },
+}
+
+impl From<WhenError> for Failure {
+    fn from(error: WhenError) -> Self {
+        Self::new(Exit::Invalid, error)
+    }
 }
 
 /// A revision or a time.

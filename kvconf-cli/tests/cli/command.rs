@@ -60,6 +60,11 @@ impl Kvconf {
         self
     }
 
+    /// The environment of its processes.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// A process that is about to be started with these words, split at blanks.
     pub(crate) fn command(&self, words: &str) -> Command {
         self.command_of(words.split_whitespace())

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that fails")]
 
+mod asking;
 mod buckets;
 mod changing;
 mod command;
@@ -13,4 +14,6 @@ mod editing;
 mod fleet;
 mod looking;
 mod moving;
+mod past;
+mod terminal;
 mod tour;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::commit::RollbackCommit;
 use super::error::{ChangedSince, RollbackError};
 use super::read::Present;
@@ -13,7 +15,8 @@ use crate::change::diff::FieldChange;
 use crate::change::parts::{divide, order};
 use crate::change::plan::Planned;
 use crate::history::LostKey;
-use crate::{Key, Report, Revision};
+use crate::store::Action;
+use crate::{Entry, Key, Report, Revision};
 
 /// What is to be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +76,32 @@ impl RollbackPlan {
     /// secret, only the sizes, unless [`Rollback::show_values`](super::Rollback::show_values) was asked for.
     pub fn changes(&self) -> impl Iterator<Item = &FieldChange> {
         self.writes.iter().map(|write| &write.shown)
+    }
+
+    /// As [`RollbackPlan::changes`], with the values in the clear, secrets too: each key, what it holds now, and what it would
+    /// hold. `None` is no value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = kvconf::Bucket::memory();
+    /// let good = bucket.put("app.port", "8080").await?;
+    /// bucket.put("app.port", "80o80").await?;
+    /// let plan = bucket.rollback_to("app.>", good).plan().await?;
+    /// let (key, now, then) = plan.values().next().ok_or("nothing to change")?;
+    /// assert_eq!((key.as_str(), now), ("app.port", Some(&"80o80".into())));
+    /// assert_eq!(then, Some(&"8080".into()));
+    /// # Ok(()) }
+    /// ```
+    pub fn values(&self) -> impl Iterator<Item = (&Key, Option<&Bytes>, Option<&Bytes>)> {
+        self.writes.iter().map(|write| {
+            let now = self.present.entries.get(&write.key).and_then(Entry::put_value);
+            let then = match &write.action {
+                Action::Put(value) => Some(value),
+                Action::Delete | Action::Purge => None,
+            };
+            (&write.key, now, then)
+        })
     }
 
     /// The keys that hold already what they held then.

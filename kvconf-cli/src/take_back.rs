@@ -1,0 +1,196 @@
+//! How `rollback` and `revert` make their change: the plan is shown, somebody agrees, it is one change set, and a plan that
+//! has become stale meanwhile is made anew and shown again.
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
+use serde_json::{Value, json};
+
+use crate::change::{WriteArgs, author, counted, differences_table, value_json};
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt::Interrupt;
+use crate::output::rfc3339;
+use crate::secrecy::Secrecy;
+use crate::session::Session;
+
+/// How long an answer is waited for after Ctrl-C: an atomic batch is answered within milliseconds or not at all.
+const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
+
+/// Plans, shows, asks and writes; `rollback` is called again when the plan has become stale.
+pub(crate) async fn take_back(
+    session: &mut Session,
+    args: &WriteArgs,
+    rollback: impl Fn() -> Rollback<PlainKeys>,
+) -> Outcome {
+    loop {
+        let plan = rollback().plan().await?;
+        let is_last = args.dry_run || plan.is_empty() || plan.obstacle().is_some();
+        let document = plan_json(&plan, session.out.secrecy());
+        if !session.out.is_json() {
+            tell(session, &plan)?;
+        } else if is_last {
+            session.out.json(&document)?;
+        }
+        if let Some(failure) = obstacle(&plan, args) {
+            return Err(failure);
+        }
+        if args.dry_run || plan.is_empty() {
+            return Ok(());
+        }
+        if !args.yes {
+            if session.out.is_json() && session.is_attended() {
+                let table = differences_table(plan.values(), session.out.secrecy());
+                session.out.aside(&table)?;
+            }
+            let keys = counted(plan.values().count(), "key");
+            session.confirm(&format!("Write {keys}?"), "--yes").await?;
+        }
+        match write(plan, args).await? {
+            Ok(applied) => return done(session, document, &applied),
+            // Whoever answered beforehand has not seen what stands there now.
+            Err(RollbackError::Conflict(conflict)) if !args.yes => {
+                session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
+async fn write(plan: RollbackPlan, args: &WriteArgs) -> Outcome<Result<Applied, RollbackError>> {
+    let interrupt = Interrupt::listen().await;
+    let mut commit = plan.commit().author(author(args.author.as_deref()));
+    if let Some(reason) = &args.reason {
+        commit = commit.reason(reason);
+    }
+    if args.force {
+        commit = commit.force();
+    }
+    if args.in_parts {
+        commit = commit.in_parts();
+    }
+    let mut commit = commit.into_future();
+    tokio::select! {
+        biased;
+        outcome = &mut commit => return Ok(outcome),
+        () = interrupt.wait() => {}
+    }
+    Err(match tokio::time::timeout(LAST_WORD_WITHIN, commit).await {
+        Ok(Ok(applied)) => {
+            let keys = counted(applied.written().len(), "key");
+            let words =
+                format!("interrupted; {keys} had been written, up to revision {}", applied.revision());
+            Failure::new(Exit::Interrupted, words).hint(format!("kvconf revert {}", applied.change()))
+        }
+        Ok(Err(error)) => Failure { exit: Exit::Interrupted, ..error.into() },
+        Err(_) => {
+            Failure::new(Exit::Interrupted, "interrupted while it was being written: it may have been or not")
+                .hint("kvconf log")
+        }
+    })
+}
+
+/// What keeps the plan from being written, whoever agrees.
+fn obstacle(plan: &RollbackPlan, args: &WriteArgs) -> Option<Failure> {
+    match plan.obstacle()? {
+        RollbackError::TooMany { .. } if args.in_parts => None,
+        RollbackError::Invalid(_) if args.force => None,
+        error => Some(error.into()),
+    }
+}
+
+fn tell(session: &mut Session, plan: &RollbackPlan) -> Outcome {
+    let out = &mut session.out;
+    let table = differences_table(plan.values(), out.secrecy());
+    if let Some(revision) = plan.revision() {
+        out.line(format!("back to revision {revision}"))?;
+    }
+    out.table(&table)?;
+    if plan.is_empty() && plan.lost().is_empty() {
+        out.line("nothing to change: it stands so already")?;
+    } else if !plan.unchanged().is_empty() {
+        let are = if plan.unchanged().len() == 1 { "is" } else { "are" };
+        out.line(format!("  {} {are} so already", counted(plan.unchanged().len(), "key")))?;
+    }
+    for key in plan.without_ttl() {
+        out.line(format!("  {key} had a time to live and returns for good"))?;
+    }
+    Ok(())
+}
+
+fn plan_json(plan: &RollbackPlan, secrecy: Secrecy) -> Value {
+    let changes: Vec<Value> = plan
+        .values()
+        .map(|(key, before, after)| {
+            let value = |value| value_json(secrecy, key, value);
+            json!({ "key": key.as_str(), "before": value(before), "after": value(after) })
+        })
+        .collect();
+    let lost: Vec<Value> = plan
+        .lost()
+        .iter()
+        .map(|lost| json!({ "key": lost.key, "known_since": lost.known_since.map(kvconf::Revision::get) }))
+        .collect();
+    let since: Vec<Value> = plan
+        .changed_since()
+        .iter()
+        .map(|since| {
+            json!({
+                "key": since.key.as_str(), "revision": since.revision.get(), "author": since.by.author.as_deref(),
+                "reason": since.by.reason.as_deref(), "time": rfc3339(since.at),
+            })
+        })
+        .collect();
+    let without_ttl: Vec<&str> = plan.without_ttl().iter().map(kvconf::Key::as_str).collect();
+    json!({
+        "to": plan.revision().map(kvconf::Revision::get),
+        "changes": changes,
+        "unchanged": plan.unchanged().len(),
+        "lost": lost,
+        "changed_since": since,
+        "without_ttl": without_ttl,
+        "parts": plan.parts(),
+    })
+}
+
+fn done(session: &mut Session, mut document: Value, applied: &Applied) -> Outcome {
+    if session.out.is_json() {
+        if let Some(members) = document.as_object_mut() {
+            members.insert("revision".to_owned(), applied.revision().get().into());
+            members.insert("change".to_owned(), applied.change().into());
+        }
+        return session.out.json(&document);
+    }
+    let keys = counted(applied.written().len(), "key");
+    session.out.line(format!("{keys} written, revision {}", applied.revision()))?;
+    session.out.note(format!("kvconf revert {} takes it back", applied.change()))
+}
+
+impl From<RollbackError> for Failure {
+    fn from(error: RollbackError) -> Self {
+        match error {
+            RollbackError::Read(error) => error.into(),
+            RollbackError::Commit(error) => error.into(),
+            RollbackError::Lost(keys) => {
+                let hint = keys.first().map(|lost| format!("kvconf history {}", lost.key));
+                let failure = Self::new(Exit::Refused, RollbackError::Lost(keys));
+                match hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+            RollbackError::Conflict(_) => {
+                Self::new(Exit::Conflict, error).hint("look again with `kvconf log`, then repeat it")
+            }
+            RollbackError::ChangedSince(_) => {
+                Self::new(Exit::Refused, error).hint("kvconf rollback KEY --to REVISION takes those back too")
+            }
+            RollbackError::UnknownChange { .. } => Self::new(Exit::NotFound, error).hint("kvconf log"),
+            RollbackError::TooMany { .. } => Self::new(Exit::Refused, error)
+                .hint("--in-parts writes several change sets, one after the other"),
+            other => Self::new(Exit::Refused, other),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! `kvconf rollback`: keys as they were.
+
+use std::time::SystemTime;
+
+use clap::Args;
+use kvconf::{Bucket, Filter, Key, KeyError, Point, Prefix};
+
+use crate::change::WriteArgs;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
+use crate::output::rfc3339;
+use crate::session::Session;
+use crate::take_back::take_back;
+use crate::when;
+
+const EXAMPLE: &str = "\
+Examples:
+    kvconf rollback checkout.max_items --to 4102
+    kvconf rollback checkout --to 10m -m 'errors up'      as it was ten minutes ago
+    kvconf rollback checkout log.level --to 14:02         one change set
+    kvconf rollback '>' --to '2026-03-01 14:02'           the whole bucket
+
+Times are UTC, as kvconf prints them. History stays: a rollback is a change like any other.";
+
+/// Take keys back to what they held at a revision or a time
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Rollback {
+    /// Keys, prefixes, or filters such as 'app.*.port'
+    #[arg(required = true, value_name = "KEY|PREFIX")]
+    targets: Vec<String>,
+    /// The revision whose state it was, or a time
+    #[arg(long, value_name = "REVISION|TIME")]
+    to: String,
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+impl Rollback {
+    pub(crate) async fn run(self, session: &mut Session) -> Outcome {
+        let filters = filters(&self.targets)?;
+        let point = when::point(&self.to, session.out.now())?;
+        let bucket = session.bucket().await?;
+        if let Point::Time(time) = point {
+            within_life(&bucket, time, session.out.now()).await?;
+            session.out.note(format!("{} is {}", self.to, rfc3339(time)))?;
+        }
+        take_back(session, &self.write, || bucket.rollback_to(filters.clone(), point)).await
+    }
+}
+
+/// Before there was a bucket, nothing stood in it: going back to that would remove everything, for a slip in a date.
+async fn within_life(bucket: &Bucket, time: SystemTime, now: SystemTime) -> Outcome {
+    let created = bucket.status().await?.created;
+    if (created..=now).contains(&time) {
+        return Ok(());
+    }
+    let words =
+        format!("{} is outside the bucket's life, from {} to now", rfc3339(time), rfc3339(created));
+    Err(Failure::new(Exit::NotFound, words).hint("kvconf log; `--to REVISION` names a state exactly"))
+}
+
+/// What is meant: a filter as it stands; else the key, and the keys under it.
+pub(super) fn filters(targets: &[String]) -> Result<Vec<Filter>, KeyError> {
+    let mut filters: Vec<Filter> = Vec::new();
+    for target in targets {
+        let target = target.trim_end_matches('.');
+        if target.contains(['*', '>']) {
+            filters.push(Filter::new(target)?);
+        } else {
+            filters.push(Filter::from(Key::new(target)?));
+            filters.push(Filter::from(Prefix::new(target)?));
+        }
+    }
+    // What another one covers already.
+    let all = filters.clone();
+    let mut at = 0;
+    filters.retain(|filter| {
+        at += 1;
+        let mut others = all.iter().enumerate().filter(|(other, _)| other + 1 != at);
+        !others.any(|(other, wider)| wider.covers(filter) && (wider != filter || other + 1 < at))
+    });
+    Ok(filters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(targets: &[&str]) -> Vec<String> {
+        let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
+        filters(&targets).unwrap().iter().map(|filter| filter.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_is_a_key_and_a_prefix_and_what_is_covered_is_left_out() {
+        assert_eq!(filtered(&["checkout"]), ["checkout", "checkout.>"]);
+        assert_eq!(filtered(&["checkout.", "checkout"]), ["checkout", "checkout.>"]);
+        assert_eq!(filtered(&["checkout.max_items", "checkout"]), ["checkout", "checkout.>"]);
+        assert_eq!(filtered(&[">", "app.*.port"]), [">"]);
+        assert_eq!(filtered(&["app.*.port"]), ["app.*.port"]);
+        assert!(filters(&["a..b".to_owned()]).is_err());
+    }
+}
