@@ -15,6 +15,9 @@ pub mod files {}
 #[doc = include_str!("../docs/schemas.md")]
 pub mod schemas {}
 
+#[doc = include_str!("../docs/layers.md")]
+pub mod layers {}
+
 #[doc = include_str!("../docs/changes.md")]
 pub mod changes {}
 

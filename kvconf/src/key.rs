@@ -434,6 +434,15 @@ impl From<Key> for Filter {
     }
 }
 
+/// `a.b`, or the other one where one of them is empty.
+pub(crate) fn join(left: &str, right: &str) -> String {
+    match (left.is_empty(), right.is_empty()) {
+        (true, _) => right.to_owned(),
+        (_, true) => left.to_owned(),
+        _ => format!("{left}.{right}"),
+    }
+}
+
 /// Writes any text as one part of a key, reversibly.
 ///
 /// Letters, digits, `-`, `_` and `/` stay; every other byte of the UTF-8 form becomes `=` and two upper-case hexadecimal

@@ -97,6 +97,7 @@ mod history;
 #[cfg(feature = "fleet")]
 mod instance;
 mod key;
+mod layer;
 mod live;
 #[cfg(feature = "nats")]
 pub mod nats;
@@ -119,7 +120,7 @@ pub use bucket::{
 };
 pub use cache::{Cache, CacheContent, CacheError, CacheFile, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
-    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, OverRejected,
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, Masked, OverRejected,
     PlainChange, PlainCommit, PlainEdit, PlainKeys, PlainPlan, PlainPlanError, Plan, PlanError, Provisional,
     ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Settle,
     SettleError, Update,
@@ -136,6 +137,7 @@ pub use history::{
     RejectedState, Replay,
 };
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
+pub use layer::LayerError;
 pub use live::{
     Changed, Changes, Guard, Health, Hook, Live, LiveBuilder, OverrideError, OverrideGuard, Overrides,
     Reader, Readiness, StartError, Tried, WaitError,

@@ -31,8 +31,10 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyOrigin {
-    /// Its key: the field's own, or an alias.
+    /// Its key in full: the field's own, or an alias.
     pub key: Key,
+    /// The layer in which it stands; `None` for a handle without layers.
+    pub layer: Option<Arc<str>>,
     /// Its revision.
     pub revision: Revision,
     /// When it was written, by the server's clock.
@@ -63,8 +65,13 @@ impl fmt::Display for FileOrigin {
 
 impl KeyOrigin {
     pub(crate) fn of(entry: &Entry) -> Self {
+        Self::in_layer(entry, None)
+    }
+
+    pub(crate) fn in_layer(entry: &Entry, layer: Option<&Arc<str>>) -> Self {
         Self {
             key: entry.key().clone(),
+            layer: layer.cloned(),
             revision: entry.revision(),
             created: entry.created(),
             attribution: Attribution::of(entry),
@@ -72,7 +79,8 @@ impl KeyOrigin {
     }
 }
 
-/// `the default`, `app.toml:3`, `revision 4181 by ops`, `environment variable CHECKOUT_MAX_ITEMS`, `an override`.
+/// `the default`, `app.toml:3`, `revision 4181 by ops`, `layer env.prod, revision 4181 by ops`, `environment variable
+/// CHECKOUT_MAX_ITEMS`, `an override`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -82,6 +90,11 @@ impl fmt::Display for Origin {
             Self::Override => f.write_str("an override"),
             Self::Environment(name) => write!(f, "environment variable {name}"),
             Self::Key(origin) => {
+                match origin.layer.as_deref() {
+                    Some("") => f.write_str("no layer, ")?,
+                    Some(layer) => write!(f, "layer {layer}, ")?,
+                    None => {}
+                }
                 write!(f, "revision {}", origin.revision)?;
                 match &origin.attribution.author {
                     Some(author) => write!(f, " by {author}"),

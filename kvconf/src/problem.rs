@@ -35,6 +35,8 @@ pub enum ProblemKind {
     Alias,
     /// The field is deprecated and has a value.
     Deprecated,
+    /// The value is not valid, and not read, because a more specific layer has one.
+    Masked,
     /// The system does not tell when a file changes, so it is looked at in intervals.
     Polled,
 }
@@ -43,7 +45,7 @@ impl ProblemKind {
     /// Whether the values are used all the same.
     #[must_use]
     pub const fn is_warning(self) -> bool {
-        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated | Self::Polled)
+        matches!(self, Self::UnknownKey | Self::Alias | Self::Deprecated | Self::Masked | Self::Polled)
     }
 }
 

@@ -8,8 +8,9 @@ use derive_more::{Display, Error, From};
 use futures_util::future::BoxFuture;
 
 use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
+use super::guard::{Guards, Unwritten, carrier};
 use super::over_rejected::OverRejected;
-use super::plan::{Plan, PlanError, Planned};
+use super::plan::{Masked, Plan, PlanError, Planned};
 use crate::attribution::{self, new_change_id};
 use crate::live::{Shared, lock};
 use crate::schema::KvConfig;
@@ -35,6 +36,10 @@ pub enum CommitError {
     /// An update would overwrite what somebody wrote and readers rejected, which it never saw. Nothing was written.
     #[display("{_0}")]
     OverRejected(#[error(not(source))] Box<OverRejected>),
+    /// An update would write a key whose value its function did not get, because a more specific layer has one. Nothing was
+    /// written.
+    #[display("{_0}")]
+    Masked(#[error(not(source))] Box<Masked>),
     /// A value has no stored form, or a key is not valid. Nothing was written.
     #[display("there is no plan")]
     Plan(PlanError),
@@ -203,7 +208,7 @@ macro_rules! terms {
         }
 
         /// Also conflicts when any other key under the struct's prefix was changed meanwhile, not only those that are
-        /// written: for a change whose reason lies in values that it does not touch.
+        /// written: for a change whose reason lies in values that it does not touch. With layers, in each of them.
         pub fn guard_all(mut self) -> Self {
             self.$($path)+.set_guard();
             self
@@ -220,6 +225,11 @@ macro_rules! terms {
 pub(super) use terms;
 
 impl Terms {
+    /// What a plan is to be guarded by.
+    pub(super) fn guards(&self, tails: &[(Filter, Revision)], unwritten: Unwritten) -> Guards {
+        if self.guard { Guards { all: tails.to_vec(), unwritten } } else { Guards::NONE }
+    }
+
     pub(super) const fn guards_all(&self) -> bool {
         self.guard
     }
@@ -343,8 +353,7 @@ impl<T: KvConfig> Commit<T> {
         if terms.asks() {
             super::ask::ask(&store, super::ask::candidates(&plan.writes), terms.force).await?;
         }
-        let guard = terms.guard.then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
-        let guards = Vec::from_iter(guard);
+        let guards = terms.guards(&plan.tails, Unwritten::Carried);
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         let written = match terms.manner {
             Manner::OneByOne => job.in_parts(plan.writes.into_iter().map(|write| vec![write])).await?,
@@ -382,18 +391,14 @@ pub(super) struct Job<'a> {
     pub(super) store: &'a dyn Store,
     pub(super) attribution: Attribution,
     pub(super) change: &'a Arc<str>,
-    /// Filters with the newest revision that may stand under each. A filter guards the writes that it matches.
-    pub(super) guards: Vec<(Filter, Revision)>,
+    pub(super) guards: Guards,
     pub(super) mark: Mark,
 }
 
 impl Job<'_> {
-    fn write(&self, planned: &Planned, set: Option<String>) -> Write {
+    fn write(&self, planned: &Planned) -> Write {
         let mut headers = Headers::new();
         self.attribution.stamp(&mut headers);
-        if let Some(set) = set {
-            headers.insert(attribution::SET, set);
-        }
         let mut ttl = None;
         match &self.mark {
             Mark::None => {}
@@ -415,17 +420,8 @@ impl Job<'_> {
     /// One change set, or nothing.
     pub(super) async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
         let keys: Vec<Key> = planned.iter().map(|write| write.key.clone()).collect();
-        let layout = (planned.len() > 1).then(|| Layout::new(&keys));
-        let header = |at: usize| layout.as_ref().map(|layout| layout.header(at + 1));
-        let mut writes: Vec<Write> =
-            planned.iter().enumerate().map(|(at, write)| self.write(write, header(at))).collect();
-        for (filter, tail) in &self.guards {
-            if let Some(first) = writes.iter_mut().find(|write| filter.matches(&write.key)) {
-                // The newest revision under the filter covers the key's own.
-                first.expect = Expect::On(filter.clone(), *tail);
-            }
-        }
-        let count = writes.len() as u64;
+        let mut writes = self.writes(planned)?;
+        let count = keys.len() as u64;
         let result = match writes.pop() {
             Some(only) if writes.is_empty() => self.store.write(only).await,
             Some(last) => {
@@ -441,6 +437,33 @@ impl Job<'_> {
             }
             Err(error) => self.explain(error, planned).await,
         }
+    }
+
+    /// The messages. Those that are there for what they expect stand before those of the keys.
+    fn writes(&self, planned: &[Planned]) -> Result<Vec<Write>, CommitError> {
+        let mut writes: Vec<Write> = planned.iter().map(|write| self.write(write)).collect();
+        let left = self.guards.put_on(&mut writes);
+        if !left.is_empty() && self.guards.unwritten == Unwritten::Refused {
+            let filters: Vec<String> = left.iter().map(|(filter, _)| filter.to_string()).collect();
+            let reason = format!("nothing is written under {} that could guard it", filters.join(", "));
+            return Err(CommitError::Write(WriteError::Invalid { reason }));
+        }
+        let carriers = left.into_iter().enumerate().map(|(at, guard)| {
+            let mut headers = Headers::new();
+            self.attribution.stamp(&mut headers);
+            carrier(at, guard, headers)
+        });
+        let carriers = carriers.collect::<Result<Vec<Write>, _>>();
+        let mut all = carriers.map_err(|error| WriteError::Invalid { reason: error.to_string() })?;
+        all.append(&mut writes);
+        if all.len() > 1 {
+            let keys: Vec<Key> = all.iter().map(|write| write.key.clone()).collect();
+            let layout = Layout::new(&keys);
+            for (at, write) in all.iter_mut().enumerate() {
+                write.headers.insert(attribution::SET, layout.header(at + 1));
+            }
+        }
+        Ok(all)
     }
 
     /// A conflict names a key and its author; a lost acknowledgement is looked into.
@@ -481,7 +504,7 @@ impl Job<'_> {
 
     /// The key under a guarded filter that changed.
     async fn guard_conflict(&self) -> Option<Box<Conflict>> {
-        for (filter, tail) in &self.guards {
+        for (filter, tail) in &self.guards.all {
             let found = self.newest_under(filter).await.ok()?;
             if let Some(found) = found.filter(|found| found.revision() != *tail) {
                 return Some(Box::new(Conflict {
@@ -510,7 +533,7 @@ impl Job<'_> {
         for part in parts {
             match self.atomic(&part).await {
                 Ok(done) => {
-                    self.expect_own(&done);
+                    self.guards.expect_own(&done);
                     written.extend(done);
                 }
                 Err(error) if written.is_empty() => return Err(error),
@@ -521,14 +544,6 @@ impl Job<'_> {
             }
         }
         Ok(written)
-    }
-
-    /// What this job has written itself is no reason for its guards to fail.
-    fn expect_own(&mut self, written: &[(Key, Revision)]) {
-        for (filter, tail) in &mut self.guards {
-            let own = written.iter().filter(|(key, _)| filter.matches(key)).map(|(_, revision)| *revision);
-            *tail = own.max().map_or(*tail, |own| own.max(*tail));
-        }
     }
 }
 

@@ -5,10 +5,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::Prefix;
 use crate::schema::{Kind, KvConfig, Path, Slot, Stored, join, node_at};
 use crate::value::EncodeError;
-use crate::view::{Table, full_key, shown_bytes};
+use crate::view::{Table, shown_bytes};
 
 /// One key whose value differs. Values are in stored form, shortened, and masked for a secret.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -68,16 +67,11 @@ pub(crate) fn changed_keys<T: KvConfig>(
 }
 
 /// Everything that differs, in the order of the struct. A field that has no stored form is left out.
-pub(crate) fn changed_fields<T: KvConfig>(
-    table: &Table,
-    prefix: &Prefix,
-    before: &T,
-    after: &T,
-) -> Vec<FieldChange> {
+pub(crate) fn changed_fields<T: KvConfig>(table: &Table, before: &T, after: &T) -> Vec<FieldChange> {
     let of_slot = |slot| {
         let changed = changed_keys(before, after, slot).unwrap_or_default();
         changed.into_iter().map(|(key, old, new)| FieldChange {
-            key: full_key(prefix, &key),
+            key: table.layers.field_key(&key),
             before: old.map(|bytes| shown_bytes(&bytes, slot)),
             after: new.map(|bytes| shown_bytes(&bytes, slot)),
         })

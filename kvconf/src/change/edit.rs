@@ -10,6 +10,7 @@ use super::diff::encoded;
 use super::over_rejected::OverRejected;
 use super::plan::{Plan, PlanError};
 use crate::key::escape_segment;
+use crate::layer::Layers;
 use crate::live::{Shared, lock};
 use crate::schema::{EntryMap, Field, Kind, KvConfig, Path, Slot, Stored, join, node_at};
 use crate::view::View;
@@ -23,14 +24,16 @@ enum Step {
     Reseal,
 }
 
-/// Wanted values by key below the prefix; `None` removes the key.
-pub(crate) type Wanted = BTreeMap<String, Option<Bytes>>;
+/// Wanted values by layer and key below its prefix; `None` removes the key.
+pub(super) type Wanted = BTreeMap<(usize, String), Option<Bytes>>;
 
 /// A set of changes to be planned. From [`Live::edit`].
 #[must_use = "nothing is planned before `plan`"]
 pub struct Edit<T: KvConfig> {
     shared: Arc<Shared<T>>,
-    steps: Vec<Step>,
+    /// Each with the layer that was named last before it.
+    steps: Vec<(Option<Arc<str>>, Step)>,
+    layer: Option<Arc<str>>,
 }
 
 impl<T: KvConfig> std::fmt::Debug for Edit<T> {
@@ -59,14 +62,14 @@ impl<T: KvConfig> Live<T> {
     /// # Ok(()) }
     /// ```
     pub fn edit(&self) -> Edit<T> {
-        Edit { shared: Arc::clone(&self.shared), steps: Vec::new() }
+        Edit { shared: Arc::clone(&self.shared), steps: Vec::new(), layer: None }
     }
 }
 
-/// Raw keys below the prefix that are wanted.
+/// Raw keys below the prefix that are wanted, of a handle without layers.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: BTreeMap<String, Option<Bytes>>,
     /// Keys whose value was made from the last good one: what readers rejected was not seen.
     pub(crate) derived: BTreeSet<String>,
 }
@@ -83,8 +86,10 @@ impl<T: KvConfig> Live<T> {
         self.shared.catch_up().await;
         let view = lock(&self.shared.view);
         let Wishes { wanted, derived } = work_out(&view.snapshot)?;
+        let wanted = wanted.into_iter().map(|(key, value)| ((0, key), value)).collect();
         let plan = Plan::new(Arc::clone(&self.shared), &view, wanted)?;
-        let is_derived = |key: &Key| key.under(&view.prefix).is_some_and(|key| derived.contains(key));
+        let layers = view.layers();
+        let is_derived = |key: &Key| layers.place(key).is_some_and(|(_, key)| derived.contains(key));
         let unseen = OverRejected::find(&view, plan.writes.iter().filter(|write| is_derived(&write.key)));
         match unseen {
             Some(unseen) => Err(unseen.into()),
@@ -95,16 +100,45 @@ impl<T: KvConfig> Live<T> {
 
 impl<T: KvConfig> Edit<T> {
     fn step(mut self, step: Step) -> Self {
-        self.steps.push(step);
+        self.steps.push((self.layer.clone(), step));
+        self
+    }
+
+    /// Says to which layer of the bucket all that follows goes; holds until another one is named. So one edit can change
+    /// several layers, in one change set. A handle with several layers needs it.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32, region: Option<String> }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = Bucket::memory();
+    /// let live = bucket.live::<Checkout>().layers(["base", "env.prod"]).start().await?;
+    /// let fields = Checkout::fields();
+    /// let edit = live.edit().layer("base").set(fields.max_items, 60);
+    /// let plan = edit.layer("env.prod").set(fields.region, Some("eu".into())).plan().await?;
+    /// assert_eq!(
+    ///     plan.to_string(),
+    ///     "base.checkout.max_items: 50 → 60\nenv.prod.checkout.region: (none) → `eu`"
+    /// );
+    /// # Ok(()) }
+    /// ```
+    pub fn layer(mut self, layer: impl Into<Arc<str>>) -> Self {
+        self.layer = Some(layer.into());
         self
     }
 
     /// Sets a field; `None` for an `Option` removes its key. For a map of entries: makes the bucket hold exactly these.
+    ///
+    /// In a layer: makes that layer hold it. Where a more general layer has a value, `None` is written as `null`, which is a
+    /// value and masks it; entries of a map that stand in other layers stay.
     pub fn set<V: Send + 'static>(self, field: Field<T, V>, value: V) -> Self {
         self.step(Step::Set(field.path(), Box::new(value)))
     }
 
-    /// Removes a field's key, old names included, so that its default counts again. For a map: removes every entry.
+    /// Removes a field's key, old names included, so that its default counts again, or what weaker sources have. For a map:
+    /// removes every entry.
     pub fn unset<V>(self, field: Field<T, V>) -> Self {
         self.step(Step::Unset(field.path()))
     }
@@ -121,7 +155,7 @@ impl<T: KvConfig> Edit<T> {
 
     /// Seals every secret anew that is not sealed with the primary key of the handle's keyring, those in clear included.
     ///
-    /// Does nothing on a handle without a keyring, or with one that is not to seal.
+    /// Does nothing on a handle without a keyring, or with one that is not to seal. Where no layer was named, in all of them.
     pub fn reseal(self) -> Self {
         self.step(Step::Reseal)
     }
@@ -133,54 +167,76 @@ impl<T: KvConfig> Edit<T> {
     /// it.
     ///
     /// # Errors
-    /// [`PlanError`] when a value has no stored form or a key would be too long.
+    /// [`PlanError`] when a value has no stored form, a key would be too long, or it is not said to which of several layers it
+    /// goes.
     ///
     /// # Cancel safety
     /// Dropping the future does nothing.
     pub async fn plan(self) -> Result<Plan<T>, PlanError> {
-        let Self { shared, steps } = self;
+        let Self { shared, steps, .. } = self;
         shared.catch_up().await;
         let view = lock(&shared.view);
         let mut wanted = Wanted::new();
-        for step in &steps {
-            resolve(&view, step, &mut wanted)?;
+        for (layer, step) in &steps {
+            resolve(&view, layer.as_deref(), step, &mut wanted)?;
         }
         Plan::new(Arc::clone(&shared), &view, wanted)
     }
 }
 
-fn resolve<T: KvConfig>(view: &View<T>, step: &Step, wanted: &mut Wanted) -> Result<(), PlanError> {
+/// The layer that a write goes to.
+pub(super) fn layer_of(layers: &Layers, named: Option<&str>) -> Result<usize, PlanError> {
+    let known = || layers.names().map(ToString::to_string).collect();
+    match named {
+        Some(name) => layers
+            .find(name)
+            .ok_or_else(|| PlanError::UnknownLayer { layer: name.to_owned(), layers: known() }),
+        None if layers.are_several() => Err(PlanError::NoLayer { layers: known() }),
+        None => Ok(0),
+    }
+}
+
+fn resolve<T: KvConfig>(
+    view: &View<T>,
+    layer: Option<&str>,
+    step: &Step,
+    wanted: &mut Wanted,
+) -> Result<(), PlanError> {
+    if let (Step::Reseal, None) = (step, layer) {
+        return view.layers().strongest_first().try_for_each(|layer| reseal(view, layer, wanted));
+    }
+    let layer = layer_of(view.layers(), layer)?;
     let path = match step {
         Step::Set(path, _) | Step::Unset(path) | Step::SetEntry(path, ..) | Step::UnsetEntry(path, _) => {
             *path
         }
-        Step::Reseal => return reseal(view, wanted),
+        Step::Reseal => return reseal(view, layer, wanted),
     };
     let (Some((_, slot)), Some((node, rest))) = (view.table.slot_at(path), node_at::<T>(path.steps())) else {
         return Ok(());
     };
-    let fails = |error| PlanError::Encode { key: view.full_key(&slot.key), error };
+    let fails = |error| PlanError::Encode { key: view.layers().full_key(layer, &slot.key), error };
     match step {
         Step::Set(_, value) if slot.kind == Kind::Entries => {
-            remove_all(view, slot, wanted);
+            remove_all(view, layer, slot, wanted);
             for (segment, bytes) in node.encode_map(&**value, rest).map_err(fails)? {
-                wanted.insert(join(&slot.key, &segment), Some(bytes));
+                wanted.insert((layer, join(&slot.key, &segment)), Some(bytes));
             }
         }
         Step::Set(_, value) => match node.encode_value(&**value, rest).map_err(fails)? {
             Stored::Value(bytes) => {
-                wanted.insert(slot.key.clone(), Some(bytes));
+                wanted.insert((layer, slot.key.clone()), Some(bytes));
             }
-            Stored::Absent => remove_all(view, slot, wanted),
+            Stored::Absent => set_none(view, layer, slot, wanted),
         },
-        Step::Unset(_) => remove_all(view, slot, wanted),
+        Step::Unset(_) => remove_all(view, layer, slot, wanted),
         Step::SetEntry(_, key, value) => {
             if let Stored::Value(bytes) = node.encode_value(&**value, rest).map_err(fails)? {
-                wanted.insert(join(&slot.key, &escape_segment(key)), Some(bytes));
+                wanted.insert((layer, join(&slot.key, &escape_segment(key))), Some(bytes));
             }
         }
         Step::UnsetEntry(_, key) => {
-            wanted.insert(join(&slot.key, &escape_segment(key)), None);
+            wanted.insert((layer, join(&slot.key, &escape_segment(key))), None);
         }
         Step::Reseal => {}
     }
@@ -188,9 +244,9 @@ fn resolve<T: KvConfig>(view: &View<T>, step: &Step, wanted: &mut Wanted) -> Res
 }
 
 /// Wants every secret that is not sealed as it would be written.
-fn reseal<T: KvConfig>(view: &View<T>, wanted: &mut Wanted) -> Result<(), PlanError> {
+fn reseal<T: KvConfig>(view: &View<T>, layer: usize, wanted: &mut Wanted) -> Result<(), PlanError> {
     let seals = &view.table.seals;
-    for (key, entry) in view.true_state().live_keys() {
+    for (_, key, entry) in view.true_state().live_keys().filter(|(of, ..)| *of == layer) {
         let Some(stored) = entry.put_value() else { continue };
         if view.table.is_secret(key) != Some(true) || seals.is_as_written(stored) {
             continue;
@@ -201,37 +257,71 @@ fn reseal<T: KvConfig>(view: &View<T>, wanted: &mut Wanted) -> Result<(), PlanEr
             Some(Err(error)) => return Err(PlanError::Seal { key: entry.key().to_string(), error }),
         };
         // What this edit sets comes first.
-        wanted.entry(key.to_owned()).or_insert(Some(clear));
+        wanted.entry((layer, key.to_owned())).or_insert(Some(clear));
     }
     Ok(())
 }
 
-/// Removes every key of a slot that has a value now, and what this edit has set before.
-pub(super) fn remove_all<T: KvConfig>(view: &View<T>, slot: &Slot, wanted: &mut Wanted) {
+/// Removes every key of a slot that has a value now in a layer, and what this edit has set there before.
+pub(super) fn remove_all<T: KvConfig>(view: &View<T>, layer: usize, slot: &Slot, wanted: &mut Wanted) {
     let belongs = |key: &str| match slot.kind {
         Kind::Leaf => key == slot.key || slot.aliases.iter().any(|alias| alias == key),
         Kind::Entries => key.rsplit_once('.').map_or("", |(parent, _)| parent) == slot.key,
     };
-    wanted.retain(|key, _| !belongs(key));
-    for (key, _) in view.true_state().live_keys().filter(|(key, _)| belongs(key)) {
-        wanted.insert(key.to_owned(), None);
+    wanted.retain(|(of, key), _| *of != layer || !belongs(key));
+    for (_, key, _) in view.true_state().live_keys().filter(|(of, key, _)| *of == layer && belongs(key)) {
+        wanted.insert((layer, key.to_owned()), None);
     }
 }
 
-/// What leads from one value of the struct to another.
-pub(super) fn wanted_by<T: KvConfig>(view: &View<T>, before: &T, after: &T) -> Result<Wanted, PlanError> {
+/// Makes a field of a layer say that there is nothing: without a key, or by `null` where a more general layer would come
+/// through, as far as `wanted` leaves it there.
+fn set_none<T: KvConfig>(view: &View<T>, layer: usize, slot: &Slot, wanted: &mut Wanted) {
+    remove_all(view, layer, slot, wanted);
+    let stands = |below: usize, name: &str| match wanted.get(&(below, name.to_owned())) {
+        Some(wanted) => wanted.is_some(),
+        None => view.newest(below, name).is_some_and(|entry| !entry.operation().is_removal()),
+    };
+    if (0..layer).any(|below| slot.all_names().any(|name| stands(below, name))) {
+        wanted.insert((layer, slot.key.clone()), Some(Bytes::from_static(b"null")));
+    }
+}
+
+/// What keeps an entry of a map from being taken out in a layer.
+fn comes_through<T: KvConfig>(view: &View<T>, layer: usize, key: &str) -> Option<PlanError> {
+    let mut below = (0..layer).filter_map(|below| view.newest(below, key));
+    let stands = below.find(|entry| !entry.operation().is_removal())?;
+    Some(PlanError::ComesThrough {
+        key: view.field_key(key),
+        layer: view.layers().name(layer).map(ToString::to_string).unwrap_or_default(),
+        below: stands.key().clone(),
+    })
+}
+
+/// What leads from one value of the struct to another, written to a layer.
+pub(super) fn wanted_by<T: KvConfig>(
+    view: &View<T>,
+    layer: usize,
+    before: &T,
+    after: &T,
+) -> Result<Wanted, PlanError> {
     let mut wanted = Wanted::new();
     for slot in &view.table.slots {
-        let fails = |error| PlanError::Encode { key: view.full_key(&slot.key), error };
+        let fails = |error| PlanError::Encode { key: view.layers().full_key(layer, &slot.key), error };
         let changed = super::diff::changed_keys(before, after, slot).map_err(fails)?;
         if changed.is_empty() {
             continue;
         }
+        for (key, _, _) in
+            changed.iter().filter(|(_, _, after)| after.is_none() && slot.kind == Kind::Entries)
+        {
+            comes_through(view, layer, key).map_or(Ok(()), Err)?;
+        }
         let gone = encoded(after, slot).map_err(fails)?.is_empty();
         if gone && slot.kind == Kind::Leaf {
-            remove_all(view, slot, &mut wanted);
+            set_none(view, layer, slot, &mut wanted);
         } else {
-            wanted.extend(changed.into_iter().map(|(key, _, after)| (key, after)));
+            wanted.extend(changed.into_iter().map(|(key, _, after)| ((layer, key), after)));
         }
     }
     Ok(wanted)

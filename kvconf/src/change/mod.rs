@@ -8,6 +8,7 @@ mod commit;
 mod conflict;
 mod diff;
 mod edit;
+mod guard;
 mod over_rejected;
 mod parts;
 mod plain;
@@ -27,7 +28,7 @@ pub use over_rejected::OverRejected;
 pub use plain::{PlainChange, PlainCommit, PlainEdit, PlainPlan, PlainPlanError};
 #[cfg(feature = "fleet")]
 pub(crate) use plan::entry_of;
-pub use plan::{Plan, PlanError};
+pub use plan::{Masked, Plan, PlanError};
 pub use provisional::{Provisional, ProvisionalCommit, ProvisionalError, Settle, SettleError};
 pub use rollback::{
     ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,

@@ -60,7 +60,8 @@ impl OverRejected {
         writes: impl IntoIterator<Item = &'w Planned>,
     ) -> Option<Box<Self>> {
         writes.into_iter().find_map(|write| {
-            let entry = view.newest_rejected(write.key.under(&view.prefix)?)?;
+            let (layer, key) = view.layers().place(&write.key)?;
+            let entry = view.newest_rejected(layer, key)?;
             Some(Box::new(Self {
                 key: write.key.clone(),
                 revision: entry.revision(),

@@ -15,8 +15,8 @@ use crate::schema::KvConfig;
 use crate::seal::{SealError, key_id};
 use crate::store::Action;
 use crate::value::{EncodeError, show};
-use crate::view::{Group, Overlay, Target, View, shown_bytes};
-use crate::{Entry, Headers, Key, KeyError, Operation, Origin, Problem, Report, Revision};
+use crate::view::{Group, Layered, Overlay, Target, View, shown_bytes};
+use crate::{Entry, Filter, Headers, Key, KeyError, Operation, Origin, Problem, Report, Revision};
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error)]
@@ -40,6 +40,30 @@ pub enum PlanError {
         #[error(source)]
         error: KeyError,
     },
+    /// The handle has several layers, and it was not said which one to write to.
+    #[display("which layer to write to was not said: {}", layers.join(", "))]
+    NoLayer {
+        /// The handle's layers, from general to specific.
+        layers: Vec<String>,
+    },
+    /// The handle does not read the layer.
+    #[display("the handle does not read layer {layer:?}{}", list(layers))]
+    UnknownLayer {
+        /// The layer.
+        layer: String,
+        /// The handle's layers, from general to specific; none for a handle without layers.
+        layers: Vec<String>,
+    },
+    /// An update takes something out that a more general layer has: a layer cannot say that an entry of a map is not there.
+    #[display("{key} cannot be taken out in layer {layer:?}, {below} would come through")]
+    ComesThrough {
+        /// The key that the update would remove.
+        key: String,
+        /// The layer that it would remove it from.
+        layer: String,
+        /// The key of a more general layer.
+        below: Key,
+    },
     /// A secret could not be sealed, or not be opened to be sealed again.
     #[display("{key} cannot be sealed")]
     Seal {
@@ -49,6 +73,32 @@ pub enum PlanError {
         #[error(source)]
         error: SealError,
     },
+}
+
+fn list(layers: &[String]) -> String {
+    if layers.is_empty() { ": it has none".to_owned() } else { format!(", only {}", layers.join(", ")) }
+}
+
+/// A key of a plan whose value readers do not get, because a stronger source has one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Masked {
+    /// The key that would be written.
+    pub key: Key,
+    /// Where the value comes from that counts instead.
+    pub by: Origin,
+}
+
+/// `base.checkout.max_items has no effect while env.prod.checkout.max_items has a value (layer env.prod, revision 7 by ops)`
+impl fmt::Display for Masked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, by } = self;
+        write!(f, "{key} has no effect here while ")?;
+        match by {
+            Origin::Key(origin) => write!(f, "{} has a value ({by})", origin.key),
+            by => write!(f, "{by} has a value"),
+        }
+    }
 }
 
 /// One key to be written.
@@ -75,8 +125,9 @@ pub struct Plan<T: KvConfig> {
     pub(super) shared: Arc<Shared<T>>,
     pub(super) writes: Vec<Planned>,
     pub(super) report: Option<Report>,
-    /// The newest revision under the prefix that the plan knows.
-    pub(super) tail: Revision,
+    /// What asks for each layer, with the newest revision there that the plan knows.
+    pub(super) tails: Vec<(Filter, Revision)>,
+    pub(super) masked: Vec<Masked>,
 }
 
 impl<T: KvConfig> Plan<T> {
@@ -85,21 +136,29 @@ impl<T: KvConfig> Plan<T> {
     pub(super) fn new(shared: Arc<Shared<T>>, view: &View<T>, wanted: Wanted) -> Result<Self, PlanError> {
         let mut writes = Vec::new();
         let mut over = Overlay::default();
-        for (key, value) in wanted {
-            let Some(write) = planned(view, &key, value.as_ref())? else {
+        for ((layer, key), value) in wanted {
+            let Some(write) = planned(view, layer, &key, value.as_ref())? else {
                 // Not written, for the bucket holds it; but readers may have refused it, so it is checked with the rest.
-                if let Some(entry) = view.newest(&key) {
+                if let Some(entry) = view.newest(layer, &key) {
                     let entry = Arc::clone(entry);
-                    over.insert(key, Some(entry));
+                    over.insert(layer, key, Some(entry));
                 }
                 continue;
             };
-            over.insert(key, Some(Arc::new(provisional(&write, view.seen.next()))));
+            over.insert(layer, key, Some(Arc::new(provisional(&write, view.seen.next()))));
             writes.push(write);
         }
+        let (masked, bad) = view.masked_among(&writes, &over);
         let report = if writes.is_empty() { None } else { view.preview(over) };
-        let tail = view.newest_revision();
-        Ok(Self { shared, writes, report, tail })
+        let report = if bad.is_empty() { report } else { Some(view.also_refused(report, bad)) };
+        Ok(Self { shared, writes, report, tails: view.tails(), masked })
+    }
+
+    /// The keys whose values readers of this handle would not get, because a stronger source has one: a more specific layer,
+    /// a variable of the environment, or an override.
+    #[must_use]
+    pub fn masked(&self) -> &[Masked] {
+        &self.masked
     }
 
     /// What would change, by key.
@@ -139,6 +198,9 @@ impl<T: KvConfig> fmt::Display for Plan<T> {
         for (at, change) in self.changes().enumerate() {
             write!(f, "{}{change}", if at == 0 { "" } else { "\n" })?;
         }
+        for masked in &self.masked {
+            write!(f, "\n{masked}")?;
+        }
         match &self.report {
             Some(report) => write!(f, "\n{report}"),
             None => Ok(()),
@@ -155,11 +217,13 @@ impl<T: KvConfig> fmt::Debug for Plan<T> {
 /// What to write for one key; `None` when the bucket holds just that.
 fn planned<T: KvConfig>(
     view: &View<T>,
+    layer: usize,
     key: &str,
     value: Option<&Bytes>,
 ) -> Result<Option<Planned>, PlanError> {
-    let full = view.prefix.key(key).map_err(|error| PlanError::Key { key: view.full_key(key), error })?;
-    let now = view.newest(key);
+    let invalid = |error| PlanError::Key { key: view.layers().full_key(layer, key), error };
+    let full = view.layers().key(layer, key).map_err(invalid)?;
+    let now = view.newest(layer, key);
     let before = now.and_then(|entry| entry.put_value());
     let value = match value {
         Some(clear) if view.table.is_secret(key) == Some(true) => match sealed(view, &full, before, clear)? {
@@ -170,16 +234,17 @@ fn planned<T: KvConfig>(
         value => value.cloned(),
     };
     Ok(Some(Planned {
-        shown: shown_change(view, key, before, value.as_ref()),
+        shown: shown_change(view, layer, key, before, value.as_ref()),
         key: full,
         action: value.map_or(Action::Delete, Action::Put),
         expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
     }))
 }
 
-/// A change of one key below the prefix, as it may be shown.
+/// A change of one key of a layer, as it may be shown.
 pub(super) fn shown_change<T: KvConfig>(
     view: &View<T>,
+    layer: usize,
     key: &str,
     before: Option<&Bytes>,
     after: Option<&Bytes>,
@@ -189,10 +254,18 @@ pub(super) fn shown_change<T: KvConfig>(
         None => None,
     };
     let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
-    // Where the bucket has nothing, the reader has the default: that is what the change replaces.
-    let default = || crate::view::shown_value::<T>(&view.snapshot, slot.filter(|slot| slot.key == key)?);
+    // Where the layer has nothing, and no stronger one has, the reader has what is below: that is what the change replaces.
+    let default = || {
+        let slot = slot.filter(|slot| slot.key == key)?;
+        let stands = |above: usize, name: &str| {
+            view.newest(above, name).is_some_and(|entry| !entry.operation().is_removal())
+        };
+        let is_masked =
+            (layer + 1..view.layers().len()).any(|above| slot.all_names().any(|name| stands(above, name)));
+        if is_masked { None } else { crate::view::shown_value::<T>(&view.snapshot, slot) }
+    };
     FieldChange {
-        key: view.full_key(key),
+        key: view.layers().full_key(layer, key),
         before: before.map(shown).or_else(default),
         after: after.map(shown),
     }
@@ -248,6 +321,33 @@ pub(crate) fn entry_of(key: &Key, action: &Action, revision: Revision) -> Entry 
 }
 
 impl<T: KvConfig> View<T> {
+    /// Which of these writes readers would not get, and what is wrong with them. Nobody reads a masked value here, but readers
+    /// of other layers do, and this one as soon as what masks it is gone.
+    fn masked_among(&self, writes: &[Planned], over: &Overlay) -> (Vec<Masked>, Vec<Problem>) {
+        let mut all = Overlay::default();
+        self.rejected.iter().for_each(|group| all.extend(&group.changes));
+        all.extend(over);
+        let state = Layered::new(&self.table, &self.raw, &all);
+        let (mut masked, mut bad) = (Vec::new(), Vec::new());
+        for write in writes {
+            let Some((layer, key)) = self.layers().place(&write.key) else { continue };
+            let Some(by) = self.mask(&state, layer, key) else { continue };
+            masked.push(Masked { key: write.key.clone(), by: by_plan(by, writes) });
+            bad.extend(self.examine(&state, layer, key));
+        }
+        let revision = self.seen.next();
+        bad.iter_mut().for_each(|problem| name_the_plan(problem, revision));
+        (masked, bad)
+    }
+
+    /// A report with more problems in it.
+    fn also_refused(&self, report: Option<Report>, problems: Vec<Problem>) -> Report {
+        let mut report = report.unwrap_or_else(|| self.refusal(Vec::new()));
+        report.problems.extend(problems);
+        report.problems.sort_by(|left, right| left.key.cmp(&right.key));
+        report
+    }
+
     /// What readers would find wrong if these changes stood in the bucket; `None` when they would take them.
     pub(crate) fn preview(&self, changes: Overlay) -> Option<Report> {
         let revision = self.seen.next();
@@ -263,6 +363,14 @@ impl<T: KvConfig> View<T> {
             name_the_plan(problem, revision);
         }
         Some(self.refusal(problems))
+    }
+}
+
+/// What masks a write may itself be one of the plan's.
+fn by_plan(by: Origin, writes: &[Planned]) -> Origin {
+    match by {
+        Origin::Key(origin) if writes.iter().any(|write| write.key == origin.key) => Origin::Plan,
+        by => by,
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::commit::{Applied, Commit, CommitError, Terms, terms};
-use super::edit::wanted_by;
+use super::edit::{Wanted, layer_of, wanted_by};
 use super::over_rejected::OverRejected;
-use super::plan::Plan;
+use super::plan::{Masked, Plan};
 use crate::backoff::Backoff;
 use crate::live::{Shared, lock};
 use crate::schema::KvConfig;
+use crate::view::{Layered, Overlay, View};
 use crate::{Live, Revision};
 
 /// How often an update is tried. With full jitter below a quarter of a second, sixteen writers that all change one key
@@ -31,6 +32,7 @@ pub struct Update<'a, T: KvConfig, F> {
     terms: Terms,
     attempts: u32,
     over: Over,
+    layer: Option<Arc<str>>,
 }
 
 /// What an update may write over.
@@ -60,12 +62,36 @@ impl<T: KvConfig> Live<T> {
     /// write over one is refused ([`CommitError::OverRejected`]); [`Edit::set`](super::Edit::set) replaces it, with a plan
     /// that shows it.
     pub fn update<F: FnMut(&mut T) + Send>(&self, change: F) -> Update<'_, T, F> {
-        Update { shared: &self.shared, change, terms: Terms::default(), attempts: ATTEMPTS, over: Over::Seen }
+        let terms = Terms::default();
+        Update { shared: &self.shared, change, terms, attempts: ATTEMPTS, over: Over::Seen, layer: None }
     }
 }
 
 impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
     terms!(terms);
+
+    /// To which layer of the bucket the changed fields are written. A handle with several layers needs it.
+    ///
+    /// The function gets what readers get, merged from all layers. So an update that would change a field which a more specific
+    /// layer has is refused ([`CommitError::Masked`]): its function has not seen the value that it would replace, and nobody
+    /// would see the new one. A field that becomes `None` while a more general layer has it is written as `null`.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32 }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = Bucket::memory();
+    /// let live = bucket.live::<Checkout>().layers(["base", "host.web-1"]).start().await?;
+    /// live.update(|checkout| checkout.max_items = 60).layer("host.web-1").author("ops").await?;
+    /// assert_eq!(bucket.get("host.web-1.checkout.max_items").await?.as_deref(), Some(&b"60"[..]));
+    /// # Ok(()) }
+    /// ```
+    pub fn layer(mut self, layer: impl Into<Arc<str>>) -> Self {
+        self.layer = Some(layer.into());
+        self
+    }
 
     /// How often to try before giving up with the last conflict; 32 by default, at least once.
     pub fn attempts(mut self, attempts: u32) -> Self {
@@ -99,7 +125,11 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                     }
                     continue;
                 }
-                let wanted = wanted_by(&view, &before, &after)?;
+                let layer = layer_of(view.layers(), self.layer.as_deref())?;
+                let wanted = wanted_by(&view, layer, &before, &after)?;
+                if let Some(masked) = masked(&view, &wanted) {
+                    return Err(CommitError::Masked(Box::new(masked)));
+                }
                 let plan = Plan::new(Arc::clone(self.shared), &view, wanted)?;
                 if self.over == Over::Seen
                     && let Some(unseen) = OverRejected::find(&view, &plan.writes)
@@ -122,13 +152,24 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
     }
 }
 
+/// The first wanted key that a more specific layer masks.
+fn masked<T: KvConfig>(view: &View<T>, wanted: &Wanted) -> Option<Masked> {
+    let mut rejected = Overlay::default();
+    view.rejected.iter().for_each(|group| rejected.extend(&group.changes));
+    let state = Layered::new(&view.table, &view.raw, &rejected);
+    wanted.keys().find_map(|(layer, key)| {
+        let by = view.mask_in_bucket(&state, *layer, key)?;
+        Some(Masked { key: view.layers().key(*layer, key).ok()?, by })
+    })
+}
+
 impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T, F> {
     type Output = Result<Applied, CommitError>;
     type IntoFuture = BoxFuture<'a, Self::Output>;
 
     /// # Errors
     /// [`CommitError`]; [`CommitError::Conflict`] and [`CommitError::Overtaken`] only after all attempts,
-    /// [`CommitError::OverRejected`] at once.
+    /// [`CommitError::OverRejected`] and [`CommitError::Masked`] at once.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made.

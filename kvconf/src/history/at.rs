@@ -1,4 +1,4 @@
-//! Reading the state of a prefix as it was.
+//! Reading the state of some prefixes as it was.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::{Entry, Filter, Key, Prefix, Revision};
 /// Up to how many keys are asked for by name. A request for more is larger than what it saves.
 const MOST_BY_NAME: usize = 100;
 
-/// The newest entry of each key under a prefix at one moment, between change sets.
+/// The newest entry of each key under some prefixes at one moment, between change sets.
 #[derive(Debug, Clone)]
 pub(crate) struct KeysAt {
     /// Markers included, without the framework's own keys, in the order of revisions.
@@ -42,17 +42,17 @@ impl KeysAt {
     }
 }
 
-/// Reads the state of a prefix at a point.
+/// Reads the state of some prefixes at a point.
 ///
 /// One isolated read of the server's. What it cannot tell, absence from loss, is asked for only where a wanted key is
 /// absent.
 pub(crate) async fn keys_at(
     store: &dyn Store,
-    prefix: &Prefix,
+    prefixes: &[Prefix],
     point: Point,
     wanted: Wanted<'_>,
 ) -> Result<KeysAt, PastError> {
-    let filters = [Filter::from(prefix)];
+    let filters: Vec<Filter> = prefixes.iter().map(Filter::from).collect();
     let (reading, asked) = match point {
         Point::Time(time) => {
             let kept = store.kept(&filters).await?;
@@ -63,12 +63,12 @@ pub(crate) async fn keys_at(
     };
     let (mut revision, isolated) = (reading.revision, reading.isolated);
     let mut entries = own(reading);
-    if isolated && let Some(start) = torn(store, &filters, prefix, &entries, revision).await? {
+    if isolated && let Some(start) = torn(store, &filters, prefixes, &entries, revision).await? {
         revision = start - 1;
         entries = own(read(store, &filters, Point::Revision(revision)).await?);
     }
     let mut keys = KeysAt { entries, revision, isolated, lost: Vec::new() };
-    if point == Point::Latest || revision == Revision::ZERO || !has_gaps(&keys.entries, prefix, wanted) {
+    if point == Point::Latest || revision == Revision::ZERO || !has_gaps(&keys.entries, wanted) {
         return Ok(keys);
     }
     let kept = store.kept(&filters).await?;
@@ -80,9 +80,9 @@ pub(crate) async fn keys_at(
         let asked = asked.unwrap_or(revision);
         return Err(PastError::OutOfRange { asked, oldest: kept.first, newest: kept.last });
     }
-    let suspects = suspects(&keys.entries, &kept, prefix, wanted);
+    let suspects = suspects(&keys.entries, &kept, prefixes, wanted);
     let oldest = oldest_of(store, &filters, &suspects, revision).await?;
-    keys.lost = lost(&suspects, &oldest, &keys.entries, &kept, (prefix, wanted));
+    keys.lost = lost(&suspects, &oldest, &keys.entries, &kept, (prefixes, wanted));
     Ok(keys)
 }
 
@@ -124,11 +124,11 @@ async fn within_life(
 async fn torn(
     store: &dyn Store,
     filters: &[Filter],
-    prefix: &Prefix,
+    prefixes: &[Prefix],
     entries: &[Arc<Entry>],
     moment: Revision,
 ) -> Result<Option<Revision>, PastError> {
-    match cut(entries, prefix, moment) {
+    match cut(entries, prefixes, moment) {
         Cut::Clean => Ok(None),
         Cut::Torn { start } => Ok(Some(start)),
         Cut::Open { start, id } => {

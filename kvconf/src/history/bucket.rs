@@ -14,6 +14,7 @@ use super::pages::{LogRequest, LogSource};
 use super::past::{Frame, update_of};
 use super::replay::{Replay, Tape};
 use super::retention::Retention;
+use crate::layer::Layers;
 use crate::live::{Environment, table_of};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
@@ -43,7 +44,7 @@ impl Bucket {
     {
         let prefix = prefix.try_into().map_err(|error| LogError::Prefix(error.into()));
         let store = Arc::clone(&self.store);
-        LogRequest::new(prefix.map(|prefix| LogSource { store, prefix, shown: Shown::Sizes }))
+        LogRequest::new(prefix.map(|prefix| LogSource { store, prefixes: vec![prefix], shown: Shown::Sizes }))
     }
 
     /// The newest entry of each key under a prefix at a moment: a revision, a time, or [`Point::Latest`].
@@ -79,7 +80,8 @@ impl Bucket {
         P: TryInto<Prefix, Error: Into<KeyError>>,
     {
         let prefix = prefix.try_into().map_err(|error| PastError::Prefix(error.into()))?;
-        let keys = keys_at(&*self.store, &prefix, point.into(), Wanted::Everything).await?;
+        let keys =
+            keys_at(&*self.store, std::slice::from_ref(&prefix), point.into(), Wanted::Everything).await?;
         let KeysAt { entries, revision, .. } = keys.complete(self.name())?;
         Ok(PastKeys { entries, revision })
     }
@@ -112,6 +114,7 @@ impl Bucket {
         Check {
             bucket: self.clone(),
             prefix: None,
+            layers: None,
             environment: Environment::Read,
             seals: Seals::default(),
             marker: PhantomData,
@@ -150,6 +153,7 @@ impl PastKeys {
 pub struct Check<T> {
     bucket: Bucket,
     prefix: Option<String>,
+    layers: Option<Vec<String>>,
     environment: Environment,
     seals: Seals,
     marker: PhantomData<fn() -> T>,
@@ -159,6 +163,13 @@ impl<T: KvConfig> Check<T> {
     /// Reads the keys under this prefix instead of the one that the struct names.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Reads the keys in these layers of the bucket, from general to specific, as
+    /// [`LiveBuilder::layers`](crate::LiveBuilder::layers).
+    pub fn layers<L: Into<String>>(mut self, layers: impl IntoIterator<Item = L>) -> Self {
+        self.layers = Some(layers.into_iter().map(Into::into).collect());
         self
     }
 
@@ -177,11 +188,13 @@ impl<T: KvConfig> Check<T> {
 
     fn frame(&self) -> Result<Frame, CheckError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
-        Ok(Frame {
-            table: table_of::<T>(self.environment, self.seals.clone(), None),
-            bucket: self.bucket.name().to_owned(),
-            prefix: Prefix::new(prefix)?,
-        })
+        let prefix = Prefix::new(prefix)?;
+        let layers = match &self.layers {
+            Some(names) => Layers::new(prefix, names)?,
+            None => Layers::none(prefix),
+        };
+        let table = table_of::<T>(self.environment, self.seals.clone(), None, layers);
+        Ok(Frame { table, bucket: self.bucket.name().to_owned() })
     }
 
     /// Whether this build would start on the bucket as it is now: every problem if not. No watch is started.
@@ -194,9 +207,9 @@ impl<T: KvConfig> Check<T> {
     pub async fn now(&self) -> Result<Checked, CheckError> {
         let frame = self.frame()?;
         let wanted = Wanted::Fields(&frame.table);
-        let keys =
-            keys_at(&*self.bucket.store, &frame.prefix, Point::Latest, wanted).await.map_err(unread)?;
-        let view = View::<T>::start(Arc::clone(&frame.table), &frame.bucket, frame.prefix, &update_of(&keys));
+        let prefixes = frame.table.layers.prefixes();
+        let keys = keys_at(&*self.bucket.store, &prefixes, Point::Latest, wanted).await.map_err(unread)?;
+        let view = View::<T>::start(Arc::clone(&frame.table), &frame.bucket, &update_of(&keys));
         let report = view.map_or_else(Some, |view| view.report.map(Arc::unwrap_or_clone));
         Ok(Checked { revision: keys.revision, report })
     }
@@ -213,15 +226,14 @@ impl<T: KvConfig> Check<T> {
     /// Cancel safe: it only reads.
     pub async fn replay(&self) -> Result<Replay, CheckError> {
         let frame = self.frame()?;
-        Ok(tape(&*self.bucket.store, &frame.prefix).await?.play::<T>(&frame))
+        Ok(tape(&*self.bucket.store, &frame.table.layers.filters()).await?.play::<T>(&frame))
     }
 }
 
-/// All that a bucket still knows under a prefix.
-pub(crate) async fn tape(store: &dyn Store, prefix: &Prefix) -> Result<Tape, ReadError> {
-    let filters = [Filter::from(prefix)];
-    let entries = store.history(&filters).await?;
-    let kept = match store.kept(&filters).await {
+/// All that a bucket still knows of some keys.
+pub(crate) async fn tape(store: &dyn Store, filters: &[Filter]) -> Result<Tape, ReadError> {
+    let entries = store.history(filters).await?;
+    let kept = match store.kept(filters).await {
         Ok(kept) => Some(kept),
         Err(ReadError::NotPermitted { .. } | ReadError::Timeout { .. }) => None,
         Err(error) => return Err(error),

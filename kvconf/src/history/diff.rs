@@ -13,16 +13,15 @@ use super::render::{Colored, Line, Render, Style, write_lines};
 use crate::change::FieldChange;
 use crate::schema::{Field, FieldError, Kind, KvConfig, Raw, Slot, Stored, join, node_at};
 use crate::seal::Seals;
-use crate::view::{
-    Opened, RawState, clear_map, contained, contained_read, full_key, problem_of, shown_bytes,
-};
+use crate::view::{Opened, RawState, clear_map, contained, contained_read, problem_of, shown_bytes};
 use crate::{Entry, Problem, Revision};
 
 /// What differs between two moments of a struct's keys, field by field.
 ///
 /// It compares what the bucket holds: environment variables do not count, a field without a key has its default, and two
 /// texts of one value (`60` and `60 `) do not differ. A value that today's type refuses is compared as it stands, so a diff
-/// also shows what broke a struct. Keys that no field knows are left out.
+/// also shows what broke a struct. Keys that no field knows are left out. With layers it compares what they come to when they
+/// are merged, and a field is called by its key without a layer.
 ///
 /// `Display` writes a line for each key, aligned; [`Diff::colored`] the same in colours. It serializes as
 /// `{"from": 41, "to": 42, "changes": [{"key": …, "before": …, "after": …}]}`. Secrets are masked in all of them: that one
@@ -52,7 +51,7 @@ impl<T: KvConfig> Diff<T> {
     #[must_use]
     pub fn touches<V>(&self, field: Field<T, V>) -> bool {
         let Some((_, slot)) = self.frame.table.slot_at(field.path()) else { return false };
-        let own = full_key(&self.frame.prefix, &slot.key);
+        let own = self.frame.table.layers.field_key(&slot.key);
         self.changes.iter().any(|change| match slot.kind {
             Kind::Leaf => change.key == own,
             // The last part of the key is the map's.
@@ -84,7 +83,9 @@ impl<T: KvConfig> Diff<T> {
         let raw = |entry| opened.raw(&self.frame.table.seals, slot.meta.secret, entry);
         let mut problems = Vec::new();
         let mut note = |key: &str, entry: Option<&Arc<Entry>>, errors: Vec<FieldError>| {
-            let key = full_key(&self.frame.prefix, key);
+            let layers = &self.frame.table.layers;
+            let layer = entry.and_then(|entry| layers.place(entry.key())).map(|(layer, _)| layer);
+            let key = layer.map_or_else(|| layers.field_key(key), |layer| layers.full_key(layer, key));
             problems.extend(errors.iter().map(|error| told(key.clone(), error, entry)));
         };
         match slot.kind {
@@ -190,8 +191,8 @@ fn told(key: String, error: &FieldError, entry: Option<&Arc<Entry>>) -> Problem 
 fn raw_state(keys: &KeysAt, frame: &Frame) -> RawState {
     let mut raw = RawState::default();
     for entry in &keys.entries {
-        if let Some(key) = entry.key().under(&frame.prefix) {
-            raw.set(key, Some(entry));
+        if let Some((layer, key)) = frame.table.layers.place(entry.key()) {
+            raw.set(layer, key, Some(entry));
         }
     }
     raw
@@ -199,15 +200,15 @@ fn raw_state(keys: &KeysAt, frame: &Frame) -> RawState {
 
 /// The entry that a field's value comes from: under its key, else under its first old name that has one.
 fn entry_of<'a>(slot: &Slot, side: &'a RawState) -> Option<&'a Arc<Entry>> {
-    let entries = slot.names().into_iter().filter_map(|name| side.get(name));
-    entries.into_iter().find(|entry| !entry.operation().is_removal())
+    side.winner(&slot.all_names()).map(|(_, entry)| entry)
 }
 
-/// The entries of a map that have a value, by key below the prefix.
+/// The entries of a map that have a value, by key below the prefix; each from the most specific layer that has it.
 fn entries_of<'a>(slot: &Slot, side: &'a RawState) -> BTreeMap<&'a str, &'a Arc<Entry>> {
     let belongs =
         |key: &str| key.rsplit_once('.').map_or(slot.key.is_empty(), |(parent, _)| parent == slot.key);
-    side.live_keys().filter(|(key, _)| belongs(key)).collect()
+    let all = side.live_keys().map(|(_, key, entry)| (key, entry));
+    all.filter(|(key, _)| belongs(key)).collect()
 }
 
 /// What stands for one key of a slot: in the form in which today's type would write it, else as it is.
@@ -245,7 +246,7 @@ fn changed<T: KvConfig>(
         let mut text = |entry| text_of(&frame.table.seals, slot, key, entry, target);
         let (before, after) = (text(before), text(after));
         if before != after {
-            let key = full_key(&frame.prefix, key);
+            let key = frame.table.layers.field_key(key);
             changes.push(FieldChange { key, before: before.shown(slot), after: after.shown(slot) });
         }
     };

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use derive_more::{Display, Error, From};
 
 use super::render::Stamp;
-use crate::{KeyError, ReadError, Report, Revision};
+use crate::{KeyError, LayerError, ReadError, Report, Revision};
 
 /// Why a log or the history of a field could not be read.
 #[derive(Debug, Clone, Display, Error, From)]
@@ -137,6 +137,9 @@ pub enum CheckError {
     /// The prefix is not valid.
     #[display("invalid prefix")]
     Prefix(KeyError),
+    /// The layers cannot be told apart, or one of them is not valid.
+    #[display("the layers cannot be read together")]
+    Layers(LayerError),
     /// The bucket could not be read.
     #[display("the bucket could not be read")]
     Read(ReadError),

@@ -53,7 +53,7 @@ pub struct FieldRevision<V> {
     pub state: FieldState<V>,
     entry: Arc<Entry>,
     shown: KeyState,
-    /// Whether it stands under the field's name of today.
+    /// Whether it stands under the field's name of today, in the only layer there is.
     is_own: bool,
     follows_gap: bool,
 }
@@ -198,13 +198,13 @@ impl<V> fmt::Display for FieldHistory<V> {
 
 /// The keys that can hold a value of a field, its older names included.
 pub(crate) fn filters_of(frame: &Frame, slot: &Slot) -> Result<Vec<Filter>, KeyError> {
-    match slot.kind {
-        Kind::Leaf => slot.names().into_iter().map(|name| frame.prefix.key(name).map(Filter::from)).collect(),
-        Kind::Entries => {
-            Filter::new(crate::view::full_key(&frame.prefix, &crate::schema::join(&slot.key, "*")))
-                .map(|filter| vec![filter])
-        }
-    }
+    let layers = &frame.table.layers;
+    let names = match slot.kind {
+        Kind::Leaf => slot.names().into_iter().map(str::to_owned).collect(),
+        Kind::Entries => vec![crate::schema::join(&slot.key, "*")],
+    };
+    let places = (0..layers.len()).flat_map(|layer| names.iter().map(move |name| (layer, name)));
+    places.map(|(layer, name)| Filter::new(layers.full_key(layer, name))).collect()
 }
 
 /// Reads a field's entries, oldest first, with today's type. `scratch` is any value of the struct.
@@ -219,17 +219,18 @@ pub(crate) fn read_field<T: KvConfig, V: Clone + 'static>(
         *retained.entry(entry.key().clone()).or_default() += 1;
     }
     let mut follower = Follower::new([], retained, retention);
-    let shown = Shown::Fields { table: Arc::clone(&frame.table), prefix: frame.prefix.clone() };
+    let shown = Shown::Fields(Arc::clone(&frame.table));
+    let several = frame.table.layers.are_several();
     let mut revisions: Vec<FieldRevision<V>> = entries
         .into_iter()
         .filter(|entry| !entry.key().is_reserved())
         .map(Arc::new)
         .map(|entry| {
-            let below = entry.key().under(&frame.prefix).unwrap_or_default();
+            let below = frame.table.layers.place(entry.key()).map_or("", |(_, below)| below);
             FieldRevision {
                 state: state_of(&frame.table.seals, &entry, slot, &mut scratch),
                 shown: shown.after(&entry),
-                is_own: slot.kind == Kind::Leaf && below == slot.key,
+                is_own: slot.kind == Kind::Leaf && below == slot.key && !several,
                 follows_gap: follower.next(&entry) == Before::Lost,
                 entry,
             }

@@ -18,7 +18,7 @@ use crate::store::{Point, ReadError, Store};
 use crate::{Live, Revision};
 
 impl<T: KvConfig> Live<T> {
-    /// The struct's change sets, newest first: who, when, why, and what. From the entries that the bucket keeps, so those
+    /// The struct's change sets, in all its layers, newest first: who, when, why, and what. From the entries that the bucket keeps, so those
     /// of other clients are in it too.
     ///
     /// ```
@@ -37,13 +37,13 @@ impl<T: KvConfig> Live<T> {
     /// ```
     pub fn log(&self) -> LogRequest {
         let source = self.frame().zip(self.shared.store.clone()).map(|(frame, store)| {
-            let shown = Shown::Fields { table: frame.table, prefix: frame.prefix.clone() };
-            LogSource { store, prefix: frame.prefix, shown }
+            let prefixes = frame.table.layers.prefixes();
+            LogSource { store, prefixes, shown: Shown::Fields(frame.table) }
         });
         LogRequest::new(source.ok_or(LogError::Fixed))
     }
 
-    /// All that the bucket keeps of one field, newest first: values with their types, removals, and what today's type
+    /// All that the bucket keeps of one field, in all layers, newest first: values with their types, removals, and what today's type
     /// refuses. What stands under older names of the field ([`alias`](macro@crate::KvConfig)) is part of it.
     ///
     /// ```
@@ -150,15 +150,16 @@ impl<T: KvConfig> Live<T> {
         let (from, to) = (from.into(), to.into());
         let (store, frame) = self.shared.store.clone().zip(self.frame()).ok_or(PastError::Fixed)?;
         let wanted = Wanted::Fields(&frame.table);
-        let (store, prefix): (&dyn Store, _) = (&*store, &frame.prefix);
-        let from = keys_at(store, prefix, from, wanted).await?.complete(&frame.bucket)?;
-        let to = keys_at(store, prefix, to, wanted).await?.complete(&frame.bucket)?;
+        let (store, prefixes): (&dyn Store, _) = (&*store, frame.table.layers.prefixes());
+        let from = keys_at(store, &prefixes, from, wanted).await?.complete(&frame.bucket)?;
+        let to = keys_at(store, &prefixes, to, wanted).await?.complete(&frame.bucket)?;
         Ok(Diff::new(from, to, frame, self.snapshot()))
     }
 
     async fn past(&self, point: Point) -> Result<Past<T>, PastError> {
         let (store, frame) = self.shared.store.clone().zip(self.frame()).ok_or(PastError::Fixed)?;
-        let keys = keys_at(&*store, &frame.prefix, point, Wanted::Fields(&frame.table)).await?;
+        let prefixes = frame.table.layers.prefixes();
+        let keys = keys_at(&*store, &prefixes, point, Wanted::Fields(&frame.table)).await?;
         Past::new(keys, point, frame, Some(self.load().revision()))
     }
 
@@ -166,6 +167,6 @@ impl<T: KvConfig> Live<T> {
     pub(crate) fn frame(&self) -> Option<Frame> {
         let bucket = self.shared.store.as_ref()?.name().to_owned();
         let view = lock(&self.shared.view);
-        Some(Frame { table: Arc::clone(&view.table), bucket, prefix: view.prefix.clone() })
+        Some(Frame { table: Arc::clone(&view.table), bucket })
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Display for KeyState {
 #[derive(Debug, Clone)]
 pub(crate) enum Shown {
     /// Keys of a struct: masked as it says. What no field knows may be a secret of another program: its size only.
-    Fields { table: Arc<Table>, prefix: Prefix },
+    Fields(Arc<Table>),
     /// Plain keys, of which nobody says what is a secret: the size only.
     Sizes,
     /// Plain keys, whose values were asked for by name.
@@ -63,7 +63,7 @@ impl Shown {
         let slot = match self {
             Self::Values => return show(bytes),
             Self::Sizes => None,
-            Self::Fields { table, prefix } => match key.under(prefix).and_then(|key| table.target(key)) {
+            Self::Fields(table) => match table.layers.place(key).and_then(|(_, key)| table.target(key)) {
                 Some(Target::Field(at) | Target::Entry(at, _)) => table.slot(at),
                 None => None,
             },
@@ -305,18 +305,17 @@ pub(crate) fn sets(entries: impl IntoIterator<Item = Arc<Entry>>) -> Vec<Set> {
 }
 
 impl Set {
-    /// How many more entries it had for a reader of a prefix, as far as they say it.
-    fn missing(&self, prefix: &Prefix) -> u64 {
-        let expected =
-            self.entries.iter().find_map(|entry| match membership(entry, std::slice::from_ref(prefix)) {
-                Membership::Part { extent: Extent::Known { entries, .. }, .. } => Some(u64::from(entries)),
-                _ => None,
-            });
+    /// How many more entries it had for a reader of these prefixes, as far as they say it.
+    fn missing(&self, prefixes: &[Prefix]) -> u64 {
+        let expected = self.entries.iter().find_map(|entry| match membership(entry, prefixes) {
+            Membership::Part { extent: Extent::Known { entries, .. }, .. } => Some(u64::from(entries)),
+            _ => None,
+        });
         // Of another client's batch only its length is known, and only where its last message is there. It tells a
         // reader of everything how many are gone.
         let whole = || {
             let length = self.last.get() + 1 - self.first.get();
-            (prefix.is_root() && self.entries.len() > 1).then_some(length)
+            (prefixes.iter().any(Prefix::is_root) && self.entries.len() > 1).then_some(length)
         };
         let kept = self.entries.len() as u64;
         expected.or_else(whole).map_or(0, |expected| expected.saturating_sub(kept))
@@ -336,12 +335,12 @@ pub(crate) struct Material {
 
 impl Material {
     /// Puts the log together, newest first.
-    pub(crate) fn assemble(self, prefix: &Prefix, shown: &Shown) -> Vec<LoggedChange> {
+    pub(crate) fn assemble(self, prefixes: &[Prefix], shown: &Shown) -> Vec<LoggedChange> {
         let Self { base, sets, retained, retention } = self;
         let mut follower = Follower::new(base, retained, retention);
         let mut changes: Vec<LoggedChange> = Vec::with_capacity(sets.len());
         for set in sets {
-            let missing = set.missing(prefix);
+            let missing = set.missing(prefixes);
             let keys: Vec<LoggedKey> =
                 set.entries.into_iter().map(|entry| logged(entry, &mut follower, shown)).collect();
             let Some(last) = keys.last().map(|key| &key.entry) else { continue };

@@ -7,7 +7,7 @@ use super::error::LostKey;
 use super::retention::Retention;
 use crate::schema::{Kind, Slot, join};
 use crate::store::Kept;
-use crate::view::{Table, full_key};
+use crate::view::{Table, Target};
 use crate::watch::sets::{Extent, MOST, Membership, membership, place};
 use crate::{Entry, Filter, Key, Prefix, Revision};
 
@@ -21,16 +21,18 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Wanted<'_> {
-    /// Whether a key below the prefix is one of them.
-    pub(crate) fn contains(&self, key: &str) -> bool {
+    /// Whether a key under one of the prefixes is one of them.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
         match self {
             Self::Everything => true,
-            Self::Fields(table) => table.target(key).is_some(),
+            Self::Fields(table) => {
+                table.layers.place(key).is_some_and(|(_, below)| table.target(below).is_some())
+            }
         }
     }
 }
 
-/// How a moment lies to the change sets of a prefix.
+/// How a moment lies to the change sets of some prefixes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Cut {
     /// No set is open.
@@ -41,12 +43,11 @@ pub(crate) enum Cut {
     Open { start: Revision, id: Arc<str> },
 }
 
-/// Whether the state of a prefix as of `moment` ends in the middle of a change set.
+/// Whether the state of some prefixes as of `moment` ends in the middle of a change set.
 ///
 /// The messages of a set stand next to each other. So all that it wrote up to the moment is the newest entry of its key,
 /// and in the reading.
-pub(crate) fn cut(entries: &[Arc<Entry>], prefix: &Prefix, moment: Revision) -> Cut {
-    let prefixes = std::slice::from_ref(prefix);
+pub(crate) fn cut(entries: &[Arc<Entry>], prefixes: &[Prefix], moment: Revision) -> Cut {
     let mut open: Option<(Revision, Cut)> = None;
     for entry in entries.iter().filter(|entry| entry.revision().get() + MOST > moment.get()) {
         let Some(place) = place(entry) else { continue };
@@ -76,27 +77,78 @@ pub(crate) fn goes_on(start: Revision, id: &str, next: &Entry) -> bool {
 }
 
 /// Whether the reading leaves something open that the bucket has to be asked about.
-pub(crate) fn has_gaps(entries: &[Arc<Entry>], prefix: &Prefix, wanted: Wanted<'_>) -> bool {
+pub(crate) fn has_gaps(entries: &[Arc<Entry>], wanted: Wanted<'_>) -> bool {
     let Wanted::Fields(table) = wanted else { return true };
-    let found: HashMap<&str, &Arc<Entry>> =
-        entries.iter().filter_map(|entry| Some((entry.key().under(prefix)?, entry))).collect();
+    let found = Found::new(entries, table);
     let is_settled = |slot: &Slot| {
-        let own = found.get(slot.key.as_str());
-        // A value under the field's own name hides what stands under its old ones.
+        let mut places =
+            table.layers.strongest_first().flat_map(|layer| slot.all_names().map(move |n| (layer, n)));
+        // A value under the field's own name hides what stands under its old ones, and in more general layers.
         slot.kind == Kind::Leaf
-            && own.is_some_and(|entry| {
-                !entry.operation().is_removal()
-                    || slot.aliases.iter().all(|name| found.contains_key(name.as_str()))
-            })
+            && places
+                .find_map(|(layer, name)| match found.get(layer, name) {
+                    Some(entry) if entry.operation().is_removal() => None,
+                    found => Some(found.is_some()),
+                })
+                .unwrap_or(true)
     };
     !table.slots.iter().all(is_settled)
 }
 
+/// What a reading has of a struct's keys.
+struct Found<'a> {
+    table: &'a Table,
+    entries: HashMap<(usize, &'a str), &'a Arc<Entry>>,
+}
+
+impl<'a> Found<'a> {
+    fn new(entries: &'a [Arc<Entry>], table: &'a Table) -> Self {
+        let placed = entries.iter().filter_map(|entry| Some((table.layers.place(entry.key())?, entry)));
+        Self { table, entries: placed.collect() }
+    }
+
+    fn get(&self, layer: usize, key: &str) -> Option<&'a Arc<Entry>> {
+        self.entries.get(&(layer, key)).copied()
+    }
+
+    /// Whether a more specific layer has a value, so that it does not matter what a key held.
+    fn masks(&self, layer: usize, key: &str) -> bool {
+        let names = match self.table.target(key) {
+            Some(Target::Field(at)) => self.table.slot(at).map(Slot::names),
+            _ => None,
+        };
+        let names = names.unwrap_or_else(|| vec![key]);
+        (layer + 1..self.table.layers.len()).any(|above| {
+            let mut standing = names.iter().filter_map(|name| self.get(above, name));
+            standing.any(|entry| !entry.operation().is_removal())
+        })
+    }
+}
+
 /// The keys that the bucket has entries of and that had none at the moment.
-pub(crate) fn suspects(entries: &[Arc<Entry>], kept: &Kept, prefix: &Prefix, wanted: Wanted<'_>) -> Vec<Key> {
+pub(crate) fn suspects(
+    entries: &[Arc<Entry>],
+    kept: &Kept,
+    prefixes: &[Prefix],
+    wanted: Wanted<'_>,
+) -> Vec<Key> {
     let found: HashSet<&Key> = entries.iter().map(|entry| entry.key()).collect();
-    let is_wanted =
-        |key: &&Key| !key.is_reserved() && key.under(prefix).is_some_and(|below| wanted.contains(below));
+    let of_struct = match wanted {
+        Wanted::Everything => None,
+        Wanted::Fields(table) => Some(Found::new(entries, table)),
+    };
+    let masks = |key: &Key| {
+        of_struct.as_ref().is_some_and(|found| {
+            let place = found.table.layers.place(key);
+            place.is_some_and(|(layer, below)| found.masks(layer, below))
+        })
+    };
+    let is_wanted = |key: &&Key| {
+        !key.is_reserved()
+            && prefixes.iter().any(|prefix| key.under(prefix).is_some())
+            && wanted.contains(key)
+            && !masks(key)
+    };
     let mut keys: Vec<Key> =
         kept.entries.keys().filter(is_wanted).filter(|key| !found.contains(key)).cloned().collect();
     keys.sort_unstable();
@@ -109,7 +161,7 @@ pub(crate) fn lost(
     oldest: &HashMap<Key, Entry>,
     entries: &[Arc<Entry>],
     kept: &Kept,
-    (prefix, wanted): (&Prefix, Wanted<'_>),
+    (prefixes, wanted): (&[Prefix], Wanted<'_>),
 ) -> Vec<LostKey> {
     let retention = Retention::of(kept);
     let is_lost = |key: &&Key| {
@@ -122,21 +174,34 @@ pub(crate) fn lost(
         .map(|key| LostKey { key: key.to_string(), known_since: oldest.get(key).map(Entry::revision) })
         .collect();
     if retention.has_evicted() {
-        let found: HashSet<&str> = entries.iter().filter_map(|entry| entry.key().under(prefix)).collect();
-        let traced = |key: &str| {
-            found.contains(key) || suspects.iter().any(|suspect| suspect.under(prefix) == Some(key))
-        };
         let nothing = |key: String| LostKey { key, known_since: None };
         match wanted {
-            Wanted::Everything => lost.push(nothing(Filter::from(prefix).to_string())),
-            Wanted::Fields(table) => lost.extend(table.slots.iter().filter_map(|slot| match slot.kind {
-                Kind::Entries => Some(nothing(full_key(prefix, &join(&slot.key, "*")))),
-                Kind::Leaf => {
-                    (!slot.names().into_iter().any(traced)).then(|| nothing(full_key(prefix, &slot.key)))
-                }
-            })),
+            Wanted::Everything => {
+                lost.extend(prefixes.iter().map(|prefix| nothing(Filter::from(prefix).to_string())));
+            }
+            Wanted::Fields(table) => lost.extend(untraced(suspects, entries, table).map(nothing)),
         }
     }
     lost.sort_by(|left, right| left.key.cmp(&right.key));
     lost
+}
+
+/// The keys of a struct of which nothing tells that there was nothing.
+fn untraced<'a>(
+    suspects: &'a [Key],
+    entries: &'a [Arc<Entry>],
+    table: &'a Table,
+) -> impl Iterator<Item = String> + 'a {
+    let (layers, found) = (&table.layers, Found::new(entries, table));
+    let suspected: HashSet<(usize, &str)> = suspects.iter().filter_map(|key| layers.place(key)).collect();
+    let traced = move |layer: usize, key: &str| {
+        found.get(layer, key).is_some() || suspected.contains(&(layer, key)) || found.masks(layer, key)
+    };
+    let places = table.slots.iter().flat_map(|slot| (0..layers.len()).map(move |layer| (layer, slot)));
+    places.filter_map(move |(layer, slot)| match slot.kind {
+        Kind::Entries => Some(layers.full_key(layer, &join(&slot.key, "*"))),
+        Kind::Leaf => {
+            (!slot.all_names().any(|name| traced(layer, name))).then(|| layers.full_key(layer, &slot.key))
+        }
+    })
 }

@@ -30,7 +30,7 @@ const GROWTH: u64 = 4;
 #[derive(Clone)]
 pub(crate) struct LogSource {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) prefix: Prefix,
+    pub(crate) prefixes: Vec<Prefix>,
     pub(crate) shown: Shown,
 }
 
@@ -198,7 +198,7 @@ impl fmt::Debug for LogStream {
 
 impl LogSource {
     async fn page(&self, before: Option<Revision>, limit: usize) -> Result<Log, LogError> {
-        let filters = [Filter::from(&self.prefix)];
+        let filters: Vec<Filter> = self.prefixes.iter().map(Filter::from).collect();
         let material = match self.store.kept(&filters).await {
             Ok(kept) => match self.window(&filters, kept, before, limit).await {
                 Err(error) if is_about_permission(&error) => self.everything(&filters, before).await?,
@@ -208,7 +208,7 @@ impl LogSource {
             Err(error) => return Err(error.into()),
         };
         let has_older = !material.base.is_empty() || material.sets.len() > limit;
-        let mut changes = material.assemble(&self.prefix, &self.shown);
+        let mut changes = material.assemble(&self.prefixes, &self.shown);
         let is_cut = changes.len() > limit;
         changes.truncate(limit);
         let oldest = changes.last().map(|change| *change.revisions().start());

@@ -6,19 +6,19 @@ use std::sync::Arc;
 
 use super::at::KeysAt;
 use super::error::PastError;
+use crate::layer::Layers;
 use crate::origin::KeyOrigin;
 use crate::schema::{Field, KvConfig};
 use crate::store::Point;
 use crate::view::{RawState, Table, View, origin_in};
 use crate::watch::{Change, ChangeSet, Update};
-use crate::{Entry, Key, Origin, Prefix, Report, Revision, Snapshot};
+use crate::{Entry, Key, Origin, Report, Revision, Snapshot};
 
 /// With which eyes a struct looks at a bucket.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
     pub(crate) table: Arc<Table>,
     pub(crate) bucket: String,
-    pub(crate) prefix: Prefix,
 }
 
 /// A struct as it stood in the bucket at one moment, read with today's type. Dereferences to the struct.
@@ -42,8 +42,7 @@ impl<T: KvConfig> Past<T> {
         serving: Option<Revision>,
     ) -> Result<Self, PastError> {
         let keys = keys.complete(&frame.bucket)?;
-        let (table, prefix) = (Arc::clone(&frame.table), frame.prefix.clone());
-        let view = View::start(table, &frame.bucket, prefix, &update_of(&keys));
+        let view = View::start(Arc::clone(&frame.table), &frame.bucket, &update_of(&keys));
         let View { snapshot, raw, report, .. } = view.map_err(|mut report| {
             report.serving = serving;
             PastError::Invalid(Box::new(report))
@@ -59,6 +58,10 @@ impl<T: KvConfig> Past<T> {
 }
 
 impl<T> Past<T> {
+    fn layers(&self) -> &Layers {
+        &self.frame.table.layers
+    }
+
     /// The struct.
     #[must_use]
     pub fn value(&self) -> &T {
@@ -81,17 +84,19 @@ impl<T> Past<T> {
         self.asked
     }
 
-    /// The newest entry under the struct's prefix at that moment; `None` when there was none.
+    /// The newest entry under the struct's prefix, in any of its layers, at that moment; `None` when there was none.
     #[must_use]
     pub fn newest(&self) -> Option<KeyOrigin> {
-        self.raw.entries().max_by_key(|entry| entry.revision()).map(|entry| KeyOrigin::of(entry))
+        let newest = self.raw.iter().max_by_key(|(.., entry)| entry.revision());
+        newest.map(|(layer, _, entry)| KeyOrigin::in_layer(entry, self.layers().name(layer)))
     }
 
     /// The newest entry of a key at that moment, the marker of a removal included; `None` when there was none, or the key
     /// is not under the struct's prefix. Its value is in the clear.
     #[must_use]
     pub fn entry(&self, key: &Key) -> Option<&Entry> {
-        self.raw.get(key.under(&self.frame.prefix)?).map(|entry| &**entry)
+        let (layer, below) = self.layers().place(key)?;
+        self.raw.get(layer, below).map(|entry| &**entry)
     }
 
     /// What was odd about the values, though they are usable: unknown keys, old names, deprecated fields.

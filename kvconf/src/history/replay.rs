@@ -97,9 +97,10 @@ pub(crate) struct Tape {
 impl Tape {
     /// Holds one state after the other against the struct.
     pub(crate) fn play<T: KvConfig>(self, frame: &Frame) -> Replay {
-        let mut trial = Trial::seeded(Arc::clone(&frame.table), frame.prefix.clone(), self.seed::<T>(frame));
+        let mut trial = Trial::seeded(Arc::clone(&frame.table), self.seed::<T>(frame));
         let is_field = |entry: &Entry| {
-            entry.key().under(&frame.prefix).is_some_and(|key| frame.table.target(key).is_some())
+            let place = frame.table.layers.place(entry.key());
+            place.is_some_and(|(_, key)| frame.table.target(key).is_some())
         };
         let play = Play { name: frame.table.name.into(), bucket: frame.bucket.clone(), is_field: &is_field };
         self.play_with(play, &mut |entries| {
@@ -161,7 +162,7 @@ impl Tape {
 
     /// A value to read changes into: the newest state usually is one.
     fn seed<T: KvConfig>(&self, frame: &Frame) -> Option<T> {
-        let mut trial = Trial::new(Arc::clone(&frame.table), frame.prefix.clone());
+        let mut trial = Trial::new(Arc::clone(&frame.table));
         trial.step(self.sets.iter().flat_map(|set| &set.entries).filter_map(|entry| below(entry, frame)));
         trial.into_value()
     }
@@ -189,8 +190,9 @@ impl Replay {
     }
 }
 
-fn below(entry: &Arc<Entry>, frame: &Frame) -> Option<(String, Arc<Entry>)> {
-    Some((entry.key().under(&frame.prefix)?.to_owned(), Arc::clone(entry)))
+fn below(entry: &Arc<Entry>, frame: &Frame) -> Option<(usize, String, Arc<Entry>)> {
+    let (layer, key) = frame.table.layers.place(entry.key())?;
+    Some((layer, key.to_owned(), Arc::clone(entry)))
 }
 
 /// Whether a problem is one of a value that stood there at that revision, and not of one that stands in for a lost one.

@@ -9,6 +9,7 @@ use super::observer::{Beginning, Environment};
 use super::start::{Policy, StartError};
 use crate::cache::Cache;
 use crate::exposure::{Exposure, Functions};
+use crate::layer::Layers;
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::{Bucket, Prefix};
@@ -26,6 +27,7 @@ pub struct LiveBuilder<T> {
     pub(super) watched_by: crate::source::watch::Make,
     bucket: Bucket,
     prefix: Option<String>,
+    layers: Option<Vec<String>>,
     policy: Policy,
     environment: bool,
     seals: Seals,
@@ -45,6 +47,7 @@ impl Bucket {
             watched_by: super::files::BY_SYSTEM,
             bucket: self.clone(),
             prefix: None,
+            layers: None,
             policy: Policy { deadline: DEADLINE, cache: None, defaults: false },
             environment: true,
             seals: Seals::default(),
@@ -60,6 +63,41 @@ impl<T: KvConfig> LiveBuilder<T> {
     /// Reads the keys under this prefix instead of the one that the struct names. One struct can be live under several.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Reads the keys in several layers of the bucket, named from general to specific: under `base.checkout.…`, then under
+    /// `env.prod.checkout.…`, then under `host.web-1.checkout.…`.
+    ///
+    /// They are merged key by key: the most specific layer that has a value wins. They are followed together, by one watch,
+    /// and a change set across them is one change set. An empty name stands for the keys without a layer, `checkout.…`.
+    /// Writes say to which layer they go. [`guide::layers`](crate::guide::layers) has it all.
+    ///
+    /// ```
+    /// use kvconf::{Bucket, KvConfig};
+    ///
+    /// #[derive(KvConfig, Debug, Clone)]
+    /// #[kv(prefix = "checkout")]
+    /// struct Checkout {
+    ///     #[kv(default = 50)]
+    ///     max_items: u32,
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// bucket.put("base.checkout.max_items", "60").await?;
+    /// bucket.put("env.prod.checkout.max_items", "80").await?;
+    ///
+    /// let live = bucket.live::<Checkout>().layers(["base", "env.prod"]).start().await?;
+    /// assert_eq!(live.load().max_items, 80);
+    ///
+    /// let revision = bucket.delete("env.prod.checkout.max_items").await?;
+    /// live.wait_for(revision).await?;
+    /// assert_eq!(live.load().max_items, 60);
+    /// # Ok(()) }
+    /// ```
+    pub fn layers<L: Into<String>>(mut self, layers: impl IntoIterator<Item = L>) -> Self {
+        self.layers = Some(layers.into_iter().map(Into::into).collect());
         self
     }
 
@@ -176,6 +214,7 @@ impl<T: KvConfig> LiveBuilder<T> {
     /// # Errors
     /// [`StartError::Invalid`] with every problem when the bucket's values are not valid: there is no good state to serve
     /// yet. [`StartError::Timeout`] and [`StartError::NotPermitted`] when the bucket cannot be read.
+    /// [`StartError::Layers`] for layers that overlap or are named twice.
     /// [`StartError::Exhausted`] when a cache or the defaults were to stand in and could not, either.
     ///
     /// # Cancel safety
@@ -183,18 +222,23 @@ impl<T: KvConfig> LiveBuilder<T> {
     pub async fn start(self) -> Result<Live<T>, StartError> {
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
+        let layers = match &self.layers {
+            Some(names) => Layers::new(prefix, names).map_err(StartError::Layers)?,
+            None => Layers::none(prefix),
+        };
         #[cfg(feature = "files")]
         let mut files = super::files::known(self.files)?;
         let table = Arc::new(OnceLock::new());
         let environment = if self.environment { Environment::Read } else { Environment::Ignored };
-        let observers = self.observers.of(&prefix);
+        let observers = self.observers.of(layers.prefix());
         #[cfg(feature = "files")]
         let given = if files.is_empty() {
             Vec::new()
         } else {
-            let make = || super::table_of::<T>(environment, self.seals.clone(), observers.clone());
+            let make =
+                || super::table_of::<T>(environment, self.seals.clone(), observers.clone(), layers.clone());
             let table = table.get_or_init(make);
-            super::files::first_contents::<T>(&mut files, &prefix, table).await
+            super::files::first_contents::<T>(&mut files, table).await
         };
         #[cfg(not(feature = "files"))]
         let given = Vec::new();
@@ -203,7 +247,7 @@ impl<T: KvConfig> LiveBuilder<T> {
             environment,
             seals: self.seals,
             observers,
-            prefix,
+            layers,
             store: Arc::clone(self.bucket.hub.store()),
             has_fallback: self.policy.has_fallback(),
             given: given.into(),

@@ -43,11 +43,8 @@ impl<T: KvConfig> Changed<T> {
     pub fn fields(&self) -> Vec<FieldChange> {
         match self.shared.upgrade() {
             Some(shared) => {
-                let (table, prefix) = {
-                    let view = super::lock(&shared.view);
-                    (Arc::clone(&view.table), view.prefix.clone())
-                };
-                changed_fields::<T>(&table, &prefix, &self.before, &self.after)
+                let table = Arc::clone(&super::lock(&shared.view).table);
+                changed_fields::<T>(&table, &self.before, &self.after)
             }
             None => Vec::new(),
         }

@@ -9,7 +9,7 @@ use crate::schema::KvConfig;
 use crate::source::watch::{Files, Make, News, by_system};
 use crate::source::{BadFile, Content, FileSource, KnownFile, Source};
 use crate::view::{FieldsOf, Table};
-use crate::{FileOrigin, Origin, Prefix, Problem, ProblemKind};
+use crate::{FileOrigin, Origin, Problem, ProblemKind};
 
 impl<T: KvConfig> LiveBuilder<T> {
     /// Takes settings from a file too, and follows its changes: `.file("app.toml")`.
@@ -72,14 +72,12 @@ fn source(at: usize) -> Source {
 }
 
 /// What the files say at the start.
-pub(super) async fn first_contents<T: KvConfig>(
-    files: &mut Files,
-    prefix: &Prefix,
-    table: &Table,
-) -> Vec<(Source, Content)> {
+pub(super) async fn first_contents<T: KvConfig>(files: &mut Files, table: &Table) -> Vec<(Source, Content)> {
     let fields = FieldsOf::<T>::new(table);
     let looked = files.first_look().await.into_iter().enumerate();
-    looked.map(|(at, (file, reading))| (source(at), file.content(&reading, prefix, &fields))).collect()
+    looked
+        .map(|(at, (file, reading))| (source(at), file.content(&reading, table.layers.prefix(), &fields)))
+        .collect()
 }
 
 /// Follows the files until the handle ends.
@@ -102,11 +100,8 @@ impl<T: KvConfig> Shared<T> {
     fn hear(&self, file: &KnownFile, news: News) {
         match news {
             News::Reading(at, reading) => {
-                let (table, prefix) = {
-                    let view = lock(&self.view);
-                    (Arc::clone(&view.table), view.prefix.clone())
-                };
-                let content = file.content(&reading, &prefix, &FieldsOf::<T>::new(&table));
+                let table = Arc::clone(&lock(&self.view).table);
+                let content = file.content(&reading, table.layers.prefix(), &FieldsOf::<T>::new(&table));
                 let mut view = lock(&self.view);
                 let outcome = view.renew(source(at), content);
                 self.show(&view, &outcome);

@@ -184,7 +184,7 @@ impl<T: KvConfig> Live<T> {
             (state, since) = (WatchState::Starved, SystemTime::now() - still);
             last_contact = Some(since);
         }
-        let name = |at: &usize| view.table.slot(*at).map(|slot| view.full_key(&slot.key));
+        let name = |at: &usize| view.table.slot(*at).map(|slot| view.field_key(&slot.key));
         Health {
             state,
             since,

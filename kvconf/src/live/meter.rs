@@ -62,7 +62,7 @@ mod recorded {
         pub(crate) fn new<T: KvConfig>(view: &View<T>, state: &WatchState) -> Self {
             let labels = vec![
                 Label::new("bucket", view.bucket.clone()),
-                Label::new("prefix", view.prefix.to_string()),
+                Label::new("prefix", view.layers().to_string()),
                 Label::from_static_parts("struct", view.table.name),
             ];
             describe();

@@ -230,10 +230,16 @@ impl<T: KvConfig> Live<T> {
         view.origin(field.path())
     }
 
-    /// The prefix under which the struct's keys stand.
+    /// The prefix under which the struct's keys stand, in each of its layers if there are any.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
-        lock(&self.shared.view).prefix.clone()
+        lock(&self.shared.view).prefix().clone()
+    }
+
+    /// The layers of the bucket that it reads, from general to specific; none for a handle without layers.
+    #[must_use]
+    pub fn layers(&self) -> Vec<String> {
+        lock(&self.shared.view).layers().names().map(ToString::to_string).collect()
     }
 
     /// Ends this handle and all its clones: no further change arrives, streams end, hooks are not called any more.

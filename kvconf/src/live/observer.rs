@@ -8,13 +8,14 @@ use tokio::sync::oneshot;
 use super::meter::Took;
 use super::{Shared, StartError, lock};
 use crate::exposure::Observers;
+use crate::layer::Layers;
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::source::{Content, Source};
 use crate::store::Store;
 use crate::view::{Draft, Outcome, Table, View};
 use crate::watch::{Observer, Update, WatchState};
-use crate::{Entry, Prefix, Report, Revision};
+use crate::{Entry, Report, Revision};
 
 type Started<T> = oneshot::Sender<Result<Arc<Shared<T>>, StartError>>;
 
@@ -26,7 +27,7 @@ pub(super) struct Beginning {
     pub(super) environment: Environment,
     pub(super) seals: Seals,
     pub(super) observers: Option<Observers>,
-    pub(super) prefix: Prefix,
+    pub(super) layers: Layers,
     pub(super) store: Arc<dyn Store>,
     /// Whether something can stand in for the bucket's state, should that not be valid.
     pub(super) has_fallback: bool,
@@ -46,17 +47,22 @@ pub(crate) fn table_of<T: KvConfig>(
     environment: Environment,
     seals: Seals,
     observers: Option<Observers>,
+    layers: Layers,
 ) -> Arc<Table> {
     let variable = |name: &str| {
         let value = (environment == Environment::Read).then(|| std::env::var_os(name)).flatten()?;
         Some(value.into_encoded_bytes())
     };
-    Arc::new(Table::new::<T>(&variable).with_seals(seals).observed_by(observers))
+    let table = Table::new::<T>(&variable).with_seals(seals).observed_by(observers);
+    Arc::new(table.with_layers(layers))
 }
 
 impl Beginning {
     pub(super) fn table<T: KvConfig>(&self) -> Arc<Table> {
-        let table = || table_of::<T>(self.environment, self.seals.clone(), self.observers.clone());
+        let table = || {
+            let (seals, observers) = (self.seals.clone(), self.observers.clone());
+            table_of::<T>(self.environment, seals, observers, self.layers.clone())
+        };
         Arc::clone(self.table.get_or_init(table))
     }
 }
@@ -124,9 +130,9 @@ impl<T: KvConfig> Seat<T> {
         let created = inner.created;
         match std::mem::replace(&mut inner.stage, Stage::Over) {
             Stage::Waiting(started) => {
-                let (table, prefix) = (self.beginning.table::<T>(), self.beginning.prefix.clone());
+                let table = self.beginning.table::<T>();
                 let given = self.beginning.given.to_vec();
-                let view = View::start_with(table, self.beginning.store.name(), prefix, update, given);
+                let view = View::start_with(table, self.beginning.store.name(), update, given);
                 inner.stage = self.begin(&inner, started, view, || vec![update.clone()]);
             }
             Stage::Refused(mut held) => {
@@ -235,8 +241,8 @@ impl<T: KvConfig> LiveObserver<T> {
 
     /// Brings the draft up to what has arrived, with this table.
     fn catch_up(&mut self, table: Arc<Table>) -> &mut Draft<T> {
-        let Beginning { prefix, given, .. } = &self.seat.beginning;
-        let draft = self.draft.get_or_insert_with(|| Draft::new(table, prefix.clone(), given.to_vec()));
+        let given = &self.seat.beginning.given;
+        let draft = self.draft.get_or_insert_with(|| Draft::new(table, given.to_vec()));
         for entry in std::mem::take(&mut self.early) {
             draft.take(entry.key(), Some(&entry));
         }
@@ -328,7 +334,7 @@ impl<T: KvConfig> Shared<T> {
         if entered {
             self.meter.entered(state);
             let view = lock(&self.view);
-            let (bucket, prefix) = (view.bucket.as_str(), view.prefix.as_str());
+            let (bucket, prefix) = (view.bucket.as_str(), view.layers().to_string());
             let applied = view.snapshot.revision().get();
             match state {
                 WatchState::Live | WatchState::Stopped => {

@@ -176,7 +176,7 @@ fn take<T: KvConfig>(view: &View<T>, step: &Step, sheet: &mut Sheet) -> Result<(
         return Ok(());
     };
     let values = values(view, step, slot, (node, rest));
-    let values = values.map_err(|error| OverrideError::Encode { key: view.full_key(&slot.key), error })?;
+    let values = values.map_err(|error| OverrideError::Encode { key: view.field_key(&slot.key), error })?;
     if !matches!(step, Step::SetEntry(..)) {
         sheet.retain(|key, _| !belongs(key, slot));
     }

@@ -30,7 +30,7 @@ impl<T: KvConfig> Seat<T> {
     pub(super) fn of(shared: &Arc<Shared<T>>) -> Arc<dyn Participant> {
         Arc::new(Self {
             shared: Arc::downgrade(shared),
-            prefixes: vec![lock(&shared.view).prefix.clone()],
+            prefixes: lock(&shared.view).layers().prefixes(),
             schema: OnceLock::new(),
             progress: shared.progress.subscribe(),
             ended: shared.ended.clone(),
@@ -115,17 +115,16 @@ impl<T: KvConfig> Participant for Seat<T> {
 fn judge<T: KvConfig>(view: &View<T>, candidates: &[Candidate]) -> Judged {
     let (mut over, mut base, mut concerned) = (Overlay::default(), Base::Same, false);
     for candidate in candidates {
-        let key = if candidate.key.is_reserved() { None } else { candidate.key.under(&view.prefix) };
-        let Some(key) = key else { continue };
+        let Some((layer, key)) = view.layers().place(&candidate.key) else { continue };
         concerned |= view.table.target(key).is_some();
-        let known = view.newest(key).map_or(Revision::ZERO, |entry| entry.revision());
+        let known = view.newest(layer, key).map_or(Revision::ZERO, |entry| entry.revision());
         base = match known.cmp(&candidate.expected) {
             std::cmp::Ordering::Greater => Base::Ahead,
             std::cmp::Ordering::Less if base == Base::Same => Base::Behind,
             _ => base,
         };
         let entry = entry_of(&candidate.key, &candidate.action, view.seen.next());
-        over.insert(key.to_owned(), Some(Arc::new(entry)));
+        over.insert(layer, key.to_owned(), Some(Arc::new(entry)));
     }
     let report = if concerned { view.preview(over) } else { None };
     let verdict = match &report {

@@ -14,7 +14,7 @@ use crate::cache::{Cache, Kept, Loaded, Owner, Skipped};
 use crate::schema::KvConfig;
 use crate::view::{Storing, Table, View};
 use crate::watch::{Hub, Remembered};
-use crate::{KeyError, Report, Revision, WatchState};
+use crate::{KeyError, LayerError, Report, Revision, WatchState};
 
 /// Why a handle did not start.
 #[derive(Debug, Display, Error)]
@@ -32,6 +32,9 @@ pub enum StartError {
     /// The prefix is not valid.
     #[display("invalid prefix")]
     Prefix(#[error(source)] KeyError),
+    /// The layers cannot be told apart, or one of them is not valid.
+    #[display("the layers cannot be read together")]
+    Layers(#[error(source)] LayerError),
     /// The server refuses the watch.
     #[display("not permitted: {subject}")]
     NotPermitted {
@@ -142,7 +145,7 @@ impl Policy {
         let (started, mut outcome) = oneshot::channel();
         let seat = Seat::<T>::new(beginning.clone(), started);
         let observer = Box::new(LiveObserver::new(&seat));
-        let attachment = hub.attach_remembering(beginning.prefix.clone(), observer, remembered);
+        let attachment = hub.attach_remembering(beginning.layers.prefixes(), observer, remembered);
         // While the server is at it: for 10 000 fields this takes a tenth of what the load takes.
         let table = beginning.table::<T>();
         let late = |seat: &Seat<T>| StartError::Timeout {
@@ -179,7 +182,7 @@ impl Policy {
     async fn open_cache<T: KvConfig>(&self, beginning: &Beginning) -> Option<Kept> {
         let owner = Owner {
             bucket: beginning.store.name().to_owned(),
-            prefix: beginning.prefix.to_string(),
+            prefix: beginning.layers.to_string(),
             name: T::__SCHEMA.name.to_owned(),
         };
         self.cache.as_ref()?.open(owner).await
@@ -214,12 +217,7 @@ impl StandIns<'_> {
             return Ok(seat.stand_in(view));
         }
         if defaults {
-            match View::<T>::from_defaults(
-                Arc::clone(&self.table),
-                bucket,
-                beginning.prefix.clone(),
-                beginning.given.to_vec(),
-            ) {
+            match View::<T>::from_defaults(Arc::clone(&self.table), bucket, beginning.given.to_vec()) {
                 Ok(view) => {
                     tracing::warn!(bucket, why, "serving the defaults");
                     return Ok(seat.stand_in(view));
@@ -237,12 +235,7 @@ impl StandIns<'_> {
         let before = self.tried.len();
         while let Some(loaded) = next {
             let table = Arc::clone(&self.table);
-            match View::<T>::from_saved(
-                table,
-                beginning.prefix.clone(),
-                &loaded.saved,
-                beginning.given.to_vec(),
-            ) {
+            match View::<T>::from_saved(table, &loaded.saved, beginning.given.to_vec()) {
                 Ok(view) => {
                     kept.boot(&loaded, cache.trust()).await;
                     return Some(view);

@@ -179,7 +179,12 @@ pub(crate) struct StructProblem {
 impl Slot {
     /// The key and its old names, below the root's prefix.
     pub(crate) fn names(&self) -> Vec<&str> {
-        std::iter::once(&self.key).chain(&self.aliases).map(String::as_str).collect()
+        self.all_names().collect()
+    }
+
+    /// The same, one by one.
+    pub(crate) fn all_names(&self) -> impl Iterator<Item = &str> + Clone {
+        std::iter::once(&self.key).chain(&self.aliases).map(String::as_str)
     }
 
     /// What stands for this slot in `raw`.

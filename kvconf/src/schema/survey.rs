@@ -2,6 +2,7 @@
 
 use super::node::Meta;
 use super::{KvConfig, Path};
+pub(crate) use crate::key::join;
 
 /// What kind of row it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,15 +78,6 @@ impl Place {
         let by_prefix =
             || self.env_prefix.as_ref().map(|p| format!("{p}_{}", meta.name.to_ascii_uppercase()));
         meta.env.map(str::to_owned).or_else(by_prefix)
-    }
-}
-
-/// `a.b`, or the other one where one of them is empty.
-pub(crate) fn join(left: &str, right: &str) -> String {
-    match (left.is_empty(), right.is_empty()) {
-        (true, _) => right.to_owned(),
-        (_, true) => left.to_owned(),
-        _ => format!("{left}.{right}"),
     }
 }
 

@@ -72,7 +72,7 @@ impl CheckSchema<'_> {
     /// Cancel safe: it only reads.
     pub async fn replay(self) -> Result<Replay, CheckError> {
         let prefix = Prefix::new(&self.schema.prefix)?;
-        let tape = tape(&*self.bucket.store, &prefix).await?;
+        let tape = tape(&*self.bucket.store, &[crate::Filter::from(&prefix)]).await?;
         let table = Table::new(self.schema);
         let mut trial = Trial {
             schema: self.schema,

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{Item, Member, Value};
 use super::{FileSource, Format, KnownFile, Source, json};
+use crate::layer::Layers;
 use crate::view::{FieldsOf, Table, View};
 use crate::watch::Update;
 use crate::{KvConfig, Prefix, Revision};
@@ -151,14 +152,14 @@ fn file(name: &str) -> KnownFile {
 
 /// What a handle makes of a file.
 fn load(name: &str, text: &str) -> Result<Settings, String> {
-    let table = std::sync::Arc::new(Table::new::<Settings>(&|_| None));
+    let table = Table::new::<Settings>(&|_| None);
     let prefix = Prefix::new("deep.app").unwrap();
     let reading = Ok(text.as_bytes().to_vec());
     let content = file(name).content(&reading, &prefix, &FieldsOf::<Settings>::new(&table));
     assert_eq!(content.warnings, []);
     let nothing = Update { revision: Revision::ZERO, epoch: 0, sets: Vec::new() };
-    let view =
-        View::<Settings>::start_with(table, "test", prefix, &nothing, vec![(Source::File(0), content)]);
+    let table = std::sync::Arc::new(Table::new::<Settings>(&|_| None).with_layers(Layers::none(prefix)));
+    let view = View::<Settings>::start_with(table, "test", &nothing, vec![(Source::File(0), content)]);
     view.map(|view| view.snapshot.value().clone()).map_err(|report| report.to_string())
 }
 

@@ -11,21 +11,22 @@ use std::time::SystemTime;
 
 use super::evaluate::{build, contained};
 use super::overlay::raw_of;
-use super::{RawState, Table, Target, View, below, report};
-use crate::schema::{KvConfig, Prepared, Slot, node_at};
+use super::{RawState, Table, Target, View, report};
+use crate::schema::{Kind, KvConfig, Prepared, Slot, node_at};
 use crate::seal::is_sealed;
 use crate::source::{Content, Source};
-use crate::{Entry, Key, Prefix, Problem, Report, Revision, Snapshot};
+use crate::{Entry, Key, Problem, Report, Revision, Snapshot};
 
 /// What will be a [`View`] when the last entry is here. A newer entry of a key takes the place of an older one.
 pub(crate) struct Draft<T> {
     table: Arc<Table>,
-    prefix: Prefix,
     raw: RawState,
     /// By slot.
     prepared: Vec<Prepared>,
-    /// Keys with which something may be odd.
-    odd: BTreeSet<String>,
+    /// By slot, where there are several layers: the only one so far that has anything for it.
+    spoken: Vec<Option<usize>>,
+    /// Keys with which something may be odd, by layer.
+    odd: BTreeSet<(usize, String)>,
     /// What is odd about sources outside the bucket.
     outside: BTreeMap<Source, Vec<Problem>>,
     /// Why some of them cannot be used.
@@ -37,7 +38,7 @@ pub(crate) struct Draft<T> {
 
 impl<T: KvConfig> Draft<T> {
     /// A state with no keys in the bucket, and what other sources say.
-    pub(crate) fn new(table: Arc<Table>, prefix: Prefix, contents: Vec<(Source, Content)>) -> Self {
+    pub(crate) fn new(table: Arc<Table>, contents: Vec<(Source, Content)>) -> Self {
         let (mut raw, mut outside, mut unusable) = (RawState::default(), BTreeMap::new(), Vec::new());
         for (source, content) in contents {
             raw.given.set(source, content.sheet);
@@ -55,8 +56,10 @@ impl<T: KvConfig> Draft<T> {
                 *prepared = Prepared::Open;
             }
         }
+        let spoken = if table.layers.are_several() { vec![None; table.slots.len()] } else { Vec::new() };
         let odd = BTreeSet::new();
-        Self { table, prefix, raw, prepared, odd, outside, unusable, observed: true, marker: PhantomData }
+        let observed = true;
+        Self { table, raw, prepared, spoken, odd, outside, unusable, observed, marker: PhantomData }
     }
 
     /// The same for a state that nobody is served: one of the past.
@@ -66,19 +69,39 @@ impl<T: KvConfig> Draft<T> {
 
     /// Takes what stands under a key, or that nothing does.
     pub(crate) fn take(&mut self, key: &Key, entry: Option<&Arc<Entry>>) {
-        let Some(key) = below(key, &self.prefix) else { return };
+        let Some((layer, key)) = self.table.layers.place(key) else { return };
         match self.table.target(key) {
             Some(Target::Field(at)) => {
                 let slot = self.table.slot(at);
                 if slot.is_some_and(|slot| slot.key != key || slot.meta.deprecated.is_some()) {
-                    self.odd.insert(key.to_owned());
+                    self.odd.insert((layer, key.to_owned()));
                 }
+                self.contest(at, layer, key);
                 self.prepare(at, None, entry);
             }
-            Some(Target::Entry(at, segment)) => self.prepare(at, Some(segment), entry),
-            None => _ = self.odd.insert(key.to_owned()),
+            Some(Target::Entry(at, segment)) => {
+                self.contest(at, layer, key);
+                self.prepare(at, Some(segment), entry);
+            }
+            None => _ = self.odd.insert((layer, key.to_owned())),
         }
-        self.raw.set(key, entry);
+        self.raw.set(layer, key, entry);
+    }
+
+    /// Notes that a layer has something for a slot. Where another one has, too, it is known at the end which one counts.
+    fn contest(&mut self, at: usize, layer: usize, key: &str) {
+        let Some(spoken) = self.spoken.get_mut(at) else { return };
+        if *spoken.get_or_insert(layer) == layer {
+            return;
+        }
+        if let Some(prepared) = self.prepared.get_mut(at) {
+            *prepared = Prepared::Open;
+        }
+        let slot = self.table.slot(at).filter(|slot| slot.kind == Kind::Leaf);
+        let names = slot.map_or_else(|| vec![key], Slot::names);
+        for layer in self.table.layers.strongest_first() {
+            self.odd.extend(names.iter().map(|name| (layer, (*name).to_owned())));
+        }
     }
 
     fn prepare(&mut self, at: usize, segment: Option<&str>, entry: Option<&Arc<Entry>>) {
@@ -100,7 +123,7 @@ impl<T: KvConfig> Draft<T> {
 
     /// Builds the first state as of a revision, or says everything that is wrong with it.
     pub(crate) fn finish(self, bucket: &str, revision: Revision, epoch: u64) -> Result<View<T>, Report> {
-        let Self { table, prefix, raw, prepared, odd, outside, mut unusable, observed, .. } = self;
+        let Self { table, raw, prepared, odd, outside, mut unusable, observed, .. } = self;
         let at = SystemTime::now();
         let report = |mut problems: Vec<Problem>| {
             problems.sort_by(|left, right| left.key.cmp(&right.key));
@@ -113,7 +136,7 @@ impl<T: KvConfig> Draft<T> {
                 problems,
             }
         };
-        let mut value = match build::<T>(&table, &raw, &prefix, prepared) {
+        let mut value = match build::<T>(&table, &raw, prepared) {
             Ok(value) if unusable.is_empty() => value,
             built => {
                 unusable.extend(built.err().unwrap_or_default());
@@ -123,7 +146,7 @@ impl<T: KvConfig> Draft<T> {
         if let Some(observers) = table.observers.as_ref().filter(|_| observed) {
             value.__equip(observers);
         }
-        let warnings = report::warnings(&table, &raw, &prefix, &odd);
+        let warnings = report::warnings::<T>(&table, &raw, &odd);
         let strange: Vec<Problem> = outside.values().flatten().chain(warnings.values()).cloned().collect();
         let found = (!strange.is_empty()).then(|| {
             let mut found = report(strange);
@@ -134,7 +157,6 @@ impl<T: KvConfig> Draft<T> {
             snapshot: Arc::new(Snapshot::new(value, revision, epoch, Arc::from([]))),
             table,
             bucket: bucket.to_owned(),
-            prefix,
             raw,
             rejected: Vec::new(),
             seen: revision,
@@ -237,7 +259,7 @@ mod tests {
             ((*key).to_owned(), Arc::new(Given { value, origin: Origin::Default }))
         });
         let content = Content { sheet: given.collect(), ..Content::default() };
-        Draft::new(Arc::clone(table), Prefix::new("p").unwrap(), vec![(Source::File(0), content)])
+        Draft::new(Arc::clone(table), vec![(Source::File(0), content)])
     }
 
     type Told = Result<(Shop, Vec<Problem>), Vec<Problem>>;
@@ -275,7 +297,7 @@ mod tests {
         }
         // Everything is read from the raw keys then, as if nothing had been prepared.
         at_once.prepared.fill_with(|| Prepared::Open);
-        at_once.odd = KEYS.iter().map(|key| (*key).to_owned()).collect();
+        at_once.odd = KEYS.iter().map(|key| (0, (*key).to_owned())).collect();
         prop_assert_eq!(told(as_they_came), told(at_once));
         Ok(())
     }

@@ -5,13 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::overlay::{Layered, Overlay, RawState};
 use super::report::{Place, describe_complaint, describe_field};
-use super::{Group, Table, Target, View, full_key};
+use super::{Group, Table, Target, View};
 use crate::change::same_field;
 use crate::schema::{
     FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, link,
     node_at, validate_struct,
 };
-use crate::{Prefix, Problem, ProblemKind};
+use crate::{Problem, ProblemKind};
 
 /// What changes lead to.
 pub(crate) struct Candidate<T> {
@@ -53,9 +53,9 @@ pub(crate) fn contained_read(
     contained(run).unwrap_or_else(|| Err(vec![panicked()]))
 }
 
-pub(super) fn panicked(prefix: &Prefix) -> Problem {
+pub(super) fn panicked(table: &Table) -> Problem {
     Problem {
-        key: prefix.as_str().to_owned(),
+        key: table.layers.prefix().to_string(),
         kind: ProblemKind::Panic,
         message: "the program's own code panicked on this state".to_owned(),
         origin: None,
@@ -69,7 +69,6 @@ pub(super) fn panicked(prefix: &Prefix) -> Problem {
 pub(super) fn build<T: KvConfig>(
     table: &Table,
     raw: &RawState,
-    prefix: &Prefix,
     prepared: Vec<Prepared>,
 ) -> Result<T, Vec<Problem>> {
     let over = Overlay::default();
@@ -77,19 +76,19 @@ pub(super) fn build<T: KvConfig>(
     // What a variable holds for a whole map stands in no sheet when it is bad.
     let mut unread = table.env_problems.clone();
     for problem in &mut unread {
-        problem.key = full_key(prefix, &problem.key);
+        problem.key = table.layers.field_key(&problem.key);
     }
     let built = contained(|| {
         let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
         let value = loader.build::<T>();
         (value, loader.into_problems())
     });
-    let Some((value, (fields, structs))) = built else { return Err(vec![panicked(prefix)]) };
+    let Some((value, (fields, structs))) = built else { return Err(vec![panicked(table)]) };
     let faults = Faults { fields, structs, panic: false };
     match value {
         Some(value) if faults.is_empty() && unread.is_empty() => Ok(value),
         _ => {
-            unread.extend(tell::<T>(&faults, &Place { table, prefix, state: &layered, served: None }));
+            unread.extend(tell::<T>(&faults, &Place { table, state: &layered, served: None }));
             Err(unread)
         }
     }
@@ -119,7 +118,7 @@ pub(super) fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Pr
     let mut problems: Vec<Problem> = faults.fields.iter().map(|fault| describe_field(fault, place)).collect();
     problems.extend(faults.structs.iter().map(|fault| describe_complaint(fault, place)));
     if faults.panic {
-        problems.push(panicked(place.prefix));
+        problems.push(panicked(place.table));
     }
     problems.sort_by(|left, right| left.key.cmp(&right.key));
     problems
@@ -178,11 +177,9 @@ impl<T: KvConfig> View<T> {
         match attempt {
             Some((candidate, faults)) if faults.is_empty() => Ok(candidate),
             Some((_, faults)) => {
-                let place =
-                    Place { table: &self.table, prefix: &self.prefix, state: &layered, served: Some(self) };
-                Err(tell(&faults, &place))
+                Err(tell(&faults, &Place { table: &self.table, state: &layered, served: Some(self) }))
             }
-            None => Err(vec![panicked(&self.prefix)]),
+            None => Err(vec![panicked(&self.table)]),
         }
     }
 

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::overlay::{Layered, Overlay};
+use super::View;
+use super::overlay::{Layered, Overlay, origin_of};
 use super::report::shown_bytes;
-use super::{View, full_key};
-use crate::origin::KeyOrigin;
 use crate::schema::{Kind, KvConfig, Path, Slot, join, node_at};
 use crate::source::{Given, Source};
 use crate::{Entry, Operation, Origin};
@@ -84,7 +83,7 @@ impl<T: KvConfig> View<T> {
                 let before = sources.len();
                 self.explain_value(slot, &[&key], &mut sources);
                 for source in sources.iter_mut().skip(before) {
-                    source.key = Some(full_key(&self.prefix, &key));
+                    source.key = Some(self.field_key(&key));
                 }
             }
         }
@@ -96,7 +95,7 @@ impl<T: KvConfig> View<T> {
             default.wins = !sources.iter().any(|source| source.wins);
             sources.push(default);
         }
-        Some(Explanation { key: full_key(&self.prefix, &slot.key), sources })
+        Some(Explanation { key: self.field_key(&slot.key), sources })
     }
 
     /// The keys below the prefix of all entries of a map, wherever they stand.
@@ -107,7 +106,7 @@ impl<T: KvConfig> View<T> {
         let given = layered.given_segments(&slot.key);
         let mut keys: BTreeSet<String> = given.into_iter().map(|segment| join(&slot.key, segment)).collect();
         let belongs = |key: &&str| key.rsplit_once('.').is_some_and(|(parent, _)| parent == slot.key);
-        keys.extend(all.live_keys().map(|(key, _)| key).filter(belongs).map(str::to_owned));
+        keys.extend(all.live_keys().map(|(_, key, _)| key).filter(belongs).map(str::to_owned));
         keys
     }
 
@@ -119,8 +118,10 @@ impl<T: KvConfig> View<T> {
         if let Some(given) = self.table.env(key) {
             sources.push(given_source(given, slot, None));
         }
-        for name in names {
-            self.explain_key(slot, name, sources);
+        for layer in self.layers().strongest_first() {
+            for name in names {
+                self.explain_key(slot, layer, name, sources);
+            }
         }
         let files: Vec<Source> = self.taken().files().collect();
         self.explain_given(slot, key, &files, sources);
@@ -141,19 +142,20 @@ impl<T: KvConfig> View<T> {
         }
     }
 
-    fn explain_key(&self, slot: &Slot, key: &str, sources: &mut Vec<ExplainedSource>) {
+    fn explain_key(&self, slot: &Slot, layer: usize, key: &str, sources: &mut Vec<ExplainedSource>) {
         let entry_source = |entry: &Entry, note: Option<String>| {
             let value = entry.put_value().map(|bytes| shown_bytes(bytes, slot));
-            ExplainedSource::new(Origin::Key(KeyOrigin::of(entry)), value, note)
+            ExplainedSource::new(origin_of(self.layers(), layer, entry), value, note)
         };
-        for rejected in self.rejected.iter().rev().filter_map(|group| group.changes.get(key)).flatten() {
+        for rejected in self.rejected.iter().rev().filter_map(|group| group.changes.get(layer, key)).flatten()
+        {
             sources.push(entry_source(rejected, Some(REJECTED.to_owned())));
         }
-        if let Some(entry) = self.raw.get(key) {
+        if let Some(entry) = self.raw.get(layer, key) {
             let note = match entry.operation() {
                 Operation::Delete | Operation::Purge => Some(REMOVED.to_owned()),
                 _ if slot.kind == Kind::Leaf && slot.key != key => {
-                    Some(format!("under the old name {}", full_key(&self.prefix, key)))
+                    Some(format!("under the old name {}", self.layers().full_key(layer, key)))
                 }
                 _ => None,
             };

@@ -8,11 +8,15 @@ mod evaluate;
 mod explain;
 mod given;
 mod kept;
+#[cfg(test)]
+mod layer_tests;
+mod masked;
 mod outside;
 #[cfg(feature = "files")]
 #[cfg(test)]
 mod outside_tests;
 mod overlay;
+mod per_layer;
 mod report;
 mod spare;
 mod standing;
@@ -21,15 +25,14 @@ mod table;
 mod tests;
 mod trial;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
-use overlay::Layered;
-pub(crate) use overlay::{Opened, Overlay, RawState};
+pub(crate) use overlay::{Layered, Opened, Overlay, RawState, origin_of};
 pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes, shown_value};
 use spare::Spare;
 pub(crate) use standing::Storing;
@@ -38,13 +41,13 @@ pub(crate) use table::FieldsOf;
 pub(crate) use table::{Table, Target};
 pub(crate) use trial::{Trial, clear_map};
 
-use crate::origin::KeyOrigin;
+use crate::layer::Layers;
 use crate::schema::KvConfig;
 use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
-use crate::{Basis, Entry, Key, Origin, Prefix, Problem, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Filter, Origin, Prefix, Problem, Report, Revision, Snapshot};
 
-/// A change set that was not taken, or one that is being tried. Keys are below the handle's prefix.
+/// A change set that was not taken, or one that is being tried. Keys are below the prefixes of the handle's layers.
 ///
 /// The new content of a source outside the bucket is one too: there is at most one of each source.
 #[derive(Debug, Clone)]
@@ -96,8 +99,7 @@ type Selection<T> = (Candidate<T>, Vec<bool>);
 pub(crate) struct View<T> {
     pub(crate) table: Arc<Table>,
     pub(crate) bucket: String,
-    pub(crate) prefix: Prefix,
-    /// The newest taken entry of each key below the prefix, markers included.
+    /// The newest taken entry of each key, markers included.
     pub(crate) raw: RawState,
     /// What was rejected and not superseded yet, oldest first.
     pub(crate) rejected: Vec<Group>,
@@ -111,8 +113,8 @@ pub(crate) struct View<T> {
     /// Slots whose new value waits for a restart.
     pub(crate) awaiting_restart: BTreeSet<usize>,
     spare: Option<Spare<T>>,
-    /// What is odd about keys that are read all the same, by key below the prefix.
-    warnings: BTreeMap<String, Problem>,
+    /// What is odd about keys that are read all the same, by layer and key below its prefix.
+    warnings: BTreeMap<(usize, String), Problem>,
     /// The same of sources outside the bucket.
     outside: BTreeMap<Source, Vec<Problem>>,
     /// Why files are only looked at in intervals.
@@ -121,25 +123,18 @@ pub(crate) struct View<T> {
 
 impl<T: KvConfig> View<T> {
     /// Builds the state of a bucket alone as nobody is served it, or says everything that is wrong with it.
-    pub(crate) fn start(
-        table: Arc<Table>,
-        bucket: &str,
-        prefix: Prefix,
-        update: &Update,
-    ) -> Result<Self, Report> {
-        let draft = Draft::new(table, prefix, Vec::new()).unobserved();
-        Self::start_from(draft, bucket, update)
+    pub(crate) fn start(table: Arc<Table>, bucket: &str, update: &Update) -> Result<Self, Report> {
+        Self::start_from(Draft::new(table, Vec::new()).unobserved(), bucket, update)
     }
 
     /// The same with what sources outside the bucket say.
     pub(crate) fn start_with(
         table: Arc<Table>,
         bucket: &str,
-        prefix: Prefix,
         update: &Update,
         contents: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
-        Self::start_from(Draft::new(table, prefix, contents), bucket, update)
+        Self::start_from(Draft::new(table, contents), bucket, update)
     }
 
     fn start_from(mut draft: Draft<T>, bucket: &str, update: &Update) -> Result<Self, Report> {
@@ -154,12 +149,13 @@ impl<T: KvConfig> View<T> {
         self.seen = if update.epoch == self.epoch { self.seen.max(update.revision) } else { update.revision };
         let recreated = update.epoch != self.epoch;
         self.epoch = update.epoch;
-        let fresh = groups(update, &self.prefix);
+        let fresh = groups(update, self.layers());
         if fresh.is_empty() && !recreated {
             return Outcome { snapshot: None, report_changed: false };
         }
-        let changed: BTreeSet<String> =
-            fresh.iter().flat_map(|group| group.changes.keys().map(str::to_owned)).collect();
+        let keys = fresh.iter().flat_map(|group| group.changes.iter());
+        let changed: BTreeSet<(usize, String)> =
+            keys.map(|(layer, key, _)| (layer, key.to_owned())).collect();
         let mut trial = std::mem::take(&mut self.rejected);
         trial.extend(fresh);
         let scratch = self.scratch();
@@ -197,15 +193,24 @@ impl<T: KvConfig> View<T> {
             && hopeful().next().is_some()
             && let Ok(candidate) = self.evaluate(&merge(hopeful()), self.snapshot.value().clone())
         {
-            return (Some((candidate, hopeless.iter().map(|bad| !bad).collect())), problems);
+            let taken: Vec<bool> = hopeless.iter().map(|bad| !bad).collect();
+            if !self.layers().are_several() {
+                return (Some((candidate, taken)), problems);
+            }
+            return (self.grow(trial, &unreadable(trial), Some((candidate, taken))), problems);
         }
-        (self.grow(trial, &hopeless), problems)
+        // Between layers nothing is hopeless: what one group holds may be masked by another one, and a removal that lays bare
+        // a bad value is fine once that is mended.
+        let hopeless = if self.layers().are_several() { unreadable(trial) } else { hopeless };
+        (self.grow(trial, &hopeless, None), problems)
     }
 
     /// Takes one group after the other, oldest first, and pairs of them, until nothing more fits.
-    fn grow(&self, trial: &[Group], hopeless: &[bool]) -> Option<Selection<T>> {
-        let mut taken = vec![false; trial.len()];
-        let mut best: Option<Candidate<T>> = None;
+    fn grow(&self, trial: &[Group], hopeless: &[bool], from: Option<Selection<T>>) -> Option<Selection<T>> {
+        let (mut best, mut taken) = match from {
+            Some((candidate, taken)) => (Some(candidate), taken),
+            None => (None, vec![false; trial.len()]),
+        };
         while let Some((candidate, with)) = self.grow_once(trial, hopeless, &taken) {
             best = Some(candidate);
             taken = with;
@@ -239,18 +244,16 @@ impl<T: KvConfig> View<T> {
         basis: Basis,
     ) -> Option<Arc<Snapshot<T>>> {
         let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
-        // What a taken group has set, older rejected ones no longer can.
-        let mut settled: HashSet<String> = HashSet::new();
         let mut newest_taken = self.snapshot.revision();
         let mut changed = Overlay::default();
         for (group, taken) in trial.into_iter().zip(&taken).rev() {
             let mut group = group;
-            group.changes.retain(|key| !settled.contains(key));
+            // What a taken group has set, older ones no longer can.
+            group.changes.retain(|layer, key| changed.get(layer, key).is_none());
             if group.is_empty() {
                 continue;
             }
             if *taken {
-                settled.extend(group.changes.keys().map(str::to_owned));
                 newest_taken = newest_taken.max(group.revision);
                 self.raw.absorb(&group.changes);
                 changed.extend(&group.changes);
@@ -288,20 +291,23 @@ impl<T: KvConfig> View<T> {
     }
 
     /// Looks at changed keys again, and at the other names of their fields.
-    fn renew_warnings(&mut self, changed: &BTreeSet<String>) {
+    fn renew_warnings(&mut self, changed: &BTreeSet<(usize, String)>) {
         let rejected = merge(self.rejected.iter());
         let state = Layered::new(&self.table, &self.raw, &rejected);
-        let mut renewed: Vec<(String, Option<Problem>)> = Vec::new();
-        for key in changed {
-            let names = match self.table.target(key) {
+        let mut renewed: Vec<((usize, String), Option<Problem>)> = Vec::new();
+        for (layer, key) in changed {
+            let target = self.table.target(key);
+            let names = match target {
                 Some(Target::Field(at)) => self.table.slot(at).map(crate::schema::Slot::names),
                 _ => None,
             };
+            // Whether a key of a field is read can change with one of another layer.
+            let layers = if target.is_some() { 0..self.layers().len() } else { *layer..layer + 1 };
             for name in names.unwrap_or_else(|| vec![key]) {
-                let entry = state.entry(name).filter(|entry| !entry.operation().is_removal());
-                let problem =
-                    entry.and_then(|entry| report::warning(&self.table, &state, &self.prefix, name, entry));
-                renewed.push((name.to_owned(), problem));
+                for layer in layers.clone() {
+                    let problem = report::warning::<T>(&state, layer, name);
+                    renewed.push(((layer, name.to_owned()), problem));
+                }
             }
         }
         for (key, problem) in renewed {
@@ -351,31 +357,39 @@ impl<T: KvConfig> View<T> {
         all
     }
 
-    /// The newest revision that stands in the bucket under the prefix.
-    pub(crate) fn newest_revision(&self) -> Revision {
+    /// What asks for each layer, with the newest revision that stands there in the bucket.
+    pub(crate) fn tails(&self) -> Vec<(Filter, Revision)> {
         let rejected = merge(self.rejected.iter());
-        let newest = rejected.entries().map(|entry| entry.revision()).max().unwrap_or_default();
-        self.raw.newest_revision(|key| rejected.get(key).is_none()).max(newest)
+        let tail = |layer: usize| {
+            let waiting = rejected.iter().filter(|(of, ..)| *of == layer);
+            let waiting = waiting.filter_map(|(.., entry)| Some(entry?.revision())).max();
+            let taken = self.raw.newest_revision(layer, |key| rejected.get(layer, key).is_none());
+            taken.max(waiting.unwrap_or_default())
+        };
+        self.layers().filters().into_iter().enumerate().map(|(at, filter)| (filter, tail(at))).collect()
     }
 
-    /// The newest entry that stands in the bucket under a key below the prefix.
-    pub(crate) fn newest(&self, key: &str) -> Option<&Arc<Entry>> {
-        match self.rejected.iter().rev().find_map(|group| group.changes.get(key)) {
+    /// The newest entry that stands in the bucket under a key of a layer.
+    pub(crate) fn newest(&self, layer: usize, key: &str) -> Option<&Arc<Entry>> {
+        match self.rejected.iter().rev().find_map(|group| group.changes.get(layer, key)) {
             Some(entry) => entry.as_ref(),
-            None => self.raw.get(key),
+            None => self.raw.get(layer, key),
         }
     }
 
     /// The same, where readers rejected it.
-    pub(crate) fn newest_rejected(&self, key: &str) -> Option<&Arc<Entry>> {
-        self.rejected.iter().rev().find_map(|group| group.changes.get(key))?.as_ref()
+    pub(crate) fn newest_rejected(&self, layer: usize, key: &str) -> Option<&Arc<Entry>> {
+        self.rejected.iter().rev().find_map(|group| group.changes.get(layer, key))?.as_ref()
     }
 
     fn describe(&self, group: &Group) -> Rejected {
-        let mut keys: Vec<String> = group.changes.all_keys().map(|key| self.full_key(key)).collect();
+        let of_bucket = group.changes.iter().map(|(layer, key, _)| self.layers().full_key(layer, key));
+        let given = group.changes.given.keys().map(|key| self.field_key(key));
+        let mut keys: Vec<String> = of_bucket.chain(given).collect();
         keys.sort_unstable();
-        let newest = group.changes.entries().max_by_key(|entry| entry.revision());
-        let newest = newest.map(|entry| Origin::Key(KeyOrigin::of(entry)));
+        let placed = group.changes.iter().filter_map(|(layer, _, entry)| Some((layer, entry?)));
+        let newest = placed.max_by_key(|(_, entry)| entry.revision());
+        let newest = newest.map(|(layer, entry)| origin_of(self.layers(), layer, entry));
         let given = || group.changes.given.values().next().map(|given| given.origin.clone());
         let unread = || group.problems.first().and_then(|problem| problem.origin.clone());
         Rejected { revision: group.revision, keys, origin: newest.or_else(given).or_else(unread) }
@@ -386,13 +400,25 @@ impl<T: KvConfig> View<T> {
         self.rejected.iter().map(|group| self.describe(group)).collect()
     }
 
-    pub(crate) fn full_key(&self, key: &str) -> String {
-        full_key(&self.prefix, key)
+    /// Where its keys stand.
+    pub(crate) fn layers(&self) -> &Layers {
+        &self.table.layers
+    }
+
+    /// The struct's prefix, without a layer.
+    pub(crate) fn prefix(&self) -> &Prefix {
+        self.layers().prefix()
+    }
+
+    /// What a field is called where no layer is meant.
+    pub(crate) fn field_key(&self, key: &str) -> String {
+        self.layers().field_key(key)
     }
 }
 
-pub(crate) fn full_key(prefix: &Prefix, key: &str) -> String {
-    crate::schema::join(prefix.as_str(), key)
+/// Which groups cannot be taken, whatever else is.
+fn unreadable(trial: &[Group]) -> Vec<bool> {
+    trial.iter().map(|group| !group.problems.is_empty()).collect()
 }
 
 fn is_set(flags: &[bool], at: usize) -> bool {
@@ -407,19 +433,13 @@ fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
     merged
 }
 
-/// The key below the prefix; `None` for one that is no field.
-fn below<'a>(key: &'a Key, prefix: &Prefix) -> Option<&'a str> {
-    // What the framework keeps in the bucket is no field, also where the struct takes the whole bucket.
-    if key.is_reserved() { None } else { key.under(prefix) }
-}
-
-/// The parts of an update that lie under a prefix.
-fn groups(update: &Update, prefix: &Prefix) -> Vec<Group> {
+/// The parts of an update that lie in these layers. A set across several of them stays one.
+fn groups(update: &Update, layers: &Layers) -> Vec<Group> {
     let group = |set: &ChangeSet| {
         let mut changes = Overlay::default();
         for change in &set.changes {
-            if let Some(key) = below(&change.key, prefix) {
-                changes.insert(key.to_owned(), change.entry.clone());
+            if let Some((layer, key)) = layers.place(&change.key) {
+                changes.insert(layer, key.to_owned(), change.entry.clone());
             }
         }
         let newest = changes.entries().map(|entry| entry.revision()).max();
@@ -435,7 +455,6 @@ impl<T: KvConfig> View<T> {
         Self {
             table,
             bucket: String::new(),
-            prefix: T::__SCHEMA.prefix.and_then(|text| Prefix::new(text).ok()).unwrap_or_else(Prefix::root),
             raw: RawState::default(),
             rejected: Vec::new(),
             snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),

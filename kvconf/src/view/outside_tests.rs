@@ -74,9 +74,7 @@ fn merged<'s>(sets: impl Iterator<Item = &'s State>) -> State {
 fn serve(steps: &[Step]) -> Result<(), TestCaseError> {
     let table = Arc::new(Table::new::<Bounds>(&|_| None));
     let nothing = vec![(Source::File(0), Content::default())];
-    let mut view =
-        View::<Bounds>::start_with(table, "test", Prefix::new("p").unwrap(), &update(Vec::new()), nothing)
-            .unwrap();
+    let mut view = View::<Bounds>::start_with(table, "test", &update(Vec::new()), nothing).unwrap();
     let (mut sets, mut files, mut broken) = (Vec::new(), vec![State::new()], false);
     for (revision, step) in (1..).zip(steps) {
         match step {

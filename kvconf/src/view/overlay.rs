@@ -10,6 +10,8 @@ use foldhash::fast::RandomState;
 use super::Table;
 use super::given::{SheetChanges, Sheets};
 use super::kept::Kept;
+use super::per_layer::PerLayer;
+use crate::layer::Layers;
 use crate::origin::KeyOrigin;
 use crate::schema::{Raw, RawKeys, Slot, join};
 use crate::seal::{Clear, SealError, Seals};
@@ -60,47 +62,63 @@ impl Eq for Named {}
 /// The newest entry of each key, and what other sources say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RawState {
-    entries: HashSet<Named, RandomState>,
+    entries: PerLayer<HashSet<Named, RandomState>>,
     pub(crate) given: Sheets,
 }
 
 impl RawState {
-    pub(crate) fn get(&self, key: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(key).map(|named| &named.entry)
+    pub(crate) fn get(&self, layer: usize, key: &str) -> Option<&Arc<Entry>> {
+        self.entries.get(layer)?.get(key).map(|named| &named.entry)
     }
 
-    fn iter(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
-        self.entries.iter().map(|named| (named.key(), &named.entry))
+    /// What has the say in the bucket among keys that can hold one value: of the most specific layer that has any of
+    /// them, the first that has a value there.
+    pub(crate) fn winner<'k>(
+        &self,
+        names: &(impl Iterator<Item = &'k str> + Clone),
+    ) -> Option<(usize, &Arc<Entry>)> {
+        (0..self.entries.len()).rev().find_map(|layer| {
+            let mut found = names.clone().filter_map(|name| self.get(layer, name));
+            Some((layer, found.find(|entry| !entry.operation().is_removal())?))
+        })
+    }
+
+    /// The newest entry of every key, markers included, layer by layer from general to specific.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, &Arc<Entry>)> {
+        let layers = self.entries.iter().enumerate();
+        layers.flat_map(|(layer, all)| all.iter().map(move |named| (layer, named.key(), &named.entry)))
     }
 
     /// The newest entry of every key, markers included.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.iter().map(|named| &named.entry)
+        self.entries.iter().flatten().map(|named| &named.entry)
     }
 
-    /// All keys of the bucket that have a value.
-    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (&str, &Arc<Entry>)> {
-        self.iter().filter(|(_, entry)| !entry.operation().is_removal())
+    /// All keys of the bucket that have a value, layer by layer from general to specific.
+    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (usize, &str, &Arc<Entry>)> {
+        self.iter().filter(|(.., entry)| !entry.operation().is_removal())
     }
 
-    /// The newest revision of any key that counts, markers included.
-    pub(crate) fn newest_revision(&self, counts: impl Fn(&str) -> bool) -> Revision {
-        let counted = self.iter().filter(|(key, _)| counts(key));
-        counted.map(|(_, entry)| entry.revision()).max().unwrap_or_default()
+    /// The newest revision of any key of a layer that counts, markers included.
+    pub(crate) fn newest_revision(&self, layer: usize, counts: impl Fn(&str) -> bool) -> Revision {
+        let all = self.entries.get(layer).into_iter().flatten();
+        let counted = all.filter(|named| counts(named.key()));
+        counted.map(|named| named.entry.revision()).max().unwrap_or_default()
     }
 
     pub(crate) fn absorb(&mut self, changes: &Overlay) {
-        for (key, entry) in &changes.entries {
-            self.set(key, entry.as_ref());
+        for (layer, key, entry) in changes.iter() {
+            self.set(layer, key, entry);
         }
         self.given.absorb(&changes.given);
     }
 
-    /// `key` is what stands below the prefix in the key of the entry.
-    pub(crate) fn set(&mut self, key: &str, entry: Option<&Arc<Entry>>) {
+    /// `key` is what stands below the layer's prefix in the key of the entry.
+    pub(crate) fn set(&mut self, layer: usize, key: &str, entry: Option<&Arc<Entry>>) {
+        let all = self.entries.entry(layer);
         match entry {
-            Some(entry) => _ = self.entries.replace(Named::new(key, entry)),
-            None => _ = self.entries.remove(key),
+            Some(entry) => _ = all.replace(Named::new(key, entry)),
+            None => _ = all.remove(key),
         }
     }
 }
@@ -108,67 +126,81 @@ impl RawState {
 /// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Overlay {
-    entries: HashMap<String, Option<Arc<Entry>>, RandomState>,
+    entries: PerLayer<HashMap<String, Option<Arc<Entry>>, RandomState>>,
     pub(crate) given: SheetChanges,
 }
 
 impl Overlay {
     /// Changes outside the bucket.
     pub(crate) fn of_given(given: SheetChanges) -> Self {
-        Self { entries: HashMap::default(), given }
+        Self { entries: PerLayer::default(), given }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.given.is_empty()
+        self.entries.iter().all(HashMap::is_empty) && self.given.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.len() + self.given.len()
+        self.entries.iter().map(HashMap::len).sum::<usize>() + self.given.len()
     }
 
-    pub(crate) fn insert(&mut self, key: String, entry: Option<Arc<Entry>>) {
-        self.entries.insert(key, entry);
+    pub(crate) fn insert(&mut self, layer: usize, key: String, entry: Option<Arc<Entry>>) {
+        self.entries.entry(layer).insert(key, entry);
     }
 
     pub(crate) fn extend(&mut self, newer: &Self) {
-        self.entries.extend(newer.entries.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        for (layer, all) in newer.entries.iter().enumerate().filter(|(_, all)| !all.is_empty()) {
+            let known = self.entries.entry(layer);
+            known.extend(all.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+        }
         self.given.extend(&newer.given);
     }
 
     /// What is new in the bucket under a key.
-    pub(crate) fn get(&self, key: &str) -> Option<&Option<Arc<Entry>>> {
-        self.entries.get(key)
+    pub(crate) fn get(&self, layer: usize, key: &str) -> Option<&Option<Arc<Entry>>> {
+        self.entries.get(layer)?.get(key)
     }
 
-    /// The keys that change in the bucket.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.entries.keys().map(String::as_str)
+    /// What changes in the bucket.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, Option<&Arc<Entry>>)> {
+        let layers = self.entries.iter().enumerate();
+        layers.flat_map(|(layer, all)| {
+            all.iter().map(move |(key, entry)| (layer, key.as_str(), entry.as_ref()))
+        })
     }
 
-    /// The keys that change in any source.
+    /// The keys that change in any source, each below the prefix of its layer; one may come more than once.
     pub(crate) fn all_keys(&self) -> impl Iterator<Item = &str> {
-        self.keys().chain(self.given.keys())
+        self.iter().map(|(_, key, _)| key).chain(self.given.keys())
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.values().flatten()
+        self.entries.iter().flat_map(HashMap::values).flatten()
     }
 
     /// Keeps what holds of the bucket's keys. Other sources stay as they are: each has one set of changes at most.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
-        self.entries.retain(|key, _| keep(key));
+    pub(crate) fn retain(&mut self, keep: impl Fn(usize, &str) -> bool) {
+        for (layer, all) in self.entries.iter_mut().enumerate() {
+            all.retain(|key, _| keep(layer, key));
+        }
     }
 }
 
 /// Changes laid over a state.
 ///
-/// For each key the sources are asked in this order: overrides, the environment, the bucket, files from the last to the
-/// first that was named. Only the bucket knows old names of keys; the others have been brought to the present ones.
+/// For each key the sources are asked in this order: overrides, the environment, the bucket's layers from specific to
+/// general, files from the last to the first that was named. Only the bucket knows old names of keys, within each layer
+/// behind the present one; the others have been brought to the present ones.
 pub(crate) struct Layered<'a> {
     pub(crate) table: &'a Table,
     pub(crate) base: &'a RawState,
     pub(crate) over: &'a Overlay,
     opened: Opened,
+}
+
+/// Where the value of an entry comes from.
+pub(crate) fn origin_of(layers: &Layers, layer: usize, entry: &Entry) -> Origin {
+    Origin::Key(KeyOrigin::in_layer(entry, layers.name(layer)))
 }
 
 pub(super) fn raw_of(entry: Option<&Arc<Entry>>) -> Raw<'_> {
@@ -207,9 +239,9 @@ impl<'a> Layered<'a> {
         Self { table, base, over, opened: Opened::default() }
     }
 
-    /// What stands in the bucket under a key.
-    fn stored(&self, key: &str) -> Raw<'_> {
-        match self.entry(key) {
+    /// What stands in a layer under a key.
+    fn stored(&self, layer: usize, key: &str) -> Raw<'_> {
+        match self.entry(layer, key) {
             Some(entry) => self.read(entry, self.table.is_secret(key) == Some(true)),
             None => Raw::Absent,
         }
@@ -219,12 +251,23 @@ impl<'a> Layered<'a> {
         self.opened.raw(&self.table.seals, secret, Some(entry))
     }
 
-    /// What stands in the bucket under a key, a marker included.
-    pub(crate) fn entry(&self, key: &str) -> Option<&'a Arc<Entry>> {
-        match self.over.get(key) {
+    /// What stands in a layer under a key, a marker included.
+    pub(crate) fn entry(&self, layer: usize, key: &str) -> Option<&'a Arc<Entry>> {
+        match self.over.get(layer, key) {
             Some(entry) => entry.as_ref(),
-            None => self.base.get(key),
+            None => self.base.get(layer, key),
         }
+    }
+
+    /// As [`RawState::winner`].
+    pub(crate) fn winner<'k>(
+        &self,
+        names: &(impl Iterator<Item = &'k str> + Clone),
+    ) -> Option<(usize, &'a Arc<Entry>)> {
+        self.table.layers.strongest_first().find_map(|layer| {
+            let mut found = names.clone().filter_map(|name| self.entry(layer, name));
+            Some((layer, found.find(|entry| !entry.operation().is_removal())?))
+        })
     }
 
     /// What one source outside the bucket says.
@@ -240,6 +283,26 @@ impl<'a> Layered<'a> {
         self.given(Source::Override, key).or_else(|| self.table.env(key))
     }
 
+    /// What the bucket says of a field, the most specific layer first.
+    fn in_bucket(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_> {
+        let layers = &self.table.layers;
+        if layers.are_several() {
+            let names: Vec<String> = std::iter::once(key.to_owned()).chain(aliases).collect();
+            let mut stored = layers
+                .strongest_first()
+                .flat_map(|layer| names.iter().map(move |name| (layer, name)))
+                .map(|(layer, name)| self.stored(layer, name));
+            return stored.find(|raw| *raw != Raw::Absent).unwrap_or(Raw::Absent);
+        }
+        let mut found = self.stored(0, key);
+        while found == Raw::Absent
+            && let Some(alias) = aliases.next()
+        {
+            found = self.stored(0, &alias);
+        }
+        found
+    }
+
     /// The files, the strongest first.
     pub(crate) fn files(&self) -> impl Iterator<Item = Source> {
         self.base.given.sources().filter(|source| !source.is_above_the_bucket())
@@ -253,15 +316,15 @@ impl<'a> Layered<'a> {
         self.files().find_map(|source| self.given(source, key))
     }
 
-    /// The entry that a slot's value comes from in the bucket: under its key, else under its first old name that has one.
-    pub(crate) fn entry_of(&self, slot: &Slot) -> Option<&'a Arc<Entry>> {
-        let keys = std::iter::once(&slot.key).chain(&slot.aliases);
-        keys.filter_map(|key| self.entry(key)).find(|entry| !entry.operation().is_removal())
+    /// The entry that a slot's value comes from in the bucket, and its layer: under its key, else under its first old name
+    /// that has one.
+    pub(crate) fn entry_of(&self, slot: &Slot) -> Option<(usize, &'a Arc<Entry>)> {
+        self.winner(&slot.all_names())
     }
 
     /// Where the value of a field with one key comes from.
     pub(crate) fn origin_of(&self, slot: &Slot) -> Origin {
-        let bucket = || self.entry_of(slot).map(|entry| Origin::Key(KeyOrigin::of(entry)));
+        let bucket = || self.entry_of(slot).map(|(layer, entry)| origin_of(&self.table.layers, layer, entry));
         let above = self.above(&slot.key).map(|given| given.origin.clone());
         let below = || self.below(&slot.key).map(|given| given.origin.clone());
         above.or_else(bucket).or_else(below).unwrap_or(Origin::Default)
@@ -286,20 +349,20 @@ impl<'a> RawKeys for Layered<'a> {
         if let Some(given) = self.above(key) {
             return raw_given(given);
         }
-        let mut found = self.stored(key);
-        while found == Raw::Absent
-            && let Some(alias) = aliases.next()
-        {
-            found = self.stored(&alias);
-        }
-        match found {
+        match self.in_bucket(key, aliases) {
             Raw::Absent => self.below(key).map_or(Raw::Absent, raw_given),
             found => found,
         }
     }
 
     fn each_below(&self, key: &str, visit: &mut dyn FnMut(&str, Raw<'_>)) {
-        let given = self.given_segments(key);
+        let mut given = self.given_segments(key);
+        if self.table.layers.are_several() {
+            // Any of them may stand in more than one: each is asked for by its name.
+            let named = self.base.iter().map(|(_, full, _)| full);
+            let named = named.chain(self.over.iter().map(|(_, full, _)| full));
+            given.extend(named.filter_map(|full| segment(full, key)));
+        }
         for segment in &given {
             match RawKeys::entry(self, &join(key, segment)) {
                 Raw::Absent => {}
@@ -316,12 +379,12 @@ impl<'a> RawKeys for Layered<'a> {
                 }
             }
         };
-        for (full, entry) in self.base.iter() {
-            if self.over.get(full).is_none() {
+        for (layer, full, entry) in self.base.iter() {
+            if self.over.get(layer, full).is_none() {
                 each(full, entry);
             }
         }
-        for (full, entry) in &self.over.entries {
+        for (_, full, entry) in self.over.iter() {
             if let Some(entry) = entry {
                 each(full, entry);
             }

@@ -1,23 +1,20 @@
 //! Telling faults so that they can be mended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use super::overlay::{Layered, Overlay, RawState};
-use super::{Table, Target, View, full_key};
+use super::overlay::{Layered, Overlay, RawState, origin_of};
+use super::{Table, Target, View, masked};
 use crate::origin::KeyOrigin;
 use crate::problem::{deprecated, old_name, unknown_key};
 use crate::schema::{
     FieldError, FieldProblem, KvConfig, Path, Raw, RawKeys, Slot, Stored, StructProblem, node_at,
 };
-use crate::source::Given;
 use crate::value::{MASK, show};
-use crate::{Entry, Origin, Prefix, Problem, ProblemKind};
+use crate::{Entry, Origin, Problem, ProblemKind};
 
 /// Where faults were found.
 pub(super) struct Place<'a, T> {
     pub(super) table: &'a Table,
-    pub(super) prefix: &'a Prefix,
     /// The state that has the faults.
     pub(super) state: &'a Layered<'a>,
     /// What is served instead.
@@ -74,26 +71,44 @@ pub(crate) fn shown_bytes(bytes: &[u8], slot: &Slot) -> String {
     if slot.meta.secret { MASK.to_owned() } else { show(bytes) }
 }
 
-/// Whose value it is that has a fault. Of a marker too: a required key that was deleted has somebody who deleted it.
-fn culprit(key: &str, slot: Option<&Slot>, state: &Layered<'_>) -> Option<Origin> {
-    let of_bucket = |entry: &Arc<Entry>| Origin::Key(KeyOrigin::of(entry));
-    let entry = state.entry(key);
-    let live = entry.filter(|entry| !entry.operation().is_removal());
-    let live = live.or_else(|| slot.and_then(|slot| state.entry_of(slot)));
-    let given = |given: &Given| given.origin.clone();
-    state
-        .above(key)
-        .map(given)
-        .or_else(|| live.map(of_bucket))
-        .or_else(|| state.below(key).map(given))
-        .or_else(|| entry.map(of_bucket))
+/// Whose value it is that has a fault, and the layer where it stands in the bucket. Of a marker too: a required key that was
+/// deleted has somebody who deleted it.
+fn culprit(key: &str, slot: Option<&Slot>, state: &Layered<'_>) -> (Option<usize>, Option<Origin>) {
+    let layers = &state.table.layers;
+    // A field's old names may hold its value; the entries of a map have none.
+    let names: Vec<&str> = match slot {
+        Some(slot) if slot.key == key => slot.names(),
+        _ => vec![key],
+    };
+    if let Some(given) = state.above(key) {
+        return (None, Some(given.origin.clone()));
+    }
+    if let Some((layer, entry)) = state.winner(&names.into_iter()) {
+        return (Some(layer), Some(origin_of(layers, layer, entry)));
+    }
+    if let Some(given) = state.below(key) {
+        return (None, Some(given.origin.clone()));
+    }
+    let marker = layers.strongest_first().find_map(|layer| Some((layer, state.entry(layer, key)?)));
+    match marker {
+        Some((layer, entry)) => (Some(layer), Some(origin_of(layers, layer, entry))),
+        None => (None, None),
+    }
+}
+
+/// What a key is called that has a fault: as it stands in its layer; where none of several has it, without a layer.
+fn name_of(table: &Table, layer: Option<usize>, key: &str) -> String {
+    layer.map_or_else(|| table.layers.field_key(key), |layer| table.layers.full_key(layer, key))
 }
 
 pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_, T>) -> Problem {
     let found = place.table.slot_at(fault.path);
-    let origin = culprit(&fault.key, found.map(|(_, slot)| slot), place.state);
-    let served =
-        place.served.and_then(|view| view.raw.get(&fault.key)).filter(|entry| entry.put_value().is_some());
+    let (layer, origin) = culprit(&fault.key, found.map(|(_, slot)| slot), place.state);
+    let served = place.served.and_then(|view| view.raw.get(layer.unwrap_or_default(), &fault.key));
+    // A bad value that was masked so far is not what is served.
+    let is_culprit =
+        |entry: &Entry| matches!(&origin, Some(Origin::Key(origin)) if origin.revision == entry.revision());
+    let served = served.filter(|entry| entry.put_value().is_some() && !is_culprit(entry));
     let before = match (place.served, found) {
         (Some(view), Some((_, slot))) if slot.key == fault.key => shown_value::<T>(&view.snapshot, slot),
         (Some(view), Some((_, slot))) => match RawKeys::entry(&view.taken(), &fault.key) {
@@ -103,7 +118,7 @@ pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_
         _ => None,
     };
     Problem {
-        key: full_key(place.prefix, &fault.key),
+        key: name_of(place.table, layer, &fault.key),
         kind: kind_of(&fault.error),
         message: fault.error.to_string(),
         origin,
@@ -121,7 +136,7 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
         Some((name.to_owned(), place.state.origin_of(slot)))
     });
     Problem {
-        key: full_key(place.prefix, &fault.key),
+        key: place.table.layers.field_key(&fault.key),
         kind: ProblemKind::Validation,
         message: fault.complaint.message.clone(),
         origin: None,
@@ -133,40 +148,36 @@ pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Pla
 
 /// What is odd in a state that is usable all the same: keys that no field knows, old names, deprecated fields. Looked at
 /// are only these keys.
-pub(super) fn warnings(
+pub(super) fn warnings<T: KvConfig>(
     table: &Table,
     state: &RawState,
-    prefix: &Prefix,
-    keys: &BTreeSet<String>,
-) -> BTreeMap<String, Problem> {
+    keys: &BTreeSet<(usize, String)>,
+) -> BTreeMap<(usize, String), Problem> {
     let over = Overlay::default();
     let layered = Layered::new(table, state, &over);
-    let of_key = |key: &String| {
-        let entry = state.get(key).filter(|entry| !entry.operation().is_removal())?;
-        Some((key.clone(), warning(table, &layered, prefix, key, entry)?))
-    };
+    let of_key =
+        |(layer, key): &(usize, String)| Some(((*layer, key.clone()), warning::<T>(&layered, *layer, key)?));
     keys.iter().filter_map(of_key).collect()
 }
 
-/// What is odd about one key that has a value.
-pub(super) fn warning(
-    table: &Table,
-    state: &Layered<'_>,
-    prefix: &Prefix,
-    key: &str,
-    entry: &Arc<Entry>,
-) -> Option<Problem> {
+/// What is odd about one key of a layer.
+pub(super) fn warning<T: KvConfig>(state: &Layered<'_>, layer: usize, key: &str) -> Option<Problem> {
+    let (table, layers) = (state.table, &state.table.layers);
+    let entry = state.entry(layer, key).filter(|entry| !entry.operation().is_removal())?;
+    if let Some(problem) = masked::bad::<T>(state, layer, key, entry) {
+        return Some(problem);
+    }
     let (kind, message) = match table.target(key) {
         None => {
-            let similar = table.similar(key).map(|similar| full_key(prefix, similar));
+            let similar = table.similar(key).map(|similar| layers.full_key(layer, similar));
             (ProblemKind::UnknownKey, unknown_key(similar.as_deref()))
         }
         Some(Target::Entry(..)) => return None,
         Some(Target::Field(at)) => {
             let slot = table.slot(at)?;
-            let name = full_key(prefix, &slot.key);
+            let name = layers.full_key(layer, &slot.key);
             if slot.key != key {
-                let used = state.entry_of(slot).is_some_and(|used| used.key() == entry.key());
+                let used = state.entry_of(slot).is_some_and(|(_, used)| used.key() == entry.key());
                 (ProblemKind::Alias, old_name(&name, used))
             } else if let Some(instead) = slot.meta.deprecated {
                 (ProblemKind::Deprecated, deprecated(instead))
@@ -176,10 +187,10 @@ pub(super) fn warning(
         }
     };
     Some(Problem {
-        key: full_key(prefix, key),
+        key: layers.full_key(layer, key),
         kind,
         message,
-        origin: Some(Origin::Key(KeyOrigin::of(entry))),
+        origin: Some(origin_of(layers, layer, entry)),
         before: None,
         before_revision: None,
         fields: Vec::new(),

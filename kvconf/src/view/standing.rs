@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::{Outcome, Table, View, full_key};
+use super::{Outcome, Table, View};
 use crate::cache::{Owner, Saved};
 use crate::schema::KvConfig;
 use crate::seal::key_id;
 use crate::source::{Content, Source};
 use crate::watch::{Change, ChangeSet, Update, relative};
-use crate::{Basis, Entry, Key, Prefix, Problem, ProblemKind, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Key, Problem, ProblemKind, Report, Revision, Snapshot};
 
 /// Whether a cache's files are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,6 @@ pub(crate) enum Storing {
 pub(crate) struct Excerpt {
     table: Arc<Table>,
     bucket: String,
-    prefix: Prefix,
     created: Option<SystemTime>,
     revision: Revision,
     entries: Vec<Arc<Entry>>,
@@ -34,20 +33,27 @@ impl<T: KvConfig> View<T> {
     /// `given` is what sources outside the bucket say.
     pub(crate) fn from_saved(
         table: Arc<Table>,
-        prefix: Prefix,
         saved: &Saved,
         given: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
         let change = |entry: &Arc<Entry>| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
         let set = ChangeSet { changes: saved.entries.iter().map(change).collect() };
         let update = Update { revision: saved.revision, epoch: 0, sets: vec![set] };
-        let omitted = omitted(&table, &prefix, saved);
-        let mut view = match Self::start_with(table, &saved.owner.bucket, prefix, &update, given) {
+        let omitted = omitted(&table, saved);
+        let saved_layers = table.layers.clone();
+        let mut view = match Self::start_with(table, &saved.owner.bucket, &update, given) {
             Ok(view) if omitted.is_empty() => view,
             Ok(view) => return Err(view.refused(omitted)),
             Err(mut report) => {
                 // A required field whose value was left out is not missing from the bucket.
-                report.problems.retain(|problem| omitted.iter().all(|other| other.key != problem.key));
+                let layers = &saved_layers;
+                let field = |key: &String| match Key::new(key).ok().as_ref().and_then(|key| layers.place(key))
+                {
+                    Some((_, below)) => layers.field_key(below),
+                    None => key.clone(),
+                };
+                let left_out: Vec<String> = omitted.iter().map(|problem| field(&problem.key)).collect();
+                report.problems.retain(|problem| !left_out.contains(&field(&problem.key)));
                 report.problems.extend(omitted);
                 report.problems.sort_by(|left, right| left.key.cmp(&right.key));
                 return Err(report);
@@ -62,11 +68,10 @@ impl<T: KvConfig> View<T> {
     pub(crate) fn from_defaults(
         table: Arc<Table>,
         bucket: &str,
-        prefix: Prefix,
         given: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
         let nothing = Update { revision: Revision::ZERO, epoch: 0, sets: Vec::new() };
-        let mut view = Self::start_with(table, bucket, prefix, &nothing, given)?;
+        let mut view = Self::start_with(table, bucket, &nothing, given)?;
         view.set_basis(Basis::Defaults);
         Ok(view)
     }
@@ -94,7 +99,7 @@ impl<T: KvConfig> View<T> {
     /// What the bucket's state has in common with it stays; the rest comes as any other change, so that what readers
     /// cannot take is left out and reported.
     pub(crate) fn adopt(&mut self, whole: &Update) -> Outcome<T> {
-        let mut update = relative(self.raw.entries(), whole, &self.prefix);
+        let mut update = relative(self.raw.entries(), whole, &self.layers().prefixes());
         if update.epoch == self.epoch {
             // Saved while more was watched: the same state, seen at a later revision.
             update.revision = update.revision.max(self.snapshot.revision());
@@ -113,7 +118,6 @@ impl<T: KvConfig> View<T> {
         (self.snapshot.basis() == Basis::Bucket).then(|| Excerpt {
             table: Arc::clone(&self.table),
             bucket: self.bucket.clone(),
-            prefix: self.prefix.clone(),
             created: self.created,
             revision: self.snapshot.revision(),
             entries: self.raw.entries().map(Arc::clone).collect(),
@@ -125,14 +129,14 @@ impl Excerpt {
     /// The state as it is written. Without encryption it has no secret in clear, and no value of a key that the struct
     /// does not know: it may be an old secret's.
     pub(crate) fn into_saved(self, storing: Storing) -> Saved {
-        let Self { table, bucket, prefix, created, revision, mut entries } = self;
+        let Self { table, bucket, created, revision, mut entries } = self;
         entries.sort_unstable_by(|left, right| left.key().cmp(right.key()));
         let tail = entries.iter().map(|entry| entry.revision()).max().unwrap_or_default();
         let may_be_written = |entry: &Entry| {
             if storing == Storing::Encrypted || entry.operation().is_removal() {
                 return true;
             }
-            match entry.key().under(&prefix).and_then(|key| table.is_secret(key)) {
+            match table.layers.place(entry.key()).and_then(|(_, key)| table.is_secret(key)) {
                 Some(false) => true,
                 Some(true) => key_id(entry.value()).is_some(),
                 None => false,
@@ -141,19 +145,24 @@ impl Excerpt {
         let omitted = entries.iter().filter(|entry| !may_be_written(entry));
         let omitted: Vec<Key> = omitted.map(|entry| entry.key().clone()).collect();
         entries.retain(|entry| may_be_written(entry));
-        let owner = Owner { bucket, prefix: prefix.to_string(), name: table.name.to_owned() };
+        let owner = Owner { bucket, prefix: table.layers.to_string(), name: table.name.to_owned() };
         let saved_at = SystemTime::now();
         Saved { owner, created, revision, tail, saved_at, entries, omitted }
     }
 }
 
-/// Fields whose values were left out when the state was saved, unless the environment has one.
-fn omitted(table: &Table, prefix: &Prefix, saved: &Saved) -> Vec<Problem> {
+/// Fields whose values were left out when the state was saved, unless a stronger source has one.
+fn omitted(table: &Table, saved: &Saved) -> Vec<Problem> {
+    let stronger = |layer: usize, below: &str| {
+        let live = saved.entries.iter().filter(|entry| !entry.operation().is_removal());
+        let mut places = live.filter_map(|entry| table.layers.place(entry.key()));
+        places.any(|(other, key)| other > layer && key == below)
+    };
     let problem = |key: &Key| {
-        let below = key.under(prefix)?;
-        table.target(below).filter(|_| table.env(below).is_none())?;
+        let (layer, below) = table.layers.place(key)?;
+        table.target(below).filter(|_| table.env(below).is_none() && !stronger(layer, below))?;
         Some(Problem {
-            key: full_key(prefix, below),
+            key: key.to_string(),
             kind: ProblemKind::Missing,
             message: "its value is not in the cache: one without a key holds no secrets".to_owned(),
             origin: None,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::exposure::Observers;
+use crate::layer::Layers;
 use crate::schema::{
     Kind, KvConfig, Linker, Path, Place, Slot, Stored, Survey, Validator, node_at, similar, survey_struct,
 };
@@ -41,6 +42,8 @@ pub(crate) struct Table {
     pub(crate) seals: Seals,
     /// Who is told of evaluations of flags.
     pub(crate) observers: Option<Observers>,
+    /// Where the keys stand.
+    pub(crate) layers: Layers,
 }
 
 impl Table {
@@ -49,6 +52,7 @@ impl Table {
         let mut survey = Survey::default();
         survey_struct::<T>(&Place::root(T::__SCHEMA.env_prefix), &mut survey);
         let Survey { slots, validators, linkers, .. } = survey;
+        let prefix = T::__SCHEMA.prefix.and_then(|text| Prefix::new(text).ok());
         let mut table = Self {
             name: T::__SCHEMA.name,
             slots: Vec::new(),
@@ -61,6 +65,7 @@ impl Table {
             env_problems: Vec::new(),
             seals: Seals::default(),
             observers: None,
+            layers: Layers::none(prefix.unwrap_or_else(Prefix::root)),
         };
         for (at, slot) in slots.iter().enumerate() {
             table.by_path.insert(slot.path, at);
@@ -103,6 +108,11 @@ impl Table {
     /// The same, for a handle whose flags tell of their evaluations.
     pub(crate) fn observed_by(self, observers: Option<Observers>) -> Self {
         Self { observers, ..self }
+    }
+
+    /// The same, with keys that stand elsewhere than right under the prefix that the struct names.
+    pub(crate) fn with_layers(self, layers: Layers) -> Self {
+        Self { layers, ..self }
     }
 
     /// Whether the value under a key below the prefix is a secret; `None` for a key that no field knows.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::{Table, View};
 use crate::attribution::{AUTHOR, REASON};
 use crate::watch::{Change, ChangeSet, Update};
-use crate::{Entry, Headers, Key, KvConfig, Operation, Prefix, ProblemKind, Revision, Validation};
+use crate::{Entry, Headers, Key, KvConfig, Operation, ProblemKind, Revision, Validation};
 
 #[derive(KvConfig, Debug, Clone, PartialEq)]
 #[kv(prefix = "p", validate = Self::check)]
@@ -56,7 +56,7 @@ pub(super) fn update(sets: Vec<Vec<Arc<Entry>>>) -> Update {
 
 fn start() -> View<Bounds> {
     let table = Arc::new(Table::new::<Bounds>(&|_| None));
-    View::start(table, "test", Prefix::new("p").unwrap(), &update(Vec::new())).unwrap()
+    View::start(table, "test", &update(Vec::new())).unwrap()
 }
 
 const KEYS: [&str; 4] = ["low", "high", "level", "boom"];
@@ -254,7 +254,7 @@ fn the_report_says_what_is_wrong_who_did_it_and_how_to_go_back() {
         vec![checkout_entry("max_items", 4_102, "80", Headers::new())],
         vec![checkout_entry("retrry", 4_179, "{}", Headers::new())],
     ]);
-    let mut view = View::<Checkout>::start(table, "prod", Prefix::new("checkout").unwrap(), &good).unwrap();
+    let mut view = View::<Checkout>::start(table, "prod", &good).unwrap();
     let by_ops = [(AUTHOR, "ops"), (REASON, "raise for sale")].into_iter().collect();
     view.apply(&update(vec![
         vec![checkout_entry("max_items", 4_181, "9999", by_ops)],

@@ -8,7 +8,7 @@ use super::overlay::{Layered, Overlay, RawState};
 use super::report::Place;
 use super::{Table, Target};
 use crate::schema::{FieldProblem, Kind, KvConfig, Raw, Slot, link, node_at};
-use crate::{Entry, Prefix, Problem};
+use crate::{Entry, Problem};
 
 /// A state that changes, and what is wrong with it. A step costs what it changes, and one run of each `validate`.
 ///
@@ -16,7 +16,6 @@ use crate::{Entry, Prefix, Problem};
 /// nobody gets to see: `validate` is not run on a struct that has a bad field, as it is not at a start.
 pub(crate) struct Trial<T> {
     table: Arc<Table>,
-    prefix: Prefix,
     raw: RawState,
     /// `None` until a state could be built: there is no value to read the changes into.
     value: Option<T>,
@@ -25,13 +24,13 @@ pub(crate) struct Trial<T> {
 }
 
 impl<T: KvConfig> Trial<T> {
-    pub(crate) fn new(table: Arc<Table>, prefix: Prefix) -> Self {
-        Self { table, prefix, raw: RawState::default(), value: None, bad: BTreeMap::new() }
+    pub(crate) fn new(table: Arc<Table>) -> Self {
+        Self { table, raw: RawState::default(), value: None, bad: BTreeMap::new() }
     }
 
     /// Begins with some value of the struct, whatever it is: it only saves the search for a state that can be built.
-    pub(crate) fn seeded(table: Arc<Table>, prefix: Prefix, seed: Option<T>) -> Self {
-        let mut trial = Self::new(table, prefix);
+    pub(crate) fn seeded(table: Arc<Table>, seed: Option<T>) -> Self {
+        let mut trial = Self::new(table);
         if let Some(mut value) = seed {
             let over = Overlay::default();
             let layered = Layered::new(&trial.table, &trial.raw, &over);
@@ -58,10 +57,14 @@ impl<T: KvConfig> Trial<T> {
         self.value
     }
 
-    /// Takes entries over, keys below the prefix, and says everything that is wrong with the state that results.
-    pub(crate) fn step(&mut self, entries: impl IntoIterator<Item = (String, Arc<Entry>)>) -> Vec<Problem> {
+    /// Takes entries over, with their layers and the keys below the prefixes of these, and says everything that is wrong with
+    /// the state that results.
+    pub(crate) fn step(
+        &mut self,
+        entries: impl IntoIterator<Item = (usize, String, Arc<Entry>)>,
+    ) -> Vec<Problem> {
         let mut touched: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
-        for (key, entry) in entries {
+        for (layer, key, entry) in entries {
             match self.table.target(&key) {
                 Some(Target::Field(at)) => {
                     touched.entry(at).or_default();
@@ -71,7 +74,7 @@ impl<T: KvConfig> Trial<T> {
                 }
                 None => continue,
             }
-            self.raw.set(&key, Some(&entry));
+            self.raw.set(layer, &key, Some(&entry));
         }
         match self.value.take() {
             Some(value) => self.read(value, touched),
@@ -81,7 +84,7 @@ impl<T: KvConfig> Trial<T> {
 
     /// Reads everything: there is nothing yet to read changes into.
     fn build(&mut self) -> Vec<Problem> {
-        match build::<T>(&self.table, &self.raw, &self.prefix, Vec::new()) {
+        match build::<T>(&self.table, &self.raw, Vec::new()) {
             Ok(value) => {
                 (self.value, self.bad) = (Some(value), BTreeMap::new());
                 Vec::new()
@@ -120,13 +123,13 @@ impl<T: KvConfig> Trial<T> {
         let Some((value, faults)) = outcome else {
             // The value may be half of one state and half of another: the next state is read from the beginning.
             self.bad.clear();
-            return vec![panicked(&self.prefix)];
+            return vec![panicked(&self.table)];
         };
         self.value = Some(value);
         if faults.is_empty() {
             return Vec::new();
         }
-        tell::<T>(&faults, &Place { table: &self.table, prefix: &self.prefix, state: &layered, served: None })
+        tell::<T>(&faults, &Place { table: &self.table, state: &layered, served: None })
     }
 }
 

@@ -51,16 +51,16 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
     sets
 }
 
-/// An update from nothing, as the update from these entries that leads to the same state of a prefix.
+/// An update from nothing, as the update from these entries that leads to the same state of some prefixes.
 pub(crate) fn relative<'a>(
     old: impl Iterator<Item = &'a Arc<Entry>>,
     whole: &Update,
-    prefix: &Prefix,
+    prefixes: &[Prefix],
 ) -> Update {
     let old: Keys = old.map(|entry| (entry.key().clone(), Arc::clone(entry))).collect();
     let changes = whole.sets.iter().flat_map(|set| &set.changes);
     let new: Keys = changes.filter_map(|change| Some((change.key.clone(), change.entry.clone()?))).collect();
-    Update { sets: difference(&old, &new, std::slice::from_ref(prefix)), ..*whole }
+    Update { sets: difference(&old, &new, prefixes), ..*whole }
 }
 
 /// Drops sets of which later ones supersede every key, so that what waits is bounded by the number of keys.

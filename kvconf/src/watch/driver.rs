@@ -34,7 +34,7 @@ const FIRST_ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
 /// How long a leader that is only asked whether it is there may take.
 const CHECK_WITHIN: Duration = Duration::from_secs(2);
 
-/// What wants to know of changes under one prefix. Called from the watch's task: quick, and never blocking.
+/// What wants to know of changes under some prefixes. Called from the watch's task: quick, and never blocking.
 pub(crate) trait Observer: Send + 'static {
     /// A load begins: what has arrived before no longer counts. Only before the first state.
     fn loading(&mut self) {}
@@ -58,7 +58,7 @@ pub(crate) trait Observer: Send + 'static {
 }
 
 enum Command {
-    Attach { id: u64, prefix: Prefix, observer: Box<dyn Observer>, remembered: Option<Remembered> },
+    Attach { id: u64, prefixes: Vec<Prefix>, observer: Box<dyn Observer>, remembered: Option<Remembered> },
     Detach { id: u64 },
 }
 
@@ -129,14 +129,14 @@ impl Hub {
     /// Joins the watch, or begins it. Must be called inside a tokio runtime.
     #[cfg(test)]
     pub(crate) fn attach(&self, prefix: Prefix, observer: Box<dyn Observer>) -> Attachment {
-        self.attach_remembering(prefix, observer, None)
+        self.attach_remembering(vec![prefix], observer, None)
     }
 
     /// Joins the watch, or begins it, with what an earlier process knew of the bucket. Must be called inside a tokio
     /// runtime.
     pub(crate) fn attach_remembering(
         &self,
-        prefix: Prefix,
+        prefixes: Vec<Prefix>,
         observer: Box<dyn Observer>,
         remembered: Option<Remembered>,
     ) -> Attachment {
@@ -166,14 +166,14 @@ impl Hub {
             }
         };
         // The lock is held, so the driver cannot have ended in between.
-        let _ = commands.send(Command::Attach { id, prefix, observer, remembered });
+        let _ = commands.send(Command::Attach { id, prefixes, observer, remembered });
         Attachment { id, commands, pulse: Arc::clone(&self.pulse) }
     }
 }
 
 struct Attached {
     id: u64,
-    prefix: Prefix,
+    prefixes: Vec<Prefix>,
     observer: Box<dyn Observer>,
     /// Whether it got the whole state.
     loaded: bool,
@@ -270,8 +270,8 @@ impl Driver {
 
     fn command(&mut self, command: Command) {
         match command {
-            Command::Attach { id, prefix, observer, remembered } => {
-                self.observers.push(Attached { id, prefix, observer, loaded: false });
+            Command::Attach { id, prefixes, observer, remembered } => {
+                self.observers.push(Attached { id, prefixes, observer, loaded: false });
                 remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 self.widen();
             }
@@ -295,7 +295,7 @@ impl Driver {
     }
 
     fn needed(&self) -> Vec<Prefix> {
-        minimal(self.observers.iter().map(|attached| attached.prefix.clone()).collect())
+        minimal(self.observers.iter().flat_map(|attached| attached.prefixes.clone()).collect())
     }
 
     /// Takes all handles that are waiting to join, then loads what all handles need. Also what is watched already: a handle
@@ -303,8 +303,8 @@ impl Driver {
     fn widen(&mut self) {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
-                Command::Attach { id, prefix, observer, remembered } => {
-                    self.observers.push(Attached { id, prefix, observer, loaded: false });
+                Command::Attach { id, prefixes, observer, remembered } => {
+                    self.observers.push(Attached { id, prefixes, observer, loaded: false });
                     remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 }
                 Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
@@ -328,7 +328,7 @@ impl Driver {
             if as_arrived && attached.observer.complete(revision, epoch) {
                 continue;
             }
-            if let Some(update) = self.machine.snapshot_of(&attached.prefix) {
+            if let Some(update) = self.machine.snapshot_of(&attached.prefixes) {
                 attached.observer.update(&update);
             }
         }

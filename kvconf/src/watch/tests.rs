@@ -439,7 +439,7 @@ fn a_load_that_a_reading_completes_is_not_what_has_arrived() {
     let reading = Reading { entries: vec![entry], revision: Revision::new(2), isolated: true };
     let effects = machine.step(now, Input::Read(Ok(reading)));
     assert_eq!(effects.last(), Some(&Effect::Loaded { as_arrived: false }));
-    let update = machine.snapshot_of(&Prefix::new("a").unwrap()).unwrap();
+    let update = machine.snapshot_of(&[Prefix::new("a").unwrap()]).unwrap();
     let keys: Vec<&str> = update.sets[0].changes.iter().map(|change| change.key.as_str()).collect();
     assert_eq!(keys, ["a.y"]);
 }

@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use super::plan::PlainPlan;
 use crate::attribution::new_change_id;
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
+use crate::change::guard::{Guards, Unwritten};
 use crate::change::parts::{divide, order};
 use crate::change::plan::Planned;
 use crate::{Key, Revision};
@@ -98,8 +99,8 @@ impl PlainCommit {
         } else {
             vec![writes]
         };
-        let mut job =
-            Job { store: &*plan.store, attribution, change: &change, guards: plan.guards, mark: Mark::None };
+        let guards = Guards { all: plan.guards, unwritten: Unwritten::Ignored };
+        let mut job = Job { store: &*plan.store, attribution, change: &change, guards, mark: Mark::None };
         let written = job.in_parts(parts).await?;
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or(Revision::ZERO);
         Ok(Applied::new(&plan.store, revision, change, written))

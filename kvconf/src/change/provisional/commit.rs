@@ -13,12 +13,12 @@ use super::{Held, Provisional};
 use crate::attribution::{BEFORE, PROVISIONAL, new_change_id};
 use crate::change::commit::{Commit, CommitError, Job, MAX_REASON_BYTES, Mark};
 use crate::change::conflict::Conflict;
+use crate::change::guard::Unwritten;
 use crate::change::plan::Planned;
-use crate::live::lock;
 use crate::schema::KvConfig;
 use crate::store::{Action, ReadError, Store, header};
 use crate::value::duration;
-use crate::{Attribution, Filter, Key, Operation, Revision};
+use crate::{Attribution, Key, Operation, Revision};
 
 /// The oldest server whose keys go back. Measured: with two or more older revisions, gets and expectations of 2.11.11 and
 /// 2.12.4 took keys for absent (with memory storage 119 of 120); 2.12.5, 2.12.6, 2.12.8, 2.14.0, 2.14.6 and 2.15.1 none.
@@ -207,14 +207,15 @@ impl<T: KvConfig> ProvisionalCommit<T> {
 
         let before = before(&attribution, &change, lives);
         let before_change = before.change.clone().unwrap_or_default();
-        let guard = terms.guards_all().then(|| (Filter::from(&lock(&shared.view).prefix), plan.tail));
-        let guards = guard.iter().cloned().collect();
+        // A message that is there for nothing else would have to go back, too.
+        let mut guards = terms.guards(&plan.tails, Unwritten::Refused);
         let mark = Mark::Header(BEFORE, Arc::clone(&change));
-        let job = Job { store: &*store, attribution: before, change: &before_change, guards, mark };
+        let job =
+            Job { store: &*store, attribution: before, change: &before_change, guards: guards.clone(), mark };
         let kept = job.atomic(&ways_back).await?;
         shared.note_written(newest(&kept));
 
-        let guards = guard.into_iter().map(|(filter, _)| (filter, newest(&kept))).collect();
+        guards.expect_own(&kept);
         let writes = on_top(plan.writes, &kept);
         let mark = Mark::Provisional(lives);
         let job = Job { store: &*store, attribution: attribution.clone(), change: &change, guards, mark };

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 use super::{Held, Provisional};
 use crate::attribution::{PROVISIONAL, SET};
 use crate::bucket::disjoint;
+use crate::live::lock;
 use crate::schema::KvConfig;
 use crate::store::{Point, Store};
 use crate::watch::time_to_live;
@@ -57,7 +58,10 @@ impl<T: KvConfig> Live<T> {
     /// Cancel safe: it only reads.
     pub async fn pending(&self) -> Result<Vec<Provisional>, ReadError> {
         match &self.shared.store {
-            Some(store) => find(store, Some(&self.shared.written), &[Filter::from(&self.prefix())]).await,
+            Some(store) => {
+                let filters = lock(&self.shared.view).layers().filters();
+                find(store, Some(&self.shared.written), &filters).await
+            }
             None => Ok(Vec::new()),
         }
     }

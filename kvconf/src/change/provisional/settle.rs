@@ -12,6 +12,7 @@ use super::{Held, Provisional};
 use crate::attribution::{CONFIRMS, TAKES_BACK};
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
 use crate::change::conflict::Conflict;
+use crate::change::guard::Guards;
 use crate::change::plan::Planned;
 use crate::store::{Action, ReadError};
 use crate::{Attribution, Entry, Key, Revision, WriteError};
@@ -182,7 +183,8 @@ impl<'a> Settle<'a> {
             let mark = Mark::Header(self.verb.header(), Arc::clone(change));
             let id = attribution.change.clone().unwrap_or_default();
             let store = &*self.change.store;
-            let job = Job { store, attribution: attribution.clone(), change: &id, guards: Vec::new(), mark };
+            let job =
+                Job { store, attribution: attribution.clone(), change: &id, guards: Guards::NONE, mark };
             match job.atomic(&writes).await {
                 Ok(written) => {
                     let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();

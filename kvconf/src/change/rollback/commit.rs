@@ -8,6 +8,7 @@ use super::error::RollbackError;
 use super::plan::RollbackPlan;
 use super::read::{Present, present};
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms, terms};
+use crate::change::guard::Guards;
 use crate::change::plan::Planned;
 use crate::{Filter, Key, Revision};
 
@@ -96,8 +97,11 @@ impl RollbackCommit {
         };
         // A state is one of all keys; a change set is one of its own.
         let is_state = plan.scope.is_whole() && plan.revision().is_some();
-        let guards =
-            if is_state || terms.guards_all() { guards(plan.present.tails.clone()) } else { Vec::new() };
+        let guards = if is_state || terms.guards_all() {
+            Guards { all: guards(plan.present.tails.clone()), unwritten: plan.scope.unwritten() }
+        } else {
+            Guards::NONE
+        };
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         // Who asked for everything under the prefix to be guarded does not want to be spared.
         let written =
@@ -135,7 +139,7 @@ async fn write(
         if !ours(plan, &found).eq(ours(plan, &plan.present)) {
             return Err(RollbackError::Conflict(conflict));
         }
-        job.guards = guards(found.tails);
+        job.guards.all = guards(found.tails);
     }
 }
 

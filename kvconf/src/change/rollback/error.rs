@@ -83,6 +83,12 @@ pub enum RollbackError {
     /// Somebody else changed a key meanwhile.
     #[display("{_0}")]
     Conflict(#[error(not(source))] Box<Conflict>),
+    /// The handle does not read the layer that the rollback was to keep to.
+    #[display("the handle does not read layer {layer:?}")]
+    UnknownLayer {
+        /// The layer.
+        layer: String,
+    },
     /// The handle has no bucket.
     #[display("a fixed handle has no bucket")]
     Fixed,

@@ -78,7 +78,7 @@ impl<T: KvConfig> Live<T> {
     ///
     /// Its keys hold again what they held then, byte for byte: keys created since are removed, removed ones return, under
     /// the names under which they stood (old ones of renamed fields included). Keys under the prefix that no field knows are
-    /// left alone. It is one change set; when anything of the struct changes between the look and the write, it is a
+    /// left alone. With layers, all of them go back together, unless [`Rollback::layer`] names some. It is one change set; when anything of the struct changes between the look and the write, it is a
     /// conflict. Before anything is written, today's decoder and checks have to take the result.
     ///
     /// A revision in the middle of a change set means the state before the set, for nobody ever saw half of it:
@@ -207,6 +207,15 @@ impl<T: KvConfig> Rollback<T> {
         self
     }
 
+    /// Takes back this layer only of the bucket, and leaves the others as they are. May be called repeatedly, and with
+    /// [`Rollback::only`].
+    ///
+    /// What readers get is merged from all layers; the plan's checks see that.
+    pub fn layer(mut self, layer: impl Into<String>) -> Self {
+        self.scope.narrow_to_layer(layer.into());
+        self
+    }
+
     /// Takes back this entry only of a map with one key per entry. May be called repeatedly, and with [`Rollback::only`].
     pub fn only_entry<M: EntryMap>(mut self, field: Field<T, M>, key: &str) -> Self {
         self.scope.narrow(field.path(), Some(escape_segment(key)));
@@ -267,6 +276,9 @@ impl<S: 'static> IntoFuture for Rollback<S> {
 
 async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, RollbackError> {
     let store = scope.store().ok_or(RollbackError::Fixed)?;
+    if let Some(layer) = scope.unknown_layer() {
+        return Err(RollbackError::UnknownLayer { layer });
+    }
     let filters = scope.filters()?;
     let asked = |key: &Key| scope.has(key);
     let (purpose, target, changed_since, present) = match wanted {

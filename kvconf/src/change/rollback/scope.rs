@@ -1,6 +1,6 @@
 //! What a rollback is about: a struct, some of its fields, or plain keys.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -8,13 +8,14 @@ use futures_util::future::BoxFuture;
 
 use super::target::{Target, Wish};
 use crate::change::diff::FieldChange;
+use crate::change::guard::Unwritten;
 use crate::change::plan::{Planned, provisional, shown_change};
 use crate::live::{Shared, lock};
 use crate::schema::{Kind, KvConfig, Path, Slot, join};
 use crate::store::{Action, Store};
 use crate::value::show;
-use crate::view::{Overlay, Table, Target as Owner, full_key};
-use crate::{Entry, Filter, Key, Prefix, ReadError, Report, Revision};
+use crate::view::{Overlay, Table, Target as Owner};
+use crate::{Entry, Filter, Key, ReadError, Report, Revision};
 
 /// A part of a bucket, with somebody who knows what its values mean, or nobody.
 pub(super) trait Scope: Send + Sync {
@@ -46,6 +47,19 @@ pub(super) trait Scope: Send + Sync {
     /// Keeps to a field, or to one entry of a map by its key part; called again, to that one too. Plain keys have no fields,
     /// and nobody can ask it of them.
     fn narrow(&mut self, _field: Path, _entry: Option<String>) {}
+
+    /// Keeps to a layer; called again, to that one too.
+    fn narrow_to_layer(&mut self, _layer: String) {}
+
+    /// A layer that it was to keep to and does not have.
+    fn unknown_layer(&self) -> Option<String> {
+        None
+    }
+
+    /// What to do about a filter under which nothing is written, where everything is to be guarded.
+    fn unwritten(&self) -> Unwritten {
+        Unwritten::Ignored
+    }
 
     /// Shows values that may be secret. A struct knows its secrets.
     fn show_values(&mut self) {}
@@ -153,21 +167,25 @@ impl Only {
 pub(super) struct Struct<T: KvConfig> {
     shared: Arc<Shared<T>>,
     table: Arc<Table>,
-    prefix: Prefix,
     only: Only,
+    /// The layers that it keeps to; none at all means all of them.
+    layers: BTreeSet<usize>,
+    unknown_layer: Option<String>,
 }
 
 impl<T: KvConfig> Struct<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
-        let (table, prefix) = {
-            let view = lock(&shared.view);
-            (Arc::clone(&view.table), view.prefix.clone())
-        };
-        Self { shared, table, prefix, only: Only::default() }
+        let table = Arc::clone(&lock(&shared.view).table);
+        Self { shared, table, only: Only::default(), layers: BTreeSet::new(), unknown_layer: None }
     }
 
-    fn has_below(&self, key: &str) -> bool {
-        self.table.target(key).is_some_and(|owner| self.only.has(&self.table, owner))
+    fn has_layer(&self, layer: usize) -> bool {
+        self.layers.is_empty() || self.layers.contains(&layer)
+    }
+
+    /// Where a key stands, if that is in a layer that it is about.
+    fn place<'k>(&self, key: &'k Key) -> Option<(usize, &'k str)> {
+        self.table.layers.place(key).filter(|(layer, _)| self.has_layer(*layer))
     }
 }
 
@@ -177,11 +195,13 @@ impl<T: KvConfig> Scope for Struct<T> {
     }
 
     fn filters(&self) -> Result<Vec<Filter>, ReadError> {
-        Ok(vec![Filter::from(&self.prefix)])
+        let all = self.table.layers.filters().into_iter().enumerate();
+        Ok(all.filter(|(layer, _)| self.has_layer(*layer)).map(|(_, filter)| filter).collect())
     }
 
     fn has(&self, key: &Key) -> bool {
-        !key.is_reserved() && key.under(&self.prefix).is_some_and(|below| self.has_below(below))
+        let owner = self.place(key).and_then(|(_, below)| self.table.target(below));
+        owner.is_some_and(|owner| self.only.has(&self.table, owner))
     }
 
     fn is_whole(&self) -> bool {
@@ -193,16 +213,20 @@ impl<T: KvConfig> Scope for Struct<T> {
     }
 
     fn untold(&self, told: &dyn Fn(&Key) -> bool) -> Vec<String> {
-        let told = |below: &str| self.prefix.key(below).is_ok_and(|key| told(&key));
-        let untold = |slot: &Slot| match slot.kind {
+        let layers = &self.table.layers;
+        let told = |layer: usize, below: &str| layers.key(layer, below).is_ok_and(|key| told(&key));
+        let untold = |layer: usize, slot: &Slot| match slot.kind {
             Kind::Entries if self.only.has_some_of(slot) => Some(join(&slot.key, "*")),
-            Kind::Leaf if self.only.has_some_of(slot) && !slot.names().into_iter().any(told) => {
+            Kind::Leaf if self.only.has_some_of(slot) && !slot.all_names().any(|name| told(layer, name)) => {
                 Some(slot.key.clone())
             }
             _ => None,
         };
-        let keys = self.table.slots.iter().filter_map(untold);
-        keys.map(|key| full_key(&self.prefix, &key)).collect()
+        let of_layer = |layer: usize| {
+            let keys = self.table.slots.iter().filter_map(move |slot| untold(layer, slot));
+            keys.map(move |key| layers.full_key(layer, &key))
+        };
+        (0..layers.len()).filter(|layer| self.has_layer(*layer)).flat_map(of_layer).collect()
     }
 
     fn judge(&self, target: &Target, now: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>) {
@@ -211,27 +235,27 @@ impl<T: KvConfig> Scope for Struct<T> {
         let mut over = Overlay::default();
         let mut writes = Vec::with_capacity(target.wishes.len());
         // Where the handle is behind, or still has what the bucket has no longer, the bucket is right.
-        for (below, _) in view.true_state().live_keys() {
-            if self.prefix.key(below).is_ok_and(|key| !now.contains_key(&key)) {
-                over.insert(below.to_owned(), None);
+        for (layer, below, entry) in view.true_state().live_keys().filter(|(of, ..)| self.has_layer(*of)) {
+            if !now.contains_key(entry.key()) {
+                over.insert(layer, below.to_owned(), None);
             }
         }
-        for (key, entry) in now.iter().filter(|(key, _)| !key.is_reserved()) {
-            let Some(below) = key.under(&self.prefix) else { continue };
-            if view.newest(below).is_none_or(|known| known.revision() != entry.revision()) {
-                over.insert(below.to_owned(), Some(Arc::new(entry.clone())));
+        for (key, entry) in now {
+            let Some((layer, below)) = self.place(key) else { continue };
+            if view.newest(layer, below).is_none_or(|known| known.revision() != entry.revision()) {
+                over.insert(layer, below.to_owned(), Some(Arc::new(entry.clone())));
             }
         }
         for (key, now) in &target.unchanged {
-            if let Some(below) = key.under(&self.prefix) {
-                over.insert(below.to_owned(), now.clone().map(Arc::new));
+            if let Some((layer, below)) = self.place(key) {
+                over.insert(layer, below.to_owned(), now.clone().map(Arc::new));
             }
         }
         for wish in &target.wishes {
-            let Some(below) = wish.key.under(&self.prefix) else { continue };
+            let Some((layer, below)) = self.place(&wish.key) else { continue };
             let before = wish.now.as_ref().and_then(|entry| entry.put_value());
-            let write = planned(wish, shown_change(&view, below, before, wish.goal.as_ref()));
-            over.insert(below.to_owned(), Some(Arc::new(provisional(&write, revision))));
+            let write = planned(wish, shown_change(&view, layer, below, before, wish.goal.as_ref()));
+            over.insert(layer, below.to_owned(), Some(Arc::new(provisional(&write, revision))));
             writes.push(write);
         }
         let report = if writes.is_empty() { None } else { view.preview(over) };
@@ -240,6 +264,21 @@ impl<T: KvConfig> Scope for Struct<T> {
 
     fn note_written(&self, revision: Revision) {
         self.shared.note_written(revision);
+    }
+
+    fn narrow_to_layer(&mut self, layer: String) {
+        match self.table.layers.find(&layer) {
+            Some(at) => _ = self.layers.insert(at),
+            None => self.unknown_layer = Some(layer),
+        }
+    }
+
+    fn unknown_layer(&self) -> Option<String> {
+        self.unknown_layer.clone()
+    }
+
+    fn unwritten(&self) -> Unwritten {
+        Unwritten::Carried
     }
 
     fn narrow(&mut self, field: Path, entry: Option<String>) {

@@ -174,6 +174,16 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
         }
     }
 
+    fn examine(
+        &self,
+        _: &[u16],
+        _: &str,
+        segment: Option<&str>,
+        raw: Raw<'_>,
+    ) -> Result<(), Vec<FieldError>> {
+        segment.map_or(Ok(()), |segment| self.read_into(&mut M::default(), segment, raw))
+    }
+
     fn check_entries(&self, target: &S, _rest: &[u16]) -> Result<(), Vec<FieldError>> {
         let problems = self.check((self.get)(target));
         if problems.is_empty() { Ok(()) } else { Err(problems) }

@@ -130,6 +130,10 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         };
     }
 
+    fn examine(&self, _: &[u16], key: &str, _: Option<&str>, raw: Raw<'_>) -> Result<(), Vec<FieldError>> {
+        self.decode(key, raw).map(drop)
+    }
+
     fn check_entries(&self, _: &S, _: &[u16]) -> Result<(), Vec<FieldError>> {
         Ok(())
     }

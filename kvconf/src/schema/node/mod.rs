@@ -145,6 +145,16 @@ pub trait Node<S>: Send + Sync {
     #[doc(hidden)]
     fn prepare(&self, prepared: &mut Prepared, rest: &[u16], key: &str, segment: Option<&str>, raw: Raw<'_>);
 
+    /// Reads a key's bytes, the field's or those of one entry of its map, and forgets them: only whether they are good.
+    #[doc(hidden)]
+    fn examine(
+        &self,
+        rest: &[u16],
+        key: &str,
+        segment: Option<&str>,
+        raw: Raw<'_>,
+    ) -> Result<(), Vec<FieldError>>;
+
     /// Runs the checks of a whole map of entries.
     #[doc(hidden)]
     fn check_entries(&self, target: &S, rest: &[u16]) -> Result<(), Vec<FieldError>>;

@@ -76,6 +76,16 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
         }
     }
 
+    fn examine(
+        &self,
+        rest: &[u16],
+        key: &str,
+        segment: Option<&str>,
+        raw: Raw<'_>,
+    ) -> Result<(), Vec<FieldError>> {
+        node_at::<N>(rest).map_or(Ok(()), |(node, rest)| node.examine(rest, key, segment, raw))
+    }
+
     fn check_entries(&self, target: &S, rest: &[u16]) -> Result<(), Vec<FieldError>> {
         match node_at::<N>(rest) {
             Some((node, rest)) => node.check_entries((self.get)(target), rest),

@@ -97,11 +97,12 @@ impl Machine {
     }
 
     /// The published state of one prefix as an update from nothing; `None` before the first load.
-    pub(crate) fn snapshot_of(&self, prefix: &Prefix) -> Option<Update> {
+    pub(crate) fn snapshot_of(&self, prefixes: &[Prefix]) -> Option<Update> {
         if !self.loaded {
             return None;
         }
-        let under = self.keys.iter().filter(|(key, _)| key.under(prefix).is_some());
+        let is_asked = |key: &Key| prefixes.iter().any(|prefix| key.under(prefix).is_some());
+        let under = self.keys.iter().filter(|(key, _)| is_asked(key));
         // In the order in which they came, and so lie in memory: what follows is bound by that.
         let mut under: Vec<_> = under.map(|(key, entry)| (entry.revision(), key, entry)).collect();
         under.sort_unstable_by_key(|(revision, ..)| *revision);
