@@ -326,6 +326,17 @@ impl FlagValue for Map<String, Json> {
     }
 }
 
+/// `None` as the default tells apart what was served and what was not.
+impl<T: FlagValue> FlagValue for Option<T> {
+    fn from_variant(value: &Json) -> Option<Self> {
+        T::from_variant(value).map(Some)
+    }
+
+    fn fits(kind: VariantKind) -> bool {
+        T::fits(kind)
+    }
+}
+
 /// Any value.
 impl FlagValue for Json {
     fn from_variant(value: &Json) -> Option<Self> {
