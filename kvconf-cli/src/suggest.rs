@@ -1,21 +1,27 @@
 //! "Did you mean": the key that is most like the one that was given.
 
+use std::time::Duration;
+
 use kvconf::{Bucket, Filter, Key, Prefix};
+use tokio::time::timeout;
 
 /// The most keys that are looked at.
 const LOOKED_AT: usize = 10_000;
+
+/// Nobody waits longer for a suggestion; in a bucket of very many keys there is none.
+const WITHIN: Duration = Duration::from_millis(300);
 
 /// The key of the bucket that is most like this one, if one is much like it: under the same parent, else anywhere.
 pub(crate) async fn near(bucket: &Bucket, key: &Key) -> Option<String> {
     let parent = key.as_str().rsplit_once('.').and_then(|(parent, _)| Prefix::new(parent).ok());
     if let Some(parent) = parent {
-        let keys = bucket.keys(parent).await.ok()?;
+        let keys = timeout(WITHIN, bucket.keys(parent)).await.ok()?.ok()?;
         if let Some(near) = nearest(key.as_str(), keys.iter().map(Key::as_str)) {
             return Some(near.to_owned());
         }
     }
     // A user of one prefix may not ask for more: then there is no suggestion.
-    let keys = bucket.keys(Filter::all()).await.ok()?;
+    let keys = timeout(WITHIN, bucket.keys(Filter::all())).await.ok()?.ok()?;
     nearest(key.as_str(), keys.iter().map(Key::as_str)).map(str::to_owned)
 }
 

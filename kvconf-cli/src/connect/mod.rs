@@ -5,6 +5,8 @@
 mod error;
 mod settings;
 mod stored;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -154,6 +156,10 @@ fn refused(settings: &Settings, error: async_nats::ConnectError) -> ConnectError
         ConnectErrorKind::TimedOut => ConnectError::Timeout { servers, after: settings.timeout },
         ConnectErrorKind::ServerParse => ConnectError::Url { servers, cause: error },
         ConnectErrorKind::Tls => ConnectError::Tls { servers, cause: error },
+        // The client tells of a certificate that it does not accept as of any other trouble with the socket.
+        ConnectErrorKind::Io if error.to_string().contains("certificate") => {
+            ConnectError::Tls { servers, cause: error }
+        }
         _ => ConnectError::Unreachable { servers, cause: error },
     }
 }

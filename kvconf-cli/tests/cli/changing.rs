@@ -218,3 +218,36 @@ async fn a_secret_is_masked_in_plans() {
     {"changes":[{"after":{"masked":true},"before":{"masked":true},"expected":1,"key":"db.password"}],"dry_run":true,"unchanged":0}
     "#);
 }
+
+#[tokio::test]
+async fn a_plan_that_became_stale_is_shown_anew_before_it_is_written() {
+    // P6
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("checkout.max_items", "80").await.unwrap();
+    let mut terminal = Kvconf::of(&server).in_terminal("set checkout.max_items=90", 80);
+    terminal.sees("Write 1 key? [y/N]", 1).await;
+    bucket.put("checkout.max_items", "85").header("Kvconf-Author", "dev").await.unwrap();
+    terminal.types("y");
+    terminal.sees("now at revision 2 by dev", 1).await;
+    terminal.sees("85  →  90", 1).await;
+    terminal.sees("Write 1 key? [y/N]", 2).await;
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"85"[..]));
+    terminal.types("y");
+    assert_eq!(terminal.ends().await.code, 0);
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"90"[..]));
+}
+
+#[tokio::test]
+async fn ctrl_c_at_the_question_after_an_edit_keeps_the_text() {
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("a.x", "1").await.unwrap();
+    let kvconf = Kvconf::of(&server).variable("EDITOR", "sed -i 's/^x = 1/x = 10/'");
+    let mut terminal = kvconf.in_terminal("edit a", 40);
+    terminal.sees("Write 1 key? [y/N]", 1).await;
+    terminal.interrupts();
+    let ended = terminal.ends().await;
+    assert_eq!(ended.code, 130);
+    assert!(ended.text.contains("interrupted, nothing was written"), "{}", ended.text);
+    assert!(ended.text.contains("your text is kept in"), "{}", ended.text);
+    assert_eq!(bucket.get("a.x").await.unwrap().as_deref(), Some(&b"1"[..]));
+}
