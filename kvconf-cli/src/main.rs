@@ -20,6 +20,7 @@ mod interrupt;
 mod output;
 mod past;
 mod record;
+mod schemas;
 mod secrecy;
 mod session;
 mod stream;

@@ -1,9 +1,10 @@
 //! Which values are not shown.
 //!
-//! A sealed value is shown as sealed: its text is no secret and no use. Else the name decides, for a bucket of plain keys
-//! says nothing of what they mean: a value that looks like a secret by its name is masked, unless `--reveal` asks for it.
+//! A sealed value is shown as sealed: its text is no secret and no use. Else a published schema says it, and for keys that
+//! none knows the name decides, for a bucket of plain keys says nothing of what they mean: a value that looks like a secret by its name is masked, unless `--reveal` asks for it.
 
 use kvconf::Key;
+use kvconf::settings::Schemas;
 
 /// Words that, as a whole part of a key's last segment, say that the value is a secret.
 const WORDS: [&str; 9] = [
@@ -26,12 +27,15 @@ const PAIRS: [(&str, &str); 5] =
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Secrecy {
     pub(crate) reveal: bool,
+    /// What programs have published.
+    pub(crate) schemas: Option<&'static Schemas>,
 }
 
 impl Secrecy {
     /// Whether the value of this key is to be masked.
     pub(crate) fn masks(self, key: &Key) -> bool {
-        !self.reveal && is_secret_by_name(key)
+        let by_schema = || self.schemas?.is_secret(key.as_str());
+        !self.reveal && by_schema().unwrap_or_else(|| is_secret_by_name(key))
     }
 }
 

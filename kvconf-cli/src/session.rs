@@ -76,7 +76,12 @@ impl Session {
     pub(crate) async fn bucket(&mut self) -> Outcome<Bucket> {
         let name = self.bucket_name()?;
         let connection = self.connection().await?;
-        Ok(Bucket::open(connection, &name).await?)
+        let bucket = Bucket::open(connection, &name).await?;
+        if !self.common.output.reveal && !self.out.knows_schemas() {
+            let schemas = crate::schemas::for_showing(&bucket).await;
+            self.out.learn(schemas);
+        }
+        Ok(bucket)
     }
 
     /// Whether somebody is there who can answer a question.

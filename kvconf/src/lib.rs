@@ -38,6 +38,7 @@
 //! | change them on trial | [`Commit::confirm_within`], [`guide::deadline`] |
 //! | look back | [`Live::log`], [`Live::history`], [`Live::at`], [`Live::diff`]; [`guide::history`] |
 //! | try a build before it is deployed | [`Bucket::check`] |
+//! | tell others what the settings are | [`Schema`], [`guide::schemas`] |
 //! | take a change back | [`Live::rollback_to`], [`Live::revert`], [`guide::take_back`] |
 //! | know how it is | [`Live::health`], [`Live::readiness`], [`Live::explain`], [`Report`] |
 //! | ask the running instances | `Bucket::fleet`, `Plan::preflight`, `Applied::wait_for_fleet`; `guide::fleet` |

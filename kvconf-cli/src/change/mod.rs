@@ -5,7 +5,7 @@ mod args;
 mod author;
 mod show;
 
-use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan};
+use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan, ReadError};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
 use crate::interrupt::Interrupt;
+use crate::schemas::{self, Judged};
 use crate::session::Session;
 
 pub(crate) use args::WriteArgs;
@@ -34,15 +35,17 @@ pub(crate) async fn make(
     edit: impl Fn(&Bucket) -> PlainEdit,
 ) -> Outcome<Option<Applied>> {
     loop {
-        let plan = edit(bucket).plan().await?;
+        let mut plan = edit(bucket).plan().await?;
         if plan.is_empty() {
             unchanged(session, &plan)?;
             return Ok(None);
         }
+        let judged = object(session, bucket, &mut plan).await?;
         if args.dry_run || !session.out.is_json() {
-            show(session, &plan, args.dry_run)?;
+            show(session, &plan, args)?;
         }
         judge(&plan, args)?;
+        tell_unchecked(session, &judged)?;
         let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
         if args.dry_run {
             if let Some(fleet) = fleet.filter(|_| session.out.is_json()) {
@@ -75,20 +78,50 @@ fn unchanged(session: &mut Session, plan: &PlainPlan) -> Outcome {
     session.out.line("nothing to change: it stands so already")
 }
 
-fn show(session: &mut Session, plan: &PlainPlan, dry_run: bool) -> Outcome {
+fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     if session.out.is_json() {
         let mut document = plan_json(plan, session.out.secrecy());
         if let Some(members) = document.as_object_mut() {
-            members.insert("dry_run".to_owned(), dry_run.into());
+            members.insert("dry_run".to_owned(), args.dry_run.into());
         }
         return session.out.json(&document);
     }
     let table = changes_table(plan, session.out.secrecy());
     session.out.table(&table)?;
-    for report in plan.reports() {
+    // The one that keeps it from being written is told as the reason.
+    let refusal = plan.report().filter(|_| !args.force);
+    for report in plan.reports().iter().filter(|report| Some(*report) != refusal) {
         session.out.line(report)?;
     }
     Ok(())
+}
+
+/// Has published schemas judge the plan. Where they cannot be read the change is not checked, and that is said.
+async fn object(session: &mut Session, bucket: &Bucket, plan: &mut PlainPlan) -> Outcome<Judged> {
+    let judged = match bucket.schemas().await {
+        Ok(schemas) => schemas::judge(bucket, &schemas, plan).await,
+        Err(error) => Err(error),
+    };
+    match judged {
+        Ok(judged) => Ok(judged),
+        Err(error @ ReadError::NotPermitted { .. }) => {
+            session.out.note(format!("not checked against published schemas: {error}"))?;
+            Ok(Judged::default())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What no schema can tell.
+fn tell_unchecked(session: &mut Session, judged: &Judged) -> Outcome {
+    const MOST: usize = 5;
+    for unchecked in judged.unchecked.iter().take(MOST) {
+        session.out.note(format!("not checked: {unchecked}"))?;
+    }
+    match judged.unchecked.len().saturating_sub(MOST) {
+        0 => Ok(()),
+        more => session.out.note(format!("not checked: {more} more")),
+    }
 }
 
 /// What keeps the plan from being written, whoever agrees.

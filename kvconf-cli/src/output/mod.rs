@@ -14,6 +14,7 @@ use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::SystemTime;
 
+use kvconf::settings::Schemas;
 use serde::Serialize;
 use serde_json::json;
 
@@ -51,6 +52,9 @@ pub(crate) struct Output {
     width: Option<usize>,
     quiet: bool,
     reveal: bool,
+    /// What programs have published, once a bucket was opened: for as long as the process lives, so that it is copied
+    /// with every question what may be shown.
+    schemas: Option<&'static Schemas>,
     now: SystemTime,
 }
 
@@ -78,6 +82,7 @@ impl Output {
             width: size.map(|(terminal_size::Width(columns), _)| usize::from(columns)),
             quiet: args.quiet,
             reveal: args.reveal,
+            schemas: None,
             now: SystemTime::now(),
         }
     }
@@ -119,7 +124,17 @@ impl Output {
 
     /// What may be shown of secrets.
     pub(crate) const fn secrecy(&self) -> Secrecy {
-        Secrecy { reveal: self.reveal }
+        Secrecy { reveal: self.reveal, schemas: self.schemas }
+    }
+
+    /// Whether it is known what programs have published.
+    pub(crate) const fn knows_schemas(&self) -> bool {
+        self.schemas.is_some()
+    }
+
+    /// Takes in what programs have published: it says which keys are secrets.
+    pub(crate) fn learn(&mut self, schemas: Option<Schemas>) {
+        self.schemas = schemas.map(|schemas| &*Box::leak(Box::new(schemas)));
     }
 
     /// A line of the form for people.

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn masked_binary_and_empty_values_are_told_apart() {
-        let (hidden, open) = (Secrecy { reveal: false }, Secrecy { reveal: true });
+        let (hidden, open) =
+            (Secrecy { reveal: false, schemas: None }, Secrecy { reveal: true, schemas: None });
         let key: Key = "db.password".parse().unwrap();
         assert_eq!(shown(hidden, &key, b"hunter2").short(20), "<secret>"); // P11
         assert_eq!(shown(open, &key, b"hunter2").short(20), "hunter2");

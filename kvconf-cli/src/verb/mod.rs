@@ -49,6 +49,8 @@ verbs! {
     watch::Watch,
     export::Export,
     import::Import,
+    schema::Schema,
+    docs::Docs,
     fleet::Fleet,
     bucket::Bucket,
     cache::Cache,

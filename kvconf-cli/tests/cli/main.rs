@@ -15,5 +15,6 @@ mod fleet;
 mod looking;
 mod moving;
 mod past;
+mod schemas;
 mod terminal;
 mod tour;
