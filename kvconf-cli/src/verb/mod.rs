@@ -51,6 +51,7 @@ verbs! {
     import::Import,
     schema::Schema,
     docs::Docs,
+    flag::Flag,
     fleet::Fleet,
     bucket::Bucket,
     cache::Cache,

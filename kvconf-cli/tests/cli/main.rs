@@ -11,6 +11,7 @@ mod dev;
 mod doctor;
 mod documents;
 mod editing;
+mod flags;
 mod fleet;
 mod looking;
 mod moving;
