@@ -140,18 +140,13 @@ async fn a_change_that_an_instance_rejects_is_not_written_unless_forced() {
       help: the change stands; `kvconf fleet` shows who lags or rejects
       help: kvconf revert [change]
     ");
-    assert_snapshot!(kvconf.text(&forced.replace("80", "90").replace("--wait all", "--wait 50%")).await, @r"
-    exit 0
-    --- out
-    ~  checkout.max_items  80  →  90
-    fleet: 1 accepts, 1 rejects
-      × checkout.max_items: 90 is outside 1..=60
-          in b
-    1 key written to prod, revision 4
-    fleet: 1 of 2 instances have it, 1 rejects it; 1 is enough
-      × checkout.max_items: 90 is outside 1..=60
-          in b
-    ");
+    // It ends as soon as one of the two has it: the other one may have answered by then or not.
+    let half = kvconf.text(&forced.replace("80", "90").replace("--wait all", "--wait 50%")).await;
+    assert_eq!((half.code, half.err.as_str()), (0, ""));
+    assert!(
+        half.out.contains("\nfleet: 1 of 2 instances have it, 1 ") && half.out.contains("; 1 is enough"),
+        "{half}"
+    );
     let back = forced.replace("80", "95") + " --or-rollback";
     assert_snapshot!(kvconf.text(&back).await, @r"
     exit 5

@@ -53,6 +53,12 @@ impl FlagsBuilder {
         Self(self.0.on_evaluation(function))
     }
 
+    /// Lets the handle answer those who ask the fleet. As [`LiveBuilder::instance`].
+    #[cfg(feature = "fleet")]
+    pub fn instance(self, instance: crate::fleet::Instance) -> Self {
+        Self(self.0.instance(instance))
+    }
+
     /// Loads the set and keeps it live. Must be called inside a tokio runtime.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::attribution::new_change_id;
+use crate::value::tame;
 
 /// The longest name, id, version or host, in bytes.
 pub(crate) const MAX_TEXT_BYTES: usize = 128;
@@ -89,9 +90,11 @@ pub(crate) fn write_identity(
     f.write_str(")")
 }
 
+/// What plays tricks on a terminal is escaped at once: whoever asks names an instance by what was shown.
 fn cut(text: &str) -> Arc<str> {
+    let text = &tame(text);
     let end = (0..=MAX_TEXT_BYTES.min(text.len())).rev().find(|at| text.is_char_boundary(*at));
-    text.get(..end.unwrap_or(0)).unwrap_or(text).into()
+    text.get(..end.unwrap_or(0)).unwrap_or_default().into()
 }
 
 /// The host's name as containers and Linux tell it; empty elsewhere.
@@ -111,6 +114,7 @@ mod tests {
         let instance = Instance::named("é".repeat(100)).id("").host("").version("");
         assert_eq!((instance.name.len(), instance.id.len()), (128, 24));
         assert_eq!(instance.to_string(), format!("{} ({})", instance.id, "é".repeat(64)));
+        assert_eq!(&*Instance::named("a").id("a\u{7}").id, "a\\u{7}");
         let odd = Instance::named("x".to_owned() + &"é".repeat(100));
         assert_eq!(odd.name.len(), 127);
     }

@@ -188,3 +188,105 @@ pub(crate) fn read_told(payload: &[u8]) -> Option<Told> {
     }
     Some(told)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::test::{handle, member, told};
+    use super::super::{Base, Fault, Outcome, Verdict};
+    use super::*;
+    use crate::Revision;
+
+    fn fault() -> Vec<Fault> {
+        vec![Fault { key: "app.max".to_owned(), message: "9 is outside 1..=5".to_owned(), warning: false }]
+    }
+
+    /// Questions as they are sent: instances of earlier releases read them.
+    #[test]
+    fn questions_have_a_pinned_form() {
+        let key = |text| Key::new(text).unwrap();
+        assert_eq!(Ask::new(100, 0).bytes(), r#"{"v":1,"spread_ms":100,"within_ms":0}"#);
+        let mut ask = Ask::new(0, 2_500);
+        ask.changes = Some(vec![
+            Change::of(&Candidate::put(key("app.max"), "9", Revision::new(4))),
+            Change::of(&Candidate::put(key("app.raw"), vec![0xff], Revision::ZERO)),
+            Change::of(&Candidate::delete(key("app.min"), Revision::new(2))),
+        ]);
+        assert_eq!(
+            ask.bytes(),
+            r#"{"v":1,"spread_ms":0,"within_ms":2500,"changes":[{"key":"app.max","expected":4,"put":"9"},{"key":"app.raw","expected":0,"put_base64":"/w=="},{"key":"app.min","expected":2}]}"#
+        );
+        let mut ask = Ask::new(0, 0);
+        (ask.only, ask.revision) = (Some(vec!["a".to_owned()]), Some(7));
+        assert_eq!(ask.bytes(), r#"{"v":1,"spread_ms":0,"within_ms":0,"only":["a"],"revision":7}"#);
+    }
+
+    /// Answers as they are sent, and that they read back.
+    #[test]
+    fn answers_have_a_pinned_form() {
+        let head = r#"{"v":1,"id":"a","name":"app","version":"1.4.2","host":"node-3","#;
+        let judged = Judged {
+            structure: "App".to_owned(),
+            verdict: Verdict::Rejects,
+            base: Base::Behind,
+            applied: Revision::new(3),
+            seen: Revision::new(4),
+            problems: fault(),
+            more_problems: 0,
+        };
+        let settled = Settled {
+            structure: "App".to_owned(),
+            outcome: Outcome::Pending,
+            applied: Revision::new(3),
+            seen: Revision::new(4),
+            problems: Vec::new(),
+            more_problems: 0,
+        };
+        for (said, form) in [
+            (
+                Said::Who(Box::new(member("a", vec![handle("app")]))),
+                r#""who":{"id":"a","name":"app","version":"1.4.2","host":"node-3","started":"2023-11-14T22:13:20Z","kvconf":"0.1.0","handles":[{"struct":"App","prefixes":["app"],"schema":null,"applied":12,"seen":12,"current":true,"state":"live","since":"2023-11-14T22:13:20Z","basis":"bucket","rejected":[],"problems":[],"more_problems":0}],"more_handles":0}}"#,
+            ),
+            (
+                Said::Preflight(vec![judged]),
+                r#""preflight":[{"struct":"App","verdict":"rejects","base":"behind","applied":3,"seen":4,"problems":[{"key":"app.max","message":"9 is outside 1..=5","warning":false}],"more_problems":0}]}"#,
+            ),
+            (
+                Said::Settled(vec![settled]),
+                r#""settled":[{"struct":"App","outcome":"pending","applied":3,"seen":4,"problems":[],"more_problems":0}]}"#,
+            ),
+            (
+                Said::Error(Refusal::busy()),
+                r#""error":{"code":503,"message":"too many questions wait for an answer"}}"#,
+            ),
+        ] {
+            let told = told("a", said);
+            assert_eq!(serde_json::to_string(&told).unwrap(), format!("{head}{form}"));
+            assert_eq!(read_told(format!("{head}{form}").as_bytes()), Some(told));
+        }
+    }
+
+    // P10
+    #[test]
+    fn what_plays_tricks_on_a_terminal_is_shown_escaped() {
+        let said = Said::Error(Refusal { code: 400, message: "\u{1b}[2J".to_owned() });
+        let mut sent = told("a\u{7}", said);
+        sent.host = "x".repeat(5_000);
+        let read = read_told(&serde_json::to_vec(&sent).unwrap()).unwrap();
+        assert_eq!((read.id.as_str(), read.host.chars().count()), ("a\\u{7}", 401));
+        let Said::Error(refusal) = read.said else { panic!("{:?}", read.said) };
+        assert_eq!(refusal.message, "\\u{1b}[2J");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_none() {
+        for payload in [
+            "",
+            "{}",
+            "[1]",
+            r#"{"v":2,"id":"a","name":"","who":{}}"#,
+            r#"{"v":1,"id":"","name":"","settled":[]}"#,
+        ] {
+            assert_eq!(read_told(payload.as_bytes()), None, "{payload}");
+        }
+    }
+}
