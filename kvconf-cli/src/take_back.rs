@@ -7,9 +7,10 @@ use std::time::Duration;
 use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
-use crate::change::{WriteArgs, author, counted, differences_table, value_json};
+use crate::change::{WriteArgs, author, counted, differences_table, value_json, with};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::fleet;
 use crate::interrupt::Interrupt;
 use crate::output::rfc3339;
 use crate::secrecy::Secrecy;
@@ -36,9 +37,17 @@ pub(crate) async fn take_back(
         if let Some(failure) = obstacle(&plan, args) {
             return Err(failure);
         }
-        if args.dry_run || plan.is_empty() {
+        if plan.is_empty() {
             return Ok(());
         }
+        let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
+        if args.dry_run {
+            return match fleet.filter(|_| session.out.is_json()) {
+                Some(fleet) => session.out.json(&json!({ "fleet": fleet })),
+                None => Ok(()),
+            };
+        }
+        let document = with(document, "fleet", fleet);
         if !args.yes {
             if session.out.is_json() && session.is_attended() {
                 let table = differences_table(plan.values(), session.out.secrecy());
@@ -48,7 +57,7 @@ pub(crate) async fn take_back(
             session.confirm(&format!("Write {keys}?"), "--yes").await?;
         }
         match write(plan, args).await? {
-            Ok(applied) => return done(session, document, &applied),
+            Ok(applied) => return finish(session, document, &applied, args).await,
             // Whoever answered beforehand has not seen what stands there now.
             Err(RollbackError::Conflict(conflict)) if !args.yes => {
                 session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
@@ -153,6 +162,20 @@ fn plan_json(plan: &RollbackPlan, secrecy: Secrecy) -> Value {
         "without_ttl": without_ttl,
         "parts": plan.parts(),
     })
+}
+
+/// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
+async fn finish(session: &mut Session, document: Value, applied: &Applied, args: &WriteArgs) -> Outcome {
+    let by = author(args.author.as_deref());
+    let failure = if session.out.is_json() {
+        let waited = fleet::wait::wait(session, applied, &args.fleet, &by).await;
+        done(session, with(document, "settled", waited.document), applied)?;
+        waited.failure
+    } else {
+        done(session, document, applied)?;
+        fleet::wait::wait(session, applied, &args.fleet, &by).await.failure
+    };
+    failure.map_or(Ok(()), Err)
 }
 
 fn done(session: &mut Session, mut document: Value, applied: &Applied) -> Outcome {

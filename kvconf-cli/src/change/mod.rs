@@ -203,7 +203,7 @@ async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
 }
 
 /// Adds what there is to a document.
-fn with(mut document: Value, name: &str, value: Option<Value>) -> Value {
+pub(crate) fn with(mut document: Value, name: &str, value: Option<Value>) -> Value {
     if let (Some(members), Some(value)) = (document.as_object_mut(), value) {
         members.insert(name.to_owned(), value);
     }

@@ -175,3 +175,24 @@ async fn a_change_that_an_instance_rejects_is_not_written_unless_forced() {
     For more information, try '--help'.
     "#);
 }
+
+#[tokio::test]
+async fn what_is_taken_back_is_asked_about_and_waited_for_too() {
+    let (server, bucket) = server_with_bucket().await;
+    let kvconf = Kvconf::of(&server);
+    bucket.put("checkout.max_items", "80").await.unwrap();
+    bucket.put("checkout.max_items", "55").await.unwrap();
+    let _old: Live<Older> = join(&bucket, "b", "1.0.0").await;
+    let refused = kvconf.text("rollback checkout --to 1 --expect 1 --yes --quiet").await;
+    assert_eq!(refused.code, 5, "{refused}");
+    assert!(
+        refused.err.starts_with("error: the fleet would reject the change\n  because 1 rejects\n"),
+        "{refused}"
+    );
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"55"[..]));
+    bucket.put("checkout.max_items", "54").await.unwrap();
+    let back = kvconf.run("rollback checkout --to 2 --expect 1 --yes --wait all --json").await;
+    let document: serde_json::Value = serde_json::from_str(&back.out).unwrap();
+    assert_eq!((back.code, &document["settled"]["progress"]["applied"]), (0, &1.into()), "{back}");
+    assert_eq!(document["fleet"]["votes"][0]["opinion"], "accepts");
+}
