@@ -22,6 +22,8 @@ impl Number {
     fn read(value: &Any<'_>) -> Result<Self, Failure> {
         match value.value() {
             Value::Int(number) => Ok(Self::Whole(number)),
+            Value::Null => Ok(Self::Whole(0)),
+            Value::Bool(value) => Ok(Self::Whole(value.into())),
             other => {
                 let number = to_number(other);
                 if number.is_nan() { Err(Failure::NotANumber) } else { Ok(Self::Real(number)) }

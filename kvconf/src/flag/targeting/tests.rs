@@ -274,6 +274,7 @@ fn where_implementations_differ_the_answer_is_fixed() {
         (json!({"===": [{"var": "list"}, {"var": "list"}]}), Some(json!(false))),
         // Whole numbers are exact beyond 2^53, as in flagd's Rust and Python cores.
         (json!({"==": [9_007_199_254_740_993_i64, 9_007_199_254_740_992_i64]}), Some(json!(false))),
+        (json!({"+": [9_007_199_254_740_993_i64, null, true]}), Some(json!(9_007_199_254_740_994_i64))),
         // Characters, not UTF-16 units, and no properties of JavaScript's texts and lists.
         (json!({"substr": [{"var": "text"}, 1, 1]}), Some(json!("é"))),
         (json!({"var": ["list.length", "none"]}), Some(json!("none"))),
