@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use futures_util::TryStreamExt;
-use kvconf::{Bucket, BucketConfig, KvConfig, Live, Revision};
+use kvconf::nats::{Connection, Denials};
+use kvconf::{Bucket, BucketConfig, KvConfig, Live, Revision, StartError, WatchState};
 use kvconf_tests::foreign;
 use kvconf_tests::server::Server;
 
@@ -57,8 +58,7 @@ impl Numbers {
 type Written = Vec<(u64, u64)>;
 
 /// Writes number after number to both layers at once: two writers by kvconf, one as a client that knows nothing of it.
-async fn write(server: &Server, bucket: Bucket, writer: usize, last: u64) -> Written {
-    let client = server.client().await;
+async fn write(client: async_nats::Client, bucket: Bucket, writer: usize, last: u64) -> Written {
     let (base, prod) = (format!("base.n.a{writer}"), format!("env.prod.n.b{writer}"));
     let mut written = Vec::new();
     for n in 1..=last {
@@ -105,15 +105,15 @@ fn assert_exact(observed: &[(u64, [(u64, u64); 3])], written: &[Written]) {
     assert!(observed.is_sorted_by_key(|(revision, _)| *revision));
 }
 
-async fn race(server: &Server, admin: &Bucket, reader: &Bucket) {
+async fn race(client: &async_nats::Client, admin: &Bucket, reader: &Bucket) {
     let live: Live<Numbers> =
         reader.live().layers(["base", "env.prod"]).without_environment().start().await.unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let following = tokio::spawn(follow(live.clone(), Arc::clone(&done)));
     let (one, two, three) = tokio::join!(
-        write(server, admin.clone(), 0, 150),
-        write(server, admin.clone(), 1, 150),
-        write(server, admin.clone(), 2, 150),
+        write(client.clone(), admin.clone(), 0, 150),
+        write(client.clone(), admin.clone(), 1, 150),
+        write(client.clone(), admin.clone(), 2, 150),
     );
     let written = [one, two, three];
     let last = written.iter().flatten().map(|(revision, _)| *revision).max().unwrap();
@@ -128,5 +128,46 @@ async fn race(server: &Server, admin: &Bucket, reader: &Bucket) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_two_layers_never_see_half_a_change_set_while_writers_race() {
     let (server, bucket) = with_bucket().await;
-    race(&server, &bucket, &bucket).await;
+    race(&server.client().await, &bucket, &bucket).await;
+}
+
+/// An administrator, and a reader who may follow two layers of one struct and nothing else.
+const USERS: &str = r#"authorization { users: [
+  { user: admin, password: a }
+  { user: reader, password: r, permissions: {
+    publish: ["$JS.API.DIRECT.GET.KV_b.$KV.b.base.n.>", "$JS.API.DIRECT.GET.KV_b.$KV.b.env.prod.n.>",
+              "$JS.API.CONSUMER.CREATE.KV_b.*.$KV.b.base.n.>", "$JS.API.CONSUMER.CREATE.KV_b.*.$KV.b.env.prod.n.>",
+              "$JS.API.CONSUMER.DELETE.KV_b.*", "$JS.FC.KV_b.>"],
+    subscribe: ["_INBOX_reader.>"] } }
+] }"#;
+
+async fn as_reader(server: &Server) -> Bucket {
+    let denials = Denials::new();
+    let told = denials.clone();
+    let options = ConnectOptions::with_user_and_password("reader".into(), "r".into())
+        .custom_inbox_prefix("_INBOX_reader")
+        .event_callback(move |event| {
+            told.observe(&event);
+            std::future::ready(())
+        });
+    Bucket::open(Connection::new(&server.connect(options).await).denials(&denials), "b").await.unwrap()
+}
+
+// P1, P2, P4: a consumer for each layer, and the order of the bucket between them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn permissions_on_the_layers_are_enough_to_follow_them_exactly() {
+    let server = Server::builder().config(USERS).start().await;
+    let admin = Bucket::create(server.client_as("admin", "a").await, BucketConfig::new("b")).await.unwrap();
+    let reader = as_reader(&server).await;
+    race(&server.client_as("admin", "a").await, &admin, &reader).await;
+    let live: Live<Numbers> =
+        reader.live().layers(["base", "env.prod"]).without_environment().start().await.unwrap();
+    assert_eq!(live.health().state, WatchState::Live);
+
+    let refused = reader.live::<Numbers>().layers(["base", "env.dev"]).start().await.unwrap_err();
+    let StartError::NotPermitted { subject } = &refused else { panic!("{refused:?}") };
+    assert!(subject.ends_with(".$KV.b.env.dev.n.>"), "{subject}");
+    let revision = admin.put("base.n.a0", "7").await.unwrap();
+    tokio::time::timeout(BOUND, live.wait_for(revision)).await.expect("it goes on").unwrap();
+    assert_eq!(live.load().a0, 7);
 }

@@ -28,6 +28,8 @@ pub(super) struct Known {
     pub(super) message_get: Way,
     /// Whether direct gets of several keys are answered.
     pub(super) multi_last: Way,
+    /// Whether one consumer may have several filters.
+    pub(super) filters: Way,
 }
 
 impl Known {

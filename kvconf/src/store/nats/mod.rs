@@ -14,10 +14,12 @@ mod exchange;
 mod kept;
 mod known;
 mod lazy;
+mod merge;
 mod message;
 #[cfg(feature = "fleet")]
 mod micro;
 mod read;
+mod several;
 mod snapshot;
 mod stream;
 mod subscribe;

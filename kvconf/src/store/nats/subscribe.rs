@@ -5,14 +5,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::message::OutboundMessage;
 use async_nats::{
     Client, HeaderMap, Message, Statistics, StatusCode, Subject, Subscriber, connection::State,
 };
 use bytes::Bytes;
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::stream::{BoxStream, Stream, StreamExt};
 use futures_util::{Sink, SinkExt};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
@@ -48,9 +48,9 @@ impl NatsStore {
             if can_ask { self.newest_at_leader(filters).await } else { Ok(Revision::ZERO) }
         };
         let (deliveries, info, promised) =
-            tokio::join!(self.deliveries(filters, start), self.info_if_permitted(), promised);
-        let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
-        let (pending, clock) = (deliveries.consumer.pending, deliveries.consumer.clock);
+            tokio::join!(self.source(filters, start), self.info_if_permitted(), promised);
+        let source = deliveries.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
+        let (pending, clock, deliveries) = source;
         // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
         // forbidden, a bucket that is made again would be noticed by lower revisions only.
         let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
@@ -61,7 +61,29 @@ impl NatsStore {
         let promised = self.promised(promised)?;
         let (incarnation, history) =
             info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
-        Ok(Subscription { pending, incarnation, history, clock, promised, deliveries: deliveries.boxed() })
+        Ok(Subscription { pending, incarnation, history, clock, promised, deliveries })
+    }
+
+    /// What delivers: one consumer, or one for each filter, where the user may not have one with several.
+    async fn source(&self, filters: &[Filter], start: Start) -> Result<Source, Failure> {
+        let mut denied = None;
+        if filters.len() == 1 || self.known.filters.is_open() {
+            match self.deliveries(filters, start).await {
+                Ok(one) => {
+                    let (pending, clock) = (one.consumer.pending, one.consumer.clock);
+                    return Ok((pending, clock, one.boxed()));
+                }
+                Err(failure) if filters.len() > 1 && failure.may_be_denial() => denied = Some(failure),
+                Err(failure) => return Err(failure),
+            }
+        }
+        let several = self.deliveries_of_each(filters, start).await?;
+        if let Some(failure) = denied {
+            self.known.filters.failed(&failure);
+        }
+        let pending = several.lanes.iter().map(|lane| lane.consumer.pending).sum();
+        let clock = several.lanes.iter().filter_map(|lane| lane.consumer.clock).min();
+        Ok((pending, clock, several.boxed()))
     }
 
     /// What the leader promised. Where it does not answer, nobody knows whether the copy that delivers is up to date: then
@@ -104,6 +126,9 @@ impl NatsStore {
         })
     }
 }
+
+/// How many entries stand before it is caught up, what the server's clock said, and what delivers.
+type Source = (u64, Option<SystemTime>, BoxStream<'static, Delivery>);
 
 /// What a push consumer delivers.
 pub(super) struct Deliveries {
