@@ -89,9 +89,9 @@ impl Cache {
     /// # }
     /// # drop(live);
     /// let files = Cache::at(&folder).inspect().await?; // a while later, perhaps by another program
-    /// let content = files[0].content.as_ref()?;
+    /// let content = files[0].content.clone()?;
     /// assert_eq!((content.struct_name.as_str(), content.revision.get()), ("Checkout", 1));
-    /// assert_eq!(content.entries.as_ref()?[0].value(), &"60");
+    /// assert_eq!(&content.entries?[0].value()[..], b"60");
     /// # let _ = std::fs::remove_dir_all(&folder);
     /// # Ok(()) }
     /// ```
