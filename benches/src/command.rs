@@ -19,8 +19,7 @@ const MOST_MIB: f64 = 15.0;
 
 /// All rows.
 pub async fn rows() -> Result<Vec<Row>> {
-    let folder = built()?;
-    let (kvconf, bare) = (folder.join("kvconf"), folder.join("bare"));
+    let (bare, kvconf) = (minimal()?, built()?);
     let server = Server::start().await;
     let bucket = Bucket::create(&server.client().await, BucketConfig::new("prod")).await?;
     let keys: Vec<String> = (0..MANY).map(|at| format!("k{}.n{at}", at % 100)).collect();
@@ -50,20 +49,23 @@ pub async fn rows() -> Result<Vec<Row>> {
     Ok(vec![gets, exports, size(&kvconf)?])
 }
 
-/// Builds both as they are given to people, and says where they are.
+/// Builds the command as it is given to people, and says where it is.
 fn built() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let words = ["build", "--quiet", "--profile", "dist", "-p", "kvconf-cli", "-p", "kvconf-benches"];
+    let words = ["build", "--quiet", "--profile", "dist", "-p", "kvconf-cli"];
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(words)
-        .args(["--bin", "kvconf", "--bin", "bare"])
-        .current_dir(&root)
-        .status()
-        .context("cargo cannot be started")?;
+    let status = Command::new(cargo).args(words).current_dir(&root).status();
+    let status = status.context("cargo cannot be started")?;
     ensure!(status.success(), "cargo {words:?} ended with {status}");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(target.join("dist"))
+    Ok(target.join("dist/kvconf"))
+}
+
+/// The minimal program, which stands beside this one.
+fn minimal() -> Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("bare");
+    ensure!(path.exists(), "build it first: cargo build --release -p kvconf-benches --bins");
+    Ok(path)
 }
 
 /// Milliseconds from start to exit.
