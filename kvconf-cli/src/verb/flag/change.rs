@@ -1,6 +1,6 @@
 //! Switching flags, and giving them to shares.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use kvconf::flag::DynamicContext;
@@ -106,7 +106,7 @@ pub(super) struct Change {
 impl Change {
     /// Plans, shows what it means, asks and writes.
     pub(super) async fn make(self, session: &mut Session, edit: impl FnOnce(&Flags) -> FlagEdit) -> Outcome {
-        let sample = self.sample.as_ref().map(contexts).transpose()?.unwrap_or_default();
+        let sample = self.sample.as_deref().map(contexts).transpose()?.unwrap_or_default();
         let flags = self.place.flags(session).await?;
         let plan = edit(&flags).plan().await.map_err(unplanned)?;
         let moves: Vec<Json> = plan
@@ -176,7 +176,7 @@ fn unplanned(error: FlagEditError) -> Failure {
 }
 
 /// A context a line.
-fn contexts(path: &PathBuf) -> Outcome<Vec<DynamicContext>> {
+fn contexts(path: &Path) -> Outcome<Vec<DynamicContext>> {
     let text = super::evaluate::read(path)?;
     let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
     lines
