@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use kvconf::settings::{PublishedSchema, Schemas, Unchecked};
-use kvconf::{Bucket, PlainPlan, ReadError};
+use kvconf::{Bucket, Key, ReadError, Report};
 
 /// How long schemas are waited for where values are only shown: without them the names of keys tell what is secret.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
@@ -15,28 +16,33 @@ pub(crate) async fn for_showing(bucket: &Bucket) -> Option<Schemas> {
 }
 
 /// A key, and its new value or its removal.
-type Change = (String, Option<Vec<u8>>);
+pub(crate) type Change = (String, Option<Vec<u8>>);
 
-/// What was said about a plan besides its problems.
+/// A change, from keys and their new values.
+pub(crate) fn changes<'a>(wanted: impl Iterator<Item = (&'a Key, Option<&'a Bytes>)>) -> Vec<Change> {
+    wanted.map(|(key, value)| (key.to_string(), value.map(|value| value.to_vec()))).collect()
+}
+
+/// What schemas say of a change.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {
+    /// What they object to, one report for each schema.
+    pub(crate) reports: Vec<Report>,
     /// What only the programs themselves can tell.
     pub(crate) unchecked: Vec<Unchecked>,
 }
 
-/// Holds a plan against every schema whose keys it changes, and adds what they object to.
+/// Holds a change against every schema whose keys are in it.
 pub(crate) async fn judge(
     bucket: &Bucket,
     schemas: &Schemas,
-    plan: &mut PlainPlan,
+    changes: Vec<Change>,
 ) -> Result<Judged, ReadError> {
     let mut concerned: BTreeMap<&str, (&PublishedSchema, Vec<Change>)> = BTreeMap::new();
     let mut judged = Judged::default();
-    for change in plan.changes() {
-        if let Some(published) = schemas.for_key(change.key().as_str()) {
-            let value = change.after().map(|value| value.to_vec());
-            let changes = &mut concerned.entry(&published.name).or_insert((published, Vec::new())).1;
-            changes.push((change.key().to_string(), value));
+    for change in changes {
+        if let Some(published) = schemas.for_key(&change.0) {
+            concerned.entry(&published.name).or_insert((published, Vec::new())).1.push(change);
         }
     }
     for (published, changes) in concerned.into_values() {
@@ -45,9 +51,7 @@ pub(crate) async fn judge(
         let reading = bucket.read(filter).await?;
         let change = changes.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
         let verdict = schema.judge_change(reading.entries(), change);
-        if let Some(report) = verdict.report(schema, bucket.name()) {
-            plan.object(report);
-        }
+        judged.reports.extend(verdict.report(schema, bucket.name()));
         judged.unchecked.extend(verdict.unchecked);
     }
     Ok(judged)

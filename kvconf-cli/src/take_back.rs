@@ -7,17 +7,35 @@ use std::time::Duration;
 use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
-use crate::change::{WriteArgs, author, counted, differences_table, value_json, with};
+use crate::change::{
+    WriteArgs, author, counted, differences_table, hold_against_schemas, tell_unchecked, value_json, with,
+};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
 use crate::interrupt::Interrupt;
 use crate::output::rfc3339;
+use crate::schemas;
 use crate::secrecy::Secrecy;
 use crate::session::Session;
 
 /// How long an answer is waited for after Ctrl-C: an atomic batch is answered within milliseconds or not at all.
 const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
+
+/// What was good once need not be so any more: published schemas judge it as any other change.
+async fn judge(session: &mut Session, plan: &RollbackPlan, args: &WriteArgs) -> Outcome {
+    let changes = schemas::changes(plan.values().map(|(key, _, then)| (key, then)));
+    let bucket = session.bucket().await?;
+    let judged = hold_against_schemas(session, &bucket, changes).await?;
+    for report in &judged.reports {
+        if report.is_fatal() && !args.force {
+            let failure = Failure::new(Exit::Refused, report.clone());
+            return Err(failure.hint("write it all the same with --force --reason TEXT"));
+        }
+        session.out.note(report)?;
+    }
+    tell_unchecked(session, &judged)
+}
 
 /// Plans, shows, asks and writes; `rollback` is called again when the plan has become stale.
 pub(crate) async fn take_back(
@@ -40,6 +58,7 @@ pub(crate) async fn take_back(
         if plan.is_empty() {
             return Ok(());
         }
+        judge(session, &plan, args).await?;
         let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
         if args.dry_run {
             return match fleet.filter(|_| session.out.is_json()) {

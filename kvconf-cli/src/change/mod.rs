@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
 use crate::interrupt::Interrupt;
-use crate::schemas::{self, Judged};
+use crate::schemas::{self, Change, Judged};
 use crate::session::Session;
 
 pub(crate) use args::WriteArgs;
@@ -40,7 +40,9 @@ pub(crate) async fn make(
             unchanged(session, &plan)?;
             return Ok(None);
         }
-        let judged = object(session, bucket, &mut plan).await?;
+        let changes = schemas::changes(plan.changes().map(|change| (change.key(), change.after())));
+        let judged = hold_against_schemas(session, bucket, changes).await?;
+        judged.reports.iter().for_each(|report| plan.object(report.clone()));
         if args.dry_run || !session.out.is_json() {
             show(session, &plan, args)?;
         }
@@ -96,10 +98,14 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     Ok(())
 }
 
-/// Has published schemas judge the plan. Where they cannot be read the change is not checked, and that is said.
-async fn object(session: &mut Session, bucket: &Bucket, plan: &mut PlainPlan) -> Outcome<Judged> {
+/// Has published schemas judge a change. Where they cannot be read the change is not checked, and that is said.
+pub(crate) async fn hold_against_schemas(
+    session: &mut Session,
+    bucket: &Bucket,
+    changes: Vec<Change>,
+) -> Outcome<Judged> {
     let judged = match bucket.schemas().await {
-        Ok(schemas) => schemas::judge(bucket, &schemas, plan).await,
+        Ok(schemas) => schemas::judge(bucket, &schemas, changes).await,
         Err(error) => Err(error),
     };
     match judged {
@@ -113,7 +119,7 @@ async fn object(session: &mut Session, bucket: &Bucket, plan: &mut PlainPlan) ->
 }
 
 /// What no schema can tell.
-fn tell_unchecked(session: &mut Session, judged: &Judged) -> Outcome {
+pub(crate) fn tell_unchecked(session: &mut Session, judged: &Judged) -> Outcome {
     const MOST: usize = 5;
     for unchecked in judged.unchecked.iter().take(MOST) {
         session.out.note(format!("not checked: {unchecked}"))?;

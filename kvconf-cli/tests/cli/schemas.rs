@@ -130,6 +130,23 @@ async fn every_write_is_held_against_the_published_schema() {
 }
 
 #[tokio::test]
+async fn what_was_good_once_is_not_brought_back_when_the_schema_refuses_it() {
+    // P3
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("checkout.max_items", "9999").await.unwrap();
+    bucket.put("checkout.max_items", "60").await.unwrap();
+    bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await.unwrap();
+    let kvconf = Kvconf::of(&server);
+    let ran = kvconf.run("rollback checkout.max_items --to 1 --yes --text").await;
+    assert_eq!(ran.code, 5, "{ran}");
+    assert!(ran.err.contains("checkout.max_items: 9999 is outside 1..=500"), "{ran}");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"60"[..]));
+    let ran = kvconf.run("rollback checkout.max_items --to 1 --yes --text --force -m outage").await;
+    assert_eq!(ran.code, 0, "{ran}");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"9999"[..]));
+}
+
+#[tokio::test]
 async fn a_schema_says_which_values_are_secrets() {
     // P11
     let (server, bucket) = server_with_bucket().await;
