@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, kv};
 use futures_util::StreamExt;
 use kvconf::{Bucket, BucketConfig, Revision, WatchState, WriteError};
 use kvconf_tests::server::Server;
-use kvconf_tests::{wait_for, wait_until};
+use kvconf_tests::wait_until;
 
 use super::connection::SILENCE_NOTICED;
 use super::ledger::Writers;
