@@ -23,6 +23,11 @@ pub(crate) fn changes<'a>(wanted: impl Iterator<Item = (&'a Key, Option<&'a Byte
     wanted.map(|(key, value)| (key.to_string(), value.map(|value| value.to_vec()))).collect()
 }
 
+/// Whether any schema has a say on a key.
+pub(crate) fn concern(schemas: &Schemas, key: &Key) -> bool {
+    schemas.for_key(key.as_str()).is_some()
+}
+
 /// What schemas say of a change.
 #[derive(Debug, Default)]
 pub(crate) struct Judged {

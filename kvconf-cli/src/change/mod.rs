@@ -5,7 +5,8 @@ mod args;
 mod author;
 mod show;
 
-use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan, ReadError};
+use kvconf::settings::Schemas;
+use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan, ReadError, Report};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::session::Session;
 
 pub(crate) use args::WriteArgs;
 pub(crate) use author::author;
-pub(crate) use show::{changes_table, counted, differences_table, plan_json, value_json};
+pub(crate) use show::{changes_table, counted, differences_table, plan_json, problems_json, value_json};
 
 /// The most keys of one change set.
 pub(crate) const MOST_AT_ONCE: usize = 1_000;
@@ -41,7 +42,7 @@ pub(crate) async fn make(
             return Ok(None);
         }
         let changes = schemas::changes(plan.changes().map(|change| (change.key(), change.after())));
-        let judged = hold_against_schemas(session, bucket, changes).await?;
+        let judged = hold_against_schemas(session, bucket, |_| Ok(changes)).await?;
         judged.reports.iter().for_each(|report| plan.object(report.clone()));
         if args.dry_run || !session.out.is_json() {
             show(session, &plan, args)?;
@@ -98,14 +99,18 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     Ok(())
 }
 
-/// Has published schemas judge a change. Where they cannot be read the change is not checked, and that is said.
+/// Has published schemas judge a change, which may leave out what they do not concern. Where they cannot be read the change
+/// is not checked, and that is said.
 pub(crate) async fn hold_against_schemas(
     session: &mut Session,
     bucket: &Bucket,
-    changes: Vec<Change>,
+    changes: impl FnOnce(&Schemas) -> Outcome<Vec<Change>>,
 ) -> Outcome<Judged> {
     let judged = match bucket.schemas().await {
-        Ok(schemas) => schemas::judge(bucket, &schemas, changes).await,
+        Ok(schemas) => {
+            let changes = changes(&schemas)?;
+            schemas::judge(bucket, &schemas, changes).await
+        }
         Err(error) => Err(error),
     };
     match judged {
@@ -130,13 +135,18 @@ pub(crate) fn tell_unchecked(session: &mut Session, judged: &Judged) -> Outcome 
     }
 }
 
+/// What a check objects to, as the reason why nothing is written.
+pub(crate) fn refused(report: &Report) -> Failure {
+    let failure = Failure::new(Exit::Refused, report.clone());
+    failure.hint("mend it, or write it all the same with --force --reason TEXT")
+}
+
 /// What keeps the plan from being written, whoever agrees.
 fn judge(plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     if let Some(report) = plan.report()
         && !args.force
     {
-        let failure = Failure::new(Exit::Refused, report.clone());
-        return Err(failure.hint("mend it, or write it all the same with --force --reason TEXT"));
+        return Err(refused(report));
     }
     if plan.len() > MOST_AT_ONCE && !args.in_parts {
         let words = format!("{} keys do not fit into one change set, which has {MOST_AT_ONCE}", plan.len());

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use kvconf::{Key, PlainPlan};
+use kvconf::{Key, PlainPlan, Report};
 use serde_json::{Value, json};
 
 use crate::output::{Column, Shown, Table, Tone, shown};
@@ -64,18 +64,23 @@ pub(crate) fn plan_json(plan: &PlainPlan, secrecy: Secrecy) -> Value {
         })
         .collect();
     let mut document = json!({ "changes": changes, "unchanged": plan.unchanged().len() });
-    let problems = plan.reports().iter().flat_map(|report| {
+    let problems = problems_json(plan.reports());
+    if let (false, Some(members)) = (problems.is_empty(), document.as_object_mut()) {
+        members.insert("problems".to_owned(), problems.into());
+    }
+    document
+}
+
+/// What checks object to.
+pub(crate) fn problems_json(reports: &[Report]) -> Vec<Value> {
+    let problems = reports.iter().flat_map(|report| {
         let of = &*report.name;
         report.problems.iter().map(move |problem| {
             let is_fatal = !problem.kind.is_warning();
             json!({ "of": of, "key": problem.key, "message": problem.message, "fatal": is_fatal })
         })
     });
-    let problems: Vec<Value> = problems.collect();
-    if let (false, Some(members)) = (problems.is_empty(), document.as_object_mut()) {
-        members.insert("problems".to_owned(), problems.into());
-    }
-    document
+    problems.collect()
 }
 
 /// A value with what it is: `{"value": …}`, `{"base64": …}`, `{"masked": true}`; `null` for none.

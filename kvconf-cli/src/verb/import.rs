@@ -1,7 +1,8 @@
 //! `kvconf import`: what `export` has written, any number of keys.
 //!
 //! The file is read twice: first to the end, so that nothing is written where a line is bad, with what differs counted;
-//! then to write it. Of the bucket, each key's revision and a digest of its value are kept in memory, and no values.
+//! then to write it. Of the bucket, each key's revision and a digest of its value are kept in memory, and no values. In between
+//! published schemas judge what differs as a whole; only values of keys that one of them concerns are kept for that.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -11,17 +12,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
+use kvconf::settings::Schemas;
 use kvconf::{Bucket, Entry, Filter, Key, Revision, WriteError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::change::{MOST_AT_ONCE, WriteArgs, author, counted, make};
+use crate::change::{
+    MOST_AT_ONCE, WriteArgs, author, counted, hold_against_schemas, make, problems_json, refused, tell_unchecked, with,
+};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::output::Progress;
 use crate::record;
+use crate::schemas::{self, Change, Judged};
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::verb::apply::{InFile, read_file, wishes};
@@ -35,7 +40,7 @@ Examples:
     kvconf export -b prod --reveal | kvconf import - -b staging --yes
 
 Up to 1 000 keys that differ are one change set; more are written 1 000 at a time, each key on condition that nobody \
-has changed it meanwhile. Keys that the file does not have are left alone.";
+has changed it meanwhile, after published schemas have judged them all. Keys that the file does not have are left alone.";
 
 /// The most bytes of values in one change set.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -103,9 +108,12 @@ impl Import {
         known: HashMap<Key, Known>,
         count: &Count,
     ) -> Outcome {
+        let judged =
+            hold_against_schemas(session, bucket, |schemas| concerned(&mut lines, &known, schemas)).await?;
         if !session.out.is_json() || self.write.dry_run {
-            count.tell(session)?;
+            count.tell(session, &judged)?;
         }
+        self.judge(session, &judged)?;
         if self.write.dry_run {
             return Ok(());
         }
@@ -138,8 +146,37 @@ impl Import {
         }
         writer.attend(part).await?;
         drop(progress);
-        writer.tell(session, count)
+        writer.tell(session, count, &judged)
     }
+
+    /// What keeps it from being written, whoever agrees.
+    fn judge(&self, session: &mut Session, judged: &Judged) -> Outcome {
+        let refusal = judged.reports.iter().find(|report| report.is_fatal()).filter(|_| !self.write.force);
+        if !session.out.is_json() {
+            // The one that keeps it from being written is told as the reason.
+            for report in judged.reports.iter().filter(|report| Some(*report) != refusal) {
+                session.out.line(report)?;
+            }
+        }
+        refusal.map_or(Ok(()), |report| Err(refused(report)))?;
+        tell_unchecked(session, judged)
+    }
+}
+
+/// What differs of the keys that schemas concern: the file is read once more, to its end.
+fn concerned(lines: &mut Lines, known: &HashMap<Key, Known>, schemas: &Schemas) -> Outcome<Vec<Change>> {
+    let mut changes = Vec::new();
+    if schemas.published.is_empty() {
+        return Ok(changes);
+    }
+    lines.rewind()?;
+    while let Some(wanted) = lines.next()? {
+        if schemas::concern(schemas, &wanted.key) && differs(&wanted, known).is_some() {
+            let value = if let Wish::Set(value) = &wanted.wish { Some(value.to_vec()) } else { None };
+            changes.push((wanted.key.to_string(), value));
+        }
+    }
+    Ok(changes)
 }
 
 /// The keys of the bucket, without their values.
@@ -193,16 +230,19 @@ impl Count {
         self.new + self.changed + self.removed
     }
 
-    fn tell(&self, session: &mut Session) -> Outcome {
+    fn tell(&self, session: &mut Session, judged: &Judged) -> Outcome {
         if session.out.is_json() {
-            return session.out.json(&self.json());
+            return session.out.json(&self.json(judged));
         }
         let Self { new, changed, removed, same } = self;
         session.out.line(format!("{new} new, {changed} changed, {removed} removed, {same} as they are"))
     }
 
-    fn json(&self) -> serde_json::Value {
-        json!({ "new": self.new, "changed": self.changed, "removed": self.removed, "unchanged": self.same })
+    fn json(&self, judged: &Judged) -> serde_json::Value {
+        let Self { new, changed, removed, same } = self;
+        let document = json!({ "new": new, "changed": changed, "removed": removed, "unchanged": same });
+        let problems = problems_json(&judged.reports);
+        with(document, "problems", (!problems.is_empty()).then(|| problems.into()))
     }
 }
 
@@ -374,13 +414,10 @@ impl Writer<'_> {
         }
     }
 
-    fn tell(&self, session: &mut Session, count: &Count) -> Outcome {
+    fn tell(&self, session: &mut Session, count: &Count, judged: &Judged) -> Outcome {
         if session.out.is_json() {
-            let mut document = count.json();
-            if let Some(members) = document.as_object_mut() {
-                members.insert("revision".to_owned(), self.newest.get().into());
-            }
-            return session.out.json(&document);
+            let revision = self.newest.get().into();
+            return session.out.json(&with(count.json(judged), "revision", Some(revision)));
         }
         let (keys, bucket) = (counted(self.written, "key"), self.bucket.name());
         session.out.line(format!("{keys} written to {bucket}, revision {}", self.newest))

@@ -297,3 +297,57 @@ async fn a_new_version_is_published_from_a_file_and_held_against_the_bucket() {
       help: a program writes such a file with Schema::of::<T>().to_stored(version)
     ");
 }
+
+#[tokio::test]
+async fn an_import_of_any_size_is_held_against_the_published_schema() {
+    // P3
+    let (server, bucket) = server_with_bucket().await;
+    bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await.unwrap();
+    bucket.put("checkout.max_items", "60").await.unwrap();
+    let others: String = (0..1_500).map(|at| format!("{{\"key\":\"k{at}\",\"value\":\"v\"}}\n")).collect();
+    // Behind the first thousand: it is judged before they are written.
+    let bad = "{\"key\":\"checkout.max_items\",\"value\":\"9999\"}\n{\"key\":\"checkout.limits.a\",\"value\":\"1\"}\n";
+    let (_folder, path) = file("many.jsonl", format!("{others}{bad}"));
+    let kvconf = Kvconf::of(&server);
+    let refused = kvconf.text(&format!("import {path} --yes")).await;
+    assert_snapshot!(shown(&refused), @r"
+    exit 5
+    --- out
+    1501 new, 1 changed, 0 removed, 0 as they are
+    --- err
+    error: 1 problem in Checkout (bucket prod, planned change); still serving revision 2
+      × checkout.max_items: 9999 is outside 1..=500
+      help: mend it, or write it all the same with --force --reason TEXT
+    ");
+    assert_eq!(bucket.status().await.unwrap().last_revision.get(), 2);
+    let planned = kvconf.run(&format!("import {path} --dry-run")).await;
+    assert_snapshot!(shown(&planned), @r#"
+    exit 5
+    --- out
+    {"changed":1,"new":1501,"problems":[{"fatal":true,"key":"checkout.max_items","message":"9999 is outside 1..=500","of":"Checkout"}],"removed":0,"unchanged":0}
+    --- err
+    error: 1 problem in Checkout (bucket prod, planned change); still serving revision 2
+      × checkout.max_items: 9999 is outside 1..=500
+      help: mend it, or write it all the same with --force --reason TEXT
+    "#);
+    let forced = kvconf.text(&format!("import {path} --yes --force -m outage")).await;
+    assert_snapshot!(shown(&forced), @r"
+    exit 0
+    --- out
+    1501 new, 1 changed, 0 removed, 0 as they are
+    error: 1 problem in Checkout (bucket prod, planned change); still serving revision 2
+      × checkout.max_items: 9999 is outside 1..=500
+    1502 keys written to prod, revision 1504
+    ");
+    assert_eq!(bucket.get("checkout.max_items").await.unwrap().as_deref(), Some(&b"9999"[..]));
+
+    let good = "{\"key\":\"checkout.max_items\",\"value\":\"70\"}\n{\"key\":\"checkout.limits.a\",\"value\":\"2\"}\n";
+    let (_folder, path) = file("many.jsonl", format!("{}{good}", others.replace("\"v\"", "\"w\"")));
+    let mended = kvconf.text(&format!("import {path} --yes")).await;
+    assert_snapshot!(shown(&mended), @r"
+    exit 0
+    --- out
+    0 new, 1502 changed, 0 removed, 0 as they are
+    1502 keys written to prod, revision 3006
+    ");
+}
