@@ -58,7 +58,8 @@ impl Diff {
             Some(from) => {
                 let to = self.to.as_deref().map_or(Ok(Point::Latest), |to| point(to, now))?;
                 let bucket = session.bucket().await?;
-                (state_at(&bucket, &prefix, from).await?, state_at(&bucket, &prefix, to).await?)
+                let before = state_at(session, &bucket, &prefix, from).await?;
+                (before, state_at(session, &bucket, &prefix, to).await?)
             }
             None if self.to.is_some() => {
                 return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
@@ -66,7 +67,7 @@ impl Diff {
             None => {
                 let wanted = read_file(&self.from, self.format)?;
                 let bucket = session.bucket().await?;
-                let present = state_at(&bucket, &prefix, Point::Latest).await?;
+                let present = state_at(session, &bucket, &prefix, Point::Latest).await?;
                 with_file(present, wanted, &prefix)
             }
         };
@@ -106,10 +107,21 @@ fn point(text: &str, now: SystemTime) -> Outcome<Point> {
     when::point(text, now).map_err(|error| Failure::new(Exit::Invalid, error))
 }
 
-async fn state_at(bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {
-    let entries = match point {
-        Point::Latest => bucket.read(prefix.clone()).await?.live().cloned().collect::<Vec<_>>(),
-        point => bucket.at(prefix.clone(), point).await?.entries().cloned().collect(),
+/// A revision within a change set stands for the state before that set, and that is said.
+async fn state_at(session: &mut Session, bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {
+    let entries: Vec<_> = match point {
+        Point::Latest => bucket.read(prefix.clone()).await?.live().cloned().collect(),
+        point => {
+            let past = bucket.at(prefix.clone(), point).await?;
+            if let Point::Revision(asked) = point
+                && past.revision() < asked
+            {
+                let shown = past.revision();
+                let words = format!("revision {asked} lies within a change set: it is taken for {shown}, the state before");
+                session.out.note(words)?;
+            }
+            past.entries().cloned().collect()
+        }
     };
     let own = entries.into_iter().filter(|entry| !entry.key().is_reserved());
     Ok(own.filter_map(|entry| Some((entry.key().clone(), entry.put_value()?.clone()))).collect())

@@ -65,11 +65,20 @@ impl Ls {
             return Ok(());
         }
         if leaves.is_empty() {
-            return none(session, &bucket);
+            return self.none(session, &bucket);
         }
         leaves.sort_unstable_by(|one, other| one.key.cmp(&other.key));
         let table = self.table(&leaves, session.out.now());
         session.out.table(&table)
+    }
+
+    fn none(&self, session: &mut Session, bucket: &Bucket) -> Outcome {
+        let name = bucket.name();
+        session.out.note(if self.prefixes.is_empty() {
+            format!("bucket {name} is empty")
+        } else {
+            format!("bucket {name} has no such keys")
+        })
     }
 
     fn table(&self, leaves: &[Leaf], now: SystemTime) -> Table {
@@ -114,8 +123,4 @@ impl Leaf {
             author: Attribution::of(entry).author.unwrap_or_default().to_string(),
         }
     }
-}
-
-fn none(session: &mut Session, bucket: &Bucket) -> Outcome {
-    session.out.note(format!("bucket {} has no such keys", bucket.name()))
 }

@@ -178,3 +178,28 @@ async fn diff_shows_what_changed_between_two_revisions() {
     no difference
     ");
 }
+
+#[tokio::test]
+async fn diff_says_so_where_a_revision_lies_within_a_change_set() {
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("a.x", "1").await.unwrap();
+    let edit = bucket.edit().set("a.x", "2").set("a.y", "2").set("a.z", "2");
+    edit.plan().await.unwrap().commit().await.unwrap();
+    let kvconf = Kvconf::of(&server);
+    assert_snapshot!(kvconf.text("diff 1 3").await, @r"
+    exit 0
+    --- out
+    no difference
+    --- err
+    note: revision 3 lies within a change set: it is taken for 1, the state before
+    ");
+    assert_snapshot!(kvconf.text("diff 3 4").await, @r"
+    exit 0
+    --- out
+    ~  a.x  1  →  2
+    +  a.y        2
+    +  a.z        2
+    --- err
+    note: revision 3 lies within a change set: it is taken for 1, the state before
+    ");
+}

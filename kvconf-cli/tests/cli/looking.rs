@@ -57,6 +57,16 @@ async fn ls_shows_a_tree_to_people_and_lines_to_programs() {
 }
 
 #[tokio::test]
+async fn ls_of_an_empty_bucket_says_so() {
+    let (server, _bucket) = server_with_bucket().await;
+    assert_snapshot!(Kvconf::of(&server).text("ls").await, @r"
+    exit 0
+    --- err
+    note: bucket prod is empty
+    ");
+}
+
+#[tokio::test]
 async fn get_gives_bytes_to_a_pipe_and_records_for_json() {
     let (server, bucket) = filled().await;
     let kvconf = Kvconf::of(&server);
