@@ -351,3 +351,25 @@ async fn an_import_of_any_size_is_held_against_the_published_schema() {
     1502 keys written to prod, revision 3006
     ");
 }
+
+#[tokio::test]
+async fn a_secret_is_masked_in_every_layer() {
+    // P11
+    let (server, bucket) = server_with_bucket().await;
+    bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await.unwrap();
+    bucket.put("base.checkout.pay", "hunter2").await.unwrap();
+    bucket.put("env.prod.checkout.pay", "hunter3").await.unwrap();
+    bucket.put("base.checkout.max_items", "60").await.unwrap();
+    bucket.put("base.checkout.token", "x").await.unwrap();
+    bucket.put("base.repay", "no").await.unwrap();
+    let ran = Kvconf::of(&server).text("ls --flat").await;
+    assert_snapshot!(ran, @r"
+    exit 0
+    --- out
+    base.checkout.max_items  60
+    base.checkout.pay        <secret>
+    base.checkout.token      <secret>
+    base.repay               no
+    env.prod.checkout.pay    <secret>
+    ");
+}

@@ -119,9 +119,47 @@ impl Schemas {
         self.published.iter().filter(covers).max_by_key(|published| published.schema.prefix.len())
     }
 
+    /// The settings that a key could be of, if what it begins with were the name of a layer: each with that name. Schemas do
+    /// not know in which layers their values stand, so this is a guess; the shortest layer comes first.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, KvConfig, Schema};
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32 }
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = Bucket::memory();
+    /// bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await?;
+    /// let schemas = bucket.schemas().await?;
+    ///
+    /// let guesses: Vec<_> = schemas.in_layers("env.prod.checkout.max_items").collect();
+    /// assert_eq!((guesses[0].0, &*guesses[0].1.name), ("env.prod", "checkout"));
+    /// assert_eq!(schemas.in_layers("checkout.max_items").count(), 0);
+    /// assert_eq!(schemas.in_layers("base.checkout.colour").count(), 0);
+    /// # Ok(()) }
+    /// ```
+    pub fn in_layers<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a PublishedSchema)> {
+        let parts = key.match_indices('.').filter_map(move |(at, _)| key.split_at_checked(at));
+        parts.flat_map(move |(layer, rest)| {
+            let below = rest.strip_prefix('.').unwrap_or(rest);
+            let knows = move |published: &&PublishedSchema| published.schema.setting_of(below).is_some();
+            self.published.iter().filter(knows).map(move |published| (layer, published))
+        })
+    }
+
     /// Whether a key holds a secret, by its schema; `None` where no schema knows the key.
+    ///
+    /// A key of a layer does so where the same key without the layer does. What may be one ([`Schemas::in_layers`]) is taken
+    /// for one: a schema that would call it a secret is believed, one that would not is not.
     #[must_use]
     pub fn is_secret(&self, key: &str) -> Option<bool> {
+        let in_layer = |(layer, published): (&str, &PublishedSchema)| {
+            let below = key.get(layer.len() + 1..).unwrap_or_default();
+            published.schema.setting_of(below).is_some_and(|setting| setting.secret)
+        };
+        if self.in_layers(key).any(in_layer) {
+            return Some(true);
+        }
         let schema = &self.for_key(key)?.schema;
         schema.setting_of(key).map(|setting| setting.secret)
     }

@@ -92,9 +92,16 @@ impl Schema {
     #[must_use]
     pub fn setting_of(&self, key: &str) -> Option<&Setting> {
         let below = state::below(key, &self.prefix)?;
-        match Table::new(self).target(below)? {
-            Target::Field(setting) | Target::Entry(setting) => Some(setting),
-        }
+        let fields = || self.settings.iter().filter(|setting| !setting.entries);
+        let map = || {
+            let parent = below.rsplit_once('.').map_or("", |(parent, _)| parent);
+            self.settings.iter().find(|setting| setting.entries && setting.key == parent)
+        };
+        // As the table of all settings has it, which is dear to make for one key.
+        let field = fields().find(|setting| setting.key == below);
+        field
+            .or_else(|| fields().find(|setting| setting.aliases.iter().any(|name| name == below)))
+            .or_else(map)
     }
 
     /// What is wrong with one setting, whose entries these are.
