@@ -4,8 +4,6 @@
 //! `output/` decides how everything looks. A verb takes a [`Session`](session::Session) and gives a
 //! [`Failure`](failure::Failure) or nothing; it decides and asks the library, it does not format.
 
-#![expect(dead_code, reason = "parts that the next verbs use")]
-
 mod arguments;
 mod change;
 mod complete;

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use kvconf::{Bucket, Entry, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, Prefix, Revision};
+use kvconf::{
+    Bucket, ChangeRef, Entry, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, Prefix, Revision,
+};
 use serde_json::{Value, json};
 
 use crate::change::value_json;
@@ -29,6 +31,8 @@ pub(crate) enum Named {
     Revision(Revision),
     /// An id, or how it begins.
     Id(String),
+    /// Digits, which the beginning of an id can have alone: about two of a hundred that have eight characters do.
+    Either(Revision, String),
 }
 
 impl From<LogError> for Failure {
@@ -41,11 +45,17 @@ impl From<LogError> for Failure {
     }
 }
 
-/// Reads a revision, or an id of a change or its first characters.
+/// Reads a revision, or an id of a change or its first characters. `@4182` is a revision and nothing else.
 pub(crate) fn named(text: &str) -> Result<Named, String> {
     let text = text.trim();
-    if let Ok(revision) = text.trim_start_matches('@').parse::<u64>() {
-        return Ok(Named::Revision(Revision::new(revision)));
+    if let Ok(revision) = text.strip_prefix('@').unwrap_or(text).parse::<u64>() {
+        let revision = Revision::new(revision);
+        let is_id_too = text.len() >= SHORTEST_ID && !text.starts_with('@');
+        return Ok(if is_id_too {
+            Named::Either(revision, text.to_owned())
+        } else {
+            Named::Revision(revision)
+        });
     }
     if text.len() < SHORTEST_ID {
         return Err(format!("neither a revision nor at least {SHORTEST_ID} characters of a change's id"));
@@ -55,23 +65,44 @@ pub(crate) fn named(text: &str) -> Result<Named, String> {
 
 /// The change sets that are meant, newest first: several only of a change that was not made at once.
 pub(crate) async fn find(bucket: &Bucket, prefix: &Prefix, named: &Named) -> Outcome<Vec<LoggedChange>> {
-    let log = bucket.log(prefix.clone()).show_values();
+    let log = || bucket.log(prefix.clone()).show_values();
+    // A set that it lies in may end so far behind it.
+    let up_to =
+        |revision: Revision| log().before(Revision::new(revision.get().saturating_add(MOST_KEYS + 1)));
     let found = match named {
-        // A set that it lies in may end so far behind it.
-        Named::Revision(revision) => {
-            let from = Revision::new(revision.get().saturating_add(MOST_KEYS + 1));
-            of_revision(log.before(from).stream(), *revision).await?
-        }
-        Named::Id(id) => of_id(log.stream(), id).await?,
+        Named::Revision(revision) => of_revision(up_to(*revision).stream(), *revision).await?,
+        Named::Id(id) => of_id(log().stream(), id).await?,
+        Named::Either(revision, id) => match of_revision(up_to(*revision).stream(), *revision).await? {
+            none if none.is_empty() => of_id(log().stream(), id).await?,
+            found => found,
+        },
     };
     if found.is_empty() {
         let what = match named {
             Named::Revision(revision) => format!("no change that is kept wrote revision {revision}"),
             Named::Id(id) => format!("no change that is kept has an id that begins with {id:?}"),
+            Named::Either(revision, _) => {
+                format!("no change that is kept wrote revision {revision} or has an id that begins so")
+            }
         };
         return Err(Failure::new(Exit::NotFound, what).hint("kvconf log"));
     }
     Ok(found)
+}
+
+/// The change that is meant, as the library takes it: with its whole id.
+pub(crate) async fn reference(bucket: &Bucket, prefix: &Prefix, named: Named) -> Outcome<ChangeRef> {
+    let revision = match &named {
+        Named::Revision(revision) => return Ok(ChangeRef::Revision(*revision)),
+        Named::Either(revision, _) => Some(*revision),
+        Named::Id(_) => None,
+    };
+    let found = find(bucket, prefix, &named).await?;
+    // Something is found, or that was an error; clients that give no ids are found by a revision only.
+    let set = found.first();
+    let by_revision = revision.filter(|revision| set.is_some_and(|set| set.revisions().contains(revision)));
+    let id = set.and_then(|set| set.change()).unwrap_or_default();
+    Ok(by_revision.map_or_else(|| ChangeRef::Id(id.to_owned()), ChangeRef::Revision))
 }
 
 async fn of_revision(mut log: LogStream, revision: Revision) -> Outcome<Vec<LoggedChange>> {
@@ -192,7 +223,8 @@ mod tests {
 
     #[test]
     fn a_change_is_named_by_a_revision_or_the_beginning_of_its_id() {
-        assert_eq!(named("4182"), Ok(Named::Revision(Revision::new(4182))));
+        assert_eq!(named("418"), Ok(Named::Revision(Revision::new(418))));
+        assert_eq!(named("0418"), Ok(Named::Either(Revision::new(418), "0418".to_owned())));
         assert_eq!(named("@4182"), Ok(Named::Revision(Revision::new(4182))));
         assert_eq!(named("5bd0f7"), Ok(Named::Id("5bd0f7".to_owned())));
         let error = "neither a revision nor at least 4 characters of a change's id";

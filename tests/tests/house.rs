@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// No source file of the library or the macro is longer.
+/// No source file of what users get is longer.
 const MAX_LINES: usize = 600;
 
 /// Files that may be longer, and why.

@@ -1,11 +1,11 @@
 //! `kvconf revert`: one change set taken back.
 
 use clap::Args;
-use kvconf::{ChangeRef, Filter, Prefix};
+use kvconf::{Filter, Prefix};
 
 use crate::change::WriteArgs;
 use crate::failure::Outcome;
-use crate::past::{Named, find, named};
+use crate::past::{Named, named, reference};
 use crate::session::Session;
 use crate::take_back::take_back;
 
@@ -34,15 +34,7 @@ impl Revert {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let bucket = session.bucket().await?;
         let prefix = self.prefix.unwrap_or_else(Prefix::root);
-        let change = match &self.change {
-            Named::Revision(revision) => ChangeRef::Revision(*revision),
-            // The whole id: the library takes no beginnings.
-            Named::Id(id) => {
-                let found = find(&bucket, &prefix, &self.change).await?;
-                let whole = found.first().and_then(|change| change.change()).unwrap_or(id);
-                ChangeRef::Id(whole.to_owned())
-            }
-        };
+        let change = reference(&bucket, &prefix, self.change).await?;
         let filter = Filter::from(prefix);
         take_back(session, &self.write, || bucket.revert(filter.clone(), change.clone())).await
     }

@@ -51,7 +51,7 @@ pub struct CacheContent {
     /// When it was written.
     pub saved_at: SystemTime,
     /// The last entry of each key, by key, markers of removals included: in the clear, whoever may read the file may read
-    /// them. An error where they are encrypted with a key that was not given to [`Cache::keyring`].
+    /// them. An error where they are encrypted with a key that was not given to `Cache::keyring`.
     pub entries: Result<Vec<Arc<Entry>>, Damage>,
     /// Keys that have a value which was left out: secrets, and what the struct did not know.
     pub omitted: Vec<Key>,
