@@ -46,7 +46,10 @@ struct Other {
 
 async fn join<T: KvConfig>(server: &Server, id: &str) -> Live<T> {
     let bucket = Bucket::open(server.client().await, "b").await.unwrap();
-    bucket.live::<T>().instance(Instance::named("app").id(id).host("node")).start().await.unwrap()
+    let live = bucket.live::<T>().instance(Instance::named("app").id(id).host("node")).start().await.unwrap();
+    // The subscription was sent before this question on the same connection: with the answer the server has it.
+    bucket.status().await.unwrap();
+    live
 }
 
 async fn begin() -> (Server, Bucket) {
