@@ -26,7 +26,7 @@ const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
 async fn judge(session: &mut Session, plan: &RollbackPlan, args: &WriteArgs) -> Outcome {
     let changes = schemas::changes(plan.values().map(|(key, _, then)| (key, then)));
     let bucket = session.bucket().await?;
-    let judged = hold_against_schemas(session, &bucket, |_| Ok(changes)).await?;
+    let judged = hold_against_schemas(session, &bucket, args, |_| Ok(changes)).await?;
     for report in &judged.reports {
         if report.is_fatal() && !args.force {
             let failure = Failure::new(Exit::Refused, report.clone());

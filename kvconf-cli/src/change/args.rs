@@ -2,6 +2,10 @@
 
 use clap::Args;
 
+use kvconf::{Filter, KeyError};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
 use crate::fleet::FleetArgs;
 
 /// How a change is made.
@@ -26,6 +30,27 @@ pub(crate) struct WriteArgs {
     /// Write more than 1 000 keys as several change sets
     #[arg(long)]
     pub(crate) in_parts: bool,
+    /// The layers of the settings, with commas between, `*` for any part: their keys are held against schemas too [env:
+    /// KVCONF_LAYERS]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
+    pub(crate) layers: Vec<Filter>,
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
+}
+
+impl WriteArgs {
+    /// The layers as given, else as `KVCONF_LAYERS` has them.
+    pub(crate) fn layers(&self) -> Outcome<Vec<Filter>> {
+        if !self.layers.is_empty() {
+            return Ok(self.layers.clone());
+        }
+        let given = std::env::var("KVCONF_LAYERS").unwrap_or_default();
+        let names = given.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let layers: Result<_, _> = names.map(layer).collect();
+        layers.map_err(|error| Failure::new(Exit::Usage, error).hint("KVCONF_LAYERS is such as base,env.*"))
+    }
+}
+
+fn layer(text: &str) -> Result<Filter, KeyError> {
+    Filter::new(text)
 }

@@ -5,7 +5,6 @@ mod args;
 mod author;
 mod show;
 
-use kvconf::settings::Schemas;
 use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan, ReadError, Report};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
 use crate::interrupt::Interrupt;
-use crate::schemas::{self, Change, Judged};
+use crate::schemas::{self, Change, Judged, Rules};
 use crate::session::Session;
 
 pub(crate) use args::WriteArgs;
@@ -42,7 +41,7 @@ pub(crate) async fn make(
             return Ok(None);
         }
         let changes = schemas::changes(plan.changes().map(|change| (change.key(), change.after())));
-        let judged = hold_against_schemas(session, bucket, |_| Ok(changes)).await?;
+        let judged = hold_against_schemas(session, bucket, args, |_| Ok(changes)).await?;
         judged.reports.iter().for_each(|report| plan.object(report.clone()));
         if args.dry_run || !session.out.is_json() {
             show(session, &plan, args)?;
@@ -104,12 +103,15 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
 pub(crate) async fn hold_against_schemas(
     session: &mut Session,
     bucket: &Bucket,
-    changes: impl FnOnce(&Schemas) -> Outcome<Vec<Change>>,
+    args: &WriteArgs,
+    changes: impl FnOnce(&Rules<'_>) -> Outcome<Vec<Change>>,
 ) -> Outcome<Judged> {
+    let layers = args.layers()?;
     let judged = match bucket.schemas().await {
         Ok(schemas) => {
-            let changes = changes(&schemas)?;
-            schemas::judge(bucket, &schemas, changes).await
+            let rules = Rules { schemas: &schemas, layers: &layers };
+            let changes = changes(&rules)?;
+            schemas::judge(bucket, &rules, changes).await
         }
         Err(error) => Err(error),
     };
@@ -123,9 +125,15 @@ pub(crate) async fn hold_against_schemas(
     }
 }
 
-/// What no schema can tell.
+/// What no schema can tell, or not for certain.
 pub(crate) fn tell_unchecked(session: &mut Session, judged: &Judged) -> Outcome {
     const MOST: usize = 5;
+    for guess in judged.guesses.iter().take(MOST) {
+        session.out.note(guess)?;
+    }
+    if let more @ 1.. = judged.guesses.len().saturating_sub(MOST) {
+        session.out.note(format!("{more} more, if they are of layers"))?;
+    }
     for unchecked in judged.unchecked.iter().take(MOST) {
         session.out.note(format!("not checked: {unchecked}"))?;
     }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use kvconf::settings::Schemas;
 use kvconf::{Bucket, Entry, Filter, Key, Revision, WriteError};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -26,7 +25,7 @@ use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupt;
 use crate::output::Progress;
 use crate::record;
-use crate::schemas::{self, Change, Judged};
+use crate::schemas::{Change, Judged, Rules};
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::verb::apply::{InFile, read_file, wishes};
@@ -109,7 +108,7 @@ impl Import {
         count: &Count,
     ) -> Outcome {
         let judged =
-            hold_against_schemas(session, bucket, |schemas| concerned(&mut lines, &known, schemas)).await?;
+            hold_against_schemas(session, bucket, &self.write, |rules| concerned(&mut lines, &known, rules)).await?;
         if !session.out.is_json() || self.write.dry_run {
             count.tell(session, &judged)?;
         }
@@ -164,14 +163,14 @@ impl Import {
 }
 
 /// What differs of the keys that schemas concern: the file is read once more, to its end.
-fn concerned(lines: &mut Lines, known: &HashMap<Key, Known>, schemas: &Schemas) -> Outcome<Vec<Change>> {
+fn concerned(lines: &mut Lines, known: &HashMap<Key, Known>, rules: &Rules<'_>) -> Outcome<Vec<Change>> {
     let mut changes = Vec::new();
-    if schemas.published.is_empty() {
+    if rules.schemas.published.is_empty() {
         return Ok(changes);
     }
     lines.rewind()?;
     while let Some(wanted) = lines.next()? {
-        if schemas::concern(schemas, &wanted.key) && differs(&wanted, known).is_some() {
+        if rules.concern(&wanted.key) && differs(&wanted, known).is_some() {
             let value = if let Wish::Set(value) = &wanted.wish { Some(value.to_vec()) } else { None };
             changes.push((wanted.key.to_string(), value));
         }

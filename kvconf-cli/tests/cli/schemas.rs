@@ -373,3 +373,53 @@ async fn a_secret_is_masked_in_every_layer() {
     env.prod.checkout.pay    <secret>
     ");
 }
+
+#[tokio::test]
+async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are_told_of() {
+    // P3
+    let (server, bucket) = server_with_bucket().await;
+    bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await.unwrap();
+    let kvconf = Kvconf::of(&server);
+    let keys = "env.prod.checkout.max_items=9999 env.prod.checkout.unknown=1 base.other=x";
+    let refused = kvconf.text(&format!("set {keys} --yes --layers base,env.*")).await;
+    assert_snapshot!(shown(&refused), @r"
+    exit 5
+    --- out
+    +  base.other                   x
+    +  env.prod.checkout.max_items  9999
+    +  env.prod.checkout.unknown    1
+    --- err
+    error: 1 problem in Checkout, layer env.prod (bucket prod, planned change); still serving revision 1
+      × env.prod.checkout.max_items: 9999 is outside 1..=500
+      help: mend it, or write it all the same with --force --reason TEXT
+    ");
+    // `env.prod` may be a program with a struct of this name inside.
+    let told = kvconf.text(&format!("set {keys} --yes")).await;
+    assert_snapshot!(shown(&told), @r"
+    exit 0
+    --- out
+    +  base.other                   x
+    +  env.prod.checkout.max_items  9999
+    +  env.prod.checkout.unknown    1
+    3 keys written to prod, revision 4
+    --- err
+    note: env.prod.checkout.max_items: 9999 is outside 1..=500, if env.prod is a layer of Checkout: --layers env.prod would refuse it
+    note: kvconf revert [change] takes it back
+    ");
+    // A layer is a part: nothing is said of what it has not.
+    let good = kvconf
+        .text("set env.prod.checkout.limits.gold=3 env.prod.checkout.region=us --yes --layers env.*")
+        .await;
+    assert_snapshot!(shown(&good), @r"
+    exit 0
+    --- out
+    +  env.prod.checkout.limits.gold  3
+    +  env.prod.checkout.region       us
+    2 keys written to prod, revision 6
+    --- err
+    note: env.prod.checkout.region is new; did you mean env.prod.checkout.unknown?
+    note: kvconf revert [change] takes it back
+    ");
+    let removed = kvconf.text("unset env.prod.checkout.max_items --yes --layers env.*").await;
+    assert_eq!(removed.code, 0, "{removed}");
+}

@@ -138,7 +138,7 @@ impl Schemas {
     /// assert_eq!(schemas.in_layers("base.checkout.colour").count(), 0);
     /// # Ok(()) }
     /// ```
-    pub fn in_layers<'a>(&'a self, key: &'a str) -> impl Iterator<Item = (&'a str, &'a PublishedSchema)> {
+    pub fn in_layers<'a, 'k>(&'a self, key: &'k str) -> impl Iterator<Item = (&'k str, &'a PublishedSchema)> {
         let parts = key.match_indices('.').filter_map(move |(at, _)| key.split_at_checked(at));
         parts.flat_map(move |(layer, rest)| {
             let below = rest.strip_prefix('.').unwrap_or(rest);
