@@ -39,7 +39,6 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) jetstream: bool,
-    pub(crate) max_payload: usize,
     pub(crate) round_trip: Option<Duration>,
 }
 

@@ -118,7 +118,6 @@ impl Asker {
             name: info.server_name,
             version: info.version,
             jetstream: info.jetstream,
-            max_payload: info.max_payload,
             round_trip: answered.is_ok_and(|flushed| flushed.is_ok()).then(|| began.elapsed()),
         }
     }

@@ -18,7 +18,6 @@ fn sound() -> Facts {
             name: "n1".to_owned(),
             version: "2.15.1".to_owned(),
             jetstream: true,
-            max_payload: 1 << 20,
             round_trip: Some(Duration::from_micros(400)),
         }),
         account: Some(Answer::Yes(Account::default())),

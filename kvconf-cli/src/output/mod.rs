@@ -112,11 +112,6 @@ impl Output {
         self.style
     }
 
-    /// Columns of the terminal; `None` where nothing is cut.
-    pub(crate) const fn width(&self) -> Option<usize> {
-        self.width
-    }
-
     /// When this run began.
     pub(crate) const fn now(&self) -> SystemTime {
         self.now
