@@ -62,6 +62,7 @@ pub(crate) trait Gathering: Send {
 }
 
 /// What whoever asks the service protocol is told.
+#[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "only a server's clients ask by this protocol"))]
 pub(crate) trait Card: Send + Sync + 'static {
     fn id(&self) -> String;
     fn version(&self) -> String;
