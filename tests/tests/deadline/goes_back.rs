@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use kvconf::{KvConfig, Operation, Origin};
 use tokio::time::timeout;
 
-use crate::backend::{
+use crate::deadline::backend::{
     BOUND, Backend, SECOND, SOON, Shop, both, header, quick_on, reach, start, trial, until, until_over, value,
 };
 

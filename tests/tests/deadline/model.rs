@@ -8,7 +8,7 @@ use proptest::collection::{btree_set, vec};
 use proptest::prelude::{Strategy, any, prop_oneof};
 use tokio::time::Instant;
 
-use crate::backend::{BOUND, Shop, quick, start};
+use crate::deadline::backend::{BOUND, Shop, quick, start};
 
 #[derive(Debug, Clone)]
 enum Step {

@@ -2,7 +2,7 @@
 
 use kvconf::{KvConfig, Prefix, Provisional};
 
-use crate::backend::{Backend, LATER, SECOND, SOON, Shop, quick_on, start, trial, until, value};
+use crate::deadline::backend::{Backend, LATER, SECOND, SOON, Shop, quick_on, start, trial, until, value};
 
 /// Two prefixes as one struct, for a change across both.
 #[derive(KvConfig, Debug, Clone, PartialEq)]

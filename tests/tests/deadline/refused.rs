@@ -2,7 +2,7 @@
 
 use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, Live, ProvisionalError, Revision};
 
-use crate::backend::{Backend, LATER, SECOND, Shop, both, quick, quick_on, start, trial};
+use crate::deadline::backend::{Backend, LATER, SECOND, Shop, both, quick, quick_on, start, trial};
 
 /// Tries a change of two keys and makes sure that nothing was written.
 async fn refusal(bucket: &Bucket, live: &Live<Shop>, within: std::time::Duration) -> ProvisionalError {

@@ -9,7 +9,9 @@ use kvconf::{Bucket, KvConfig, Live, Plan, Storage};
 use kvconf_tests::server::{Cluster, Server, installed};
 use kvconf_tests::{wait_for, wait_until};
 
-use crate::backend::{BOUND, LATER, SECOND, Shop, header, quick, start, trial, until, until_over, value};
+use crate::deadline::backend::{
+    BOUND, LATER, SECOND, Shop, header, quick, start, trial, until, until_over, value,
+};
 
 /// The oldest server that goes back.
 const OLDEST: &str = "2.12.5";

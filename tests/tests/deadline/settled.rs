@@ -2,7 +2,7 @@
 
 use kvconf::{KvConfig, Operation, Revision, SettleError};
 
-use crate::backend::{
+use crate::deadline::backend::{
     Backend, LATER, SOON, Shop, header, quick, quick_on, reach, reach_revision, start, trial, until,
     until_over, value,
 };

@@ -2,7 +2,7 @@
 
 use kvconf::{Bucket, FileSource, KvConfig, Origin, WatchState};
 
-use crate::folder::{BOUND, Checkout, Folder, refused, start, until, until_health, until_told};
+use crate::files::folder::{BOUND, Checkout, Folder, refused, start, until, until_health, until_told};
 
 // P3
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kvconf::{Bucket, KvConfig, Live, Origin, OverrideError, Secret};
 
-use crate::folder::{Checkout, Folder, start, until};
+use crate::files::folder::{Checkout, Folder, start, until};
 
 async fn plain(bucket: &Bucket) -> Live<Checkout> {
     bucket.live().without_environment().start().await.unwrap()

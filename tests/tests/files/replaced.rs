@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use kvconf::{Bucket, FileSource, KvConfig};
 
-use crate::folder::{Checkout, Folder, start, until};
+use crate::files::folder::{Checkout, Folder, start, until};
 
 fn items(n: u32) -> String {
     format!("checkout.max_items = {n}\n")
@@ -29,7 +29,7 @@ async fn a_file_written_in_place_or_replaced_by_a_rename_is_seen() {
         until(&live, |cfg| cfg.max_items == n).await;
     }
     // By the thread of hooks, some time later.
-    kvconf_tests::wait_until("the hook to be called", crate::folder::BOUND, async || {
+    kvconf_tests::wait_until("the hook to be called", crate::files::folder::BOUND, async || {
         calls.lock().unwrap().last().is_some_and(|(_, new)| *new == 19)
     })
     .await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvconf::{Bucket, FileSource, Format, KvConfig, Origin, ProblemKind, StartError};
 
-use crate::folder::{Checkout, Folder, refused, start, until};
+use crate::files::folder::{Checkout, Folder, refused, start, until};
 
 const TOML: &str = r#"
 title = "other programs read this file too"

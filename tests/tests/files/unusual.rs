@@ -6,7 +6,7 @@ use std::process::Command;
 
 use kvconf::Bucket;
 
-use crate::folder::{Folder, refused, start, until, until_told};
+use crate::files::folder::{Folder, refused, start, until, until_told};
 
 // P5
 #[tokio::test]

@@ -44,7 +44,7 @@ async fn variables_go_before_the_bucket_by_the_same_rules() {
     if !is_child() {
         let limits = r#"{"gold": 3, "tin & zinc": 4}"#;
         return again(
-            "variables::variables_go_before_the_bucket_by_the_same_rules",
+            "files::variables::variables_go_before_the_bucket_by_the_same_rules",
             &[
                 ("KVT_MAX_ITEMS", "60"),
                 ("KVT_RETRY_MAX_PAUSE", "1h 30m"),
@@ -81,7 +81,7 @@ async fn variables_go_before_the_bucket_by_the_same_rules() {
 async fn variables_that_hold_nonsense_stop_the_start_with_every_problem() {
     if !is_child() {
         return again(
-            "variables::variables_that_hold_nonsense_stop_the_start_with_every_problem",
+            "files::variables::variables_that_hold_nonsense_stop_the_start_with_every_problem",
             &[("KVT_MAX_ITEMS", "many"), ("KVT_LIMITS", "gold=3"), ("KVT_COUNTRIES", "[")],
         );
     }

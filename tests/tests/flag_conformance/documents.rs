@@ -3,7 +3,7 @@
 use kvconf::flag::{FlagDocument, FlagProblem, check_targeting};
 use serde_json::Value;
 
-use crate::{read, suites};
+use crate::flag_conformance::{read, suites};
 
 fn problems(path: &std::path::Path, is_rule: bool) -> Vec<FlagProblem> {
     let text = read(path);

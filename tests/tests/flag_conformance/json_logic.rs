@@ -6,7 +6,7 @@ use std::path::Path;
 use kvconf::flag::{Bucketing, CompiledFlag, DynamicContext, FlagDefinition, SetProperties, evaluate_rule};
 use serde_json::{Value, json};
 
-use crate::{read, suites};
+use crate::flag_conformance::{read, suites};
 
 /// What flags may use.
 const OPERATORS: [&str; 39] = [

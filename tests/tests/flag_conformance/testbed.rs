@@ -9,7 +9,7 @@ use kvconf::flag::{
 };
 use serde_json::{Map, Value, json};
 
-use crate::{read, suites};
+use crate::flag_conformance::{read, suites};
 
 /// Flags, and what they have in common.
 #[derive(Default)]

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::backend::{Backend, rev};
+use crate::history::backend::{Backend, rev};
 
 #[derive(KvConfig, Debug, Clone, PartialEq, Default)]
 #[kv(prefix = "m")]

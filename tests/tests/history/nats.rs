@@ -5,7 +5,7 @@ use kvconf::{Bucket, BucketConfig, KvConfig, LogError, PastError, ReadError};
 use kvconf_tests::foreign;
 use kvconf_tests::server::Server;
 
-use crate::backend::{Shop, rev, shop};
+use crate::history::backend::{Shop, rev, shop};
 
 async fn with_bucket(history: u8) -> (Server, async_nats::Client, Bucket) {
     let server = Server::start().await;

@@ -2,7 +2,7 @@
 
 use kvconf::{Bucket, KvConfig, Live};
 
-use crate::settings::{Checkout, Pricing, start};
+use crate::live::settings::{Checkout, Pricing, start};
 
 // P2
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, Fault, Key, Live, MemoryFaults, Revision, WatchState};
 
-use crate::settings::{Checkout, start};
+use crate::live::settings::{Checkout, start};
 
 async fn world() -> (Bucket, MemoryFaults, Live<Checkout>) {
     let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("faults")).unwrap();

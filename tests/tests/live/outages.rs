@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use kvconf::{Bucket, Codec, CommitError, DecodeError, EncodeError, KvConfig, Live};
 
-use crate::settings::{Checkout, start};
+use crate::live::settings::{Checkout, start};
 
 /// Sets a key as any client can, and says whether readers took it.
 async fn takes(bucket: &Bucket, live: &Live<Checkout>, key: &str, value: impl Into<Bytes>) -> bool {

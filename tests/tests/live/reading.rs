@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, KvConfig, Live, StartError, WaitError};
 
-use crate::settings::{Checkout, Pricing, start};
+use crate::live::settings::{Checkout, Pricing, start};
 
 #[tokio::test(start_paused = true)]
 async fn a_handle_starts_from_the_defaults_of_an_empty_bucket() {

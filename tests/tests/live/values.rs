@@ -3,7 +3,7 @@
 use kvconf::{Bucket, KvConfig};
 use proptest::prelude::*;
 
-use crate::settings::{Checkout, start};
+use crate::live::settings::{Checkout, start};
 
 #[tokio::test(start_paused = true)]
 async fn empty_null_and_absent_are_three_different_things() {

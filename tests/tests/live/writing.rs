@@ -2,7 +2,7 @@
 
 use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, ReadError, Revision, Secret, WriteError};
 
-use crate::settings::{Checkout, start};
+use crate::live::settings::{Checkout, start};
 
 fn header(entry: &kvconf::Entry, name: &str) -> String {
     entry.headers().get(name).unwrap_or("(none)").to_owned()
@@ -307,11 +307,11 @@ async fn a_secret_is_masked_wherever_it_could_be_shown() {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_is_always_overtaken_gives_up_after_its_attempts() {
-    let live = kvconf::Live::fixed(crate::settings::Pricing { discount: 0 });
+    let live = kvconf::Live::fixed(crate::live::settings::Pricing { discount: 0 });
     let other = live.clone();
     let update = live.update(|pricing| {
         pricing.discount += 1;
-        other.set_fixed(crate::settings::Pricing { discount: 7 });
+        other.set_fixed(crate::live::settings::Pricing { discount: 7 });
     });
     let error = update.attempts(3).await.unwrap_err();
     assert!(error.is_conflict());

@@ -2,8 +2,8 @@
 
 use serde_json::Value as Json;
 
-use crate::gherkin::Step;
-use crate::world::{Call, Told};
+use crate::openfeature::gherkin::Step;
+use crate::openfeature::world::{Call, Told};
 
 pub(crate) type Outcome = Result<(), String>;
 

@@ -5,9 +5,9 @@ use open_feature::EvaluationContext;
 use open_feature::provider::{FeatureProvider, ProviderStatus};
 use serde_json::Value as Json;
 
-use crate::check::{Outcome, hook_details, metadata, same, value};
-use crate::gherkin::{Scenario, Step, captures};
-use crate::world::{Told, World};
+use crate::openfeature::check::{Outcome, hook_details, metadata, same, value};
+use crate::openfeature::gherkin::{Scenario, Step, captures};
+use crate::openfeature::world::{Told, World};
 
 /// Runs a scenario to its end, or to what does not hold.
 pub(crate) async fn run(scenario: &Scenario, flags: &FlagDocument) -> Outcome {

@@ -1,6 +1,6 @@
 use kvconf::{KvConfig, StartError};
 
-use crate::backend::{Backend, Shop, rev};
+use crate::history::backend::{Backend, Shop, rev};
 
 // P8
 pub(crate) async fn a_check_finds_what_a_start_would(backend: &Backend) {

@@ -1,6 +1,6 @@
 use kvconf::{FieldChange, KvConfig, Point, Revision};
 
-use crate::backend::{Backend, Shop, rev, shop};
+use crate::history::backend::{Backend, Shop, rev, shop};
 
 // P8
 pub(crate) async fn a_diff_is_typed_shown_and_data(backend: &Backend) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use kvconf::{BucketConfig, FieldState, KvConfig};
 use kvconf_tests::wait_for;
 
-use crate::backend::{Backend, Shop, shop};
+use crate::history::backend::{Backend, Shop, shop};
 
 /// `80`, `-`, `!`, `~` for expired, `?` for what is refused; newest first.
 fn short<V: std::fmt::Debug>(state: &FieldState<V>) -> String {

@@ -1,6 +1,6 @@
 use kvconf::{BucketConfig, KeyState, KvConfig, LogError, LoggedChange};
 
-use crate::backend::{Backend, Shop, reach, rev, shop};
+use crate::history::backend::{Backend, Shop, reach, rev, shop};
 
 /// The keys of a change: `max_items: 50 → 80`.
 fn keys(change: &LoggedChange) -> Vec<String> {

@@ -3,7 +3,7 @@ use std::time::{Duration, SystemTime};
 
 use kvconf::{BucketConfig, KvConfig, Origin, PastError, Point, Revision};
 
-use crate::backend::{Backend, Shop, reach, rev, shop};
+use crate::history::backend::{Backend, Shop, reach, rev, shop};
 
 // P8
 pub(crate) async fn every_state_can_be_read_with_its_origins(backend: &Backend) {

@@ -89,7 +89,7 @@ fn in_full(error: &dyn std::error::Error) -> String {
 }
 
 kvconf_tests::on_every_backend! {
-    in crate;
+    in crate::layers;
     reading {
         the_most_specific_layer_that_has_a_value_wins,
         old_names_count_within_their_layer,

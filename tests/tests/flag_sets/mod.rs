@@ -12,7 +12,7 @@ use kvconf::{Bucket, Flags, Revision};
 use kvconf_tests::on_every_backend;
 
 on_every_backend! {
-    in crate;
+    in crate::flag_sets;
     following {
         flags_follow_the_bucket_by_name,
         a_change_set_of_flags_and_rules_is_one_swap,

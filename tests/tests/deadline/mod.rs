@@ -9,7 +9,7 @@ mod servers;
 mod settled;
 
 kvconf_tests::on_every_backend! {
-    in crate;
+    in crate::deadline;
     goes_back {
         readers_see_the_old_the_new_and_the_old_again,
         what_is_there_afterwards_says_why,

@@ -11,7 +11,7 @@ mod template;
 mod texts;
 
 kvconf_tests::on_every_backend! {
-    in crate;
+    in crate::schemas;
     publish {
         a_schema_comes_back_as_it_was,
         the_same_schema_is_written_once,

@@ -1,16 +1,13 @@
 //! What a bucket does, on every backend alike. A case that holds on one backend only is a bug in the other.
 
-mod semantics {
-    pub(crate) mod backend;
-
-    pub(crate) mod batches;
-    pub(crate) mod history;
-    pub(crate) mod reads;
-    pub(crate) mod settings;
-    pub(crate) mod time_to_live;
-    pub(crate) mod watches;
-    pub(crate) mod writes;
-}
+mod backend;
+mod batches;
+mod history;
+mod reads;
+mod settings;
+mod time_to_live;
+mod watches;
+mod writes;
 
 kvconf_tests::on_every_backend! {
     in crate::semantics;

@@ -6,7 +6,7 @@ mod model;
 mod nats;
 
 kvconf_tests::on_every_backend! {
-    in crate::cases;
+    in crate::history::cases;
     log {
         a_log_says_who_when_why_and_what,
         secrets_are_masked_and_their_change_is_seen,
