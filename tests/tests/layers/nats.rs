@@ -131,6 +131,17 @@ async fn readers_of_two_layers_never_see_half_a_change_set_while_writers_race() 
     race(&server.client().await, &bucket, &bucket).await;
 }
 
+/// The keys and values of every change set of both layers, newest first.
+async fn log_of(bucket: &Bucket) -> Vec<Vec<String>> {
+    let live: Live<Numbers> =
+        bucket.live().layers(["base", "env.prod"]).without_environment().start().await.unwrap();
+    let log = live.log().limit(1_000).await.unwrap();
+    let told = |change: &kvconf::LoggedChange| {
+        change.keys().iter().map(|key| format!("{} {}", key.key(), key.after)).collect()
+    };
+    log.iter().map(told).collect()
+}
+
 /// An administrator, and a reader who may follow two layers of one struct and nothing else.
 const USERS: &str = r#"authorization { users: [
   { user: admin, password: a }
@@ -163,6 +174,11 @@ async fn permissions_on_the_layers_are_enough_to_follow_them_exactly() {
     let live: Live<Numbers> =
         reader.live().layers(["base", "env.prod"]).without_environment().start().await.unwrap();
     assert_eq!(live.health().state, WatchState::Live);
+
+    // Looking back, too: every change set of both layers, each of them whole.
+    let (theirs, own) = (log_of(&admin).await, log_of(&reader).await);
+    assert!(own.len() == 3 * 64 && own.iter().all(|set| set.len() == 2), "64 revisions are kept: {own:?}");
+    assert_eq!(own, theirs);
 
     let refused = reader.live::<Numbers>().layers(["base", "env.dev"]).start().await.unwrap_err();
     let StartError::NotPermitted { subject } = &refused else { panic!("{refused:?}") };

@@ -21,6 +21,9 @@ use crate::{Entry, Filter, Headers, Key, ReadError, Revision};
 /// The status of a direct get that found nothing.
 const NOT_FOUND: u16 = 404;
 
+/// How often consumers that share a read are asked for what came meanwhile. Each time takes milliseconds.
+const ROUNDS: usize = 8;
+
 #[derive(Deserialize)]
 struct Found {
     message: Raw,
@@ -165,17 +168,51 @@ impl NatsStore {
         until: Option<Revision>,
     ) -> Result<Vec<Entry>, ReadError> {
         let filters = self.effective(filters);
+        if filters.len() > 1 && !self.known.filters.is_open() {
+            return self.drain_each(&filters, start, until).await;
+        }
         match self.drain(&filters, start, until).await {
             Err(ReadError::Server { code: code::FILTERS_OVERLAP, .. }) => {
-                let mut entries = BTreeMap::new();
-                for filter in filters {
-                    let part = self.drain(std::slice::from_ref(&filter), start, until).await?;
-                    entries.extend(part.into_iter().map(|entry| (entry.revision, entry)));
-                }
-                Ok(entries.into_values().collect())
+                self.drain_each(&filters, start, until).await
+            }
+            Err(error) if filters.len() > 1 => {
+                let Some(denial) = denial(&error) else { return Err(error) };
+                // Where this fails too, its error names what is missing for one filter: less than what was asked for first.
+                let entries = self.drain_each(&filters, start, until).await?;
+                self.known.filters.failed(&denial);
+                Ok(entries)
             }
             result => result,
         }
+    }
+
+    /// The same by one consumer for each filter.
+    ///
+    /// What one consumer has missed because it was asked before the others is asked for again, until nothing more comes: so
+    /// no change set across the filters is there in part. Writers who never pause would keep that up, so there is an end.
+    async fn drain_each(
+        &self,
+        filters: &[Filter],
+        start: Start,
+        until: Option<Revision>,
+    ) -> Result<Vec<Entry>, ReadError> {
+        let rounds = if matches!(start, Start::Last) { 1 } else { ROUNDS };
+        let mut entries = BTreeMap::new();
+        let mut starts = vec![start; filters.len()];
+        for _ in 0..rounds {
+            let known = entries.len();
+            for (filter, start) in filters.iter().zip(&mut starts) {
+                let part = self.drain(std::slice::from_ref(filter), *start, until).await?;
+                if let Some(last) = part.last() {
+                    *start = Start::Revision(last.revision.next());
+                }
+                entries.extend(part.into_iter().map(|entry| (entry.revision, entry)));
+            }
+            if entries.len() == known {
+                break;
+            }
+        }
+        Ok(entries.into_values().collect())
     }
 
     /// All entries that a consumer delivers until it is caught up or past a revision, in the order of revisions.
@@ -232,6 +269,15 @@ impl NatsStore {
             kept.push(filter.clone());
         }
         kept
+    }
+}
+
+/// What an error of a read was, where it may be for want of a permission.
+fn denial(error: &ReadError) -> Option<Failure> {
+    match error {
+        ReadError::NotPermitted { subject } => Some(Failure::NotPermitted(subject.clone())),
+        ReadError::Timeout { after, .. } => Some(Failure::Timeout(*after)),
+        _ => None,
     }
 }
 
