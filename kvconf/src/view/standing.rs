@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Outcome, Table, View};
+use crate::attribution::PROVISIONAL;
 use crate::cache::{Owner, Saved};
 use crate::schema::KvConfig;
 use crate::seal::key_id;
@@ -113,9 +114,14 @@ impl<T: KvConfig> View<T> {
         outcome
     }
 
-    /// What is to be saved; `None` where the snapshot does not come from the bucket.
+    /// What is to be saved; `None` where the snapshot does not come from the bucket, and while values in it wait to be
+    /// confirmed.
+    ///
+    /// Those go back at their deadline, and nothing here says to what: whoever began from the file afterwards would serve
+    /// them for good. The state before the change is what they go back to, and it is on disk already.
     pub(crate) fn excerpt(&self) -> Option<Excerpt> {
-        (self.snapshot.basis() == Basis::Bucket).then(|| Excerpt {
+        let waits = || self.raw.entries().any(|entry| entry.headers().get(PROVISIONAL).is_some());
+        (self.snapshot.basis() == Basis::Bucket && !waits()).then(|| Excerpt {
             table: Arc::clone(&self.table),
             bucket: self.bucket.clone(),
             created: self.created,

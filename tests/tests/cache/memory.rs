@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use kvconf::{Basis, Bucket, Live, Readiness, Revision, StartError, Tried, WatchState};
+use kvconf::{Basis, Bucket, KvConfig, Live, Readiness, Revision, StartError, Tried, WatchState};
 
 use super::{BOUND, Checkout, Folder, TRUST, away, bucket, health, trusted};
 
@@ -210,4 +210,36 @@ async fn a_folder_that_cannot_be_written_hurts_nobody_and_is_told() {
     let revision = bucket.put("checkout.max_items", "60").await.unwrap();
     live.wait_for(revision).await.unwrap();
     assert_eq!(live.load().max_items, 60);
+}
+
+// P9: a file may be read long after the deadline, and could not say what counts then.
+#[tokio::test(start_paused = true)]
+async fn a_state_that_waits_to_be_confirmed_is_not_kept() {
+    let folder = Folder::new("on-trial");
+    let (bucket, faults, saved) = left_behind(&folder).await;
+    let live: Live<Checkout> = bucket.live().cache(folder.cache()).start().await.unwrap();
+    let plan = live.edit().set(Checkout::fields().max_items, 90).plan().await.unwrap();
+    let change = plan.commit().author("ops").confirm_within(100 * TRUST).await.unwrap();
+    live.wait_for(change.revision()).await.unwrap();
+    assert_eq!(live.load().max_items, 90);
+    tokio::time::sleep(3 * TRUST).await;
+    let kept = live.health().cache.unwrap().saved.unwrap();
+    assert_eq!((kept.revision, kept.trusted), (saved, true));
+    drop(live);
+    folder.free().await;
+
+    away(&faults);
+    let live = start(&bucket, &folder).await.unwrap();
+    assert_eq!((live.load().max_items, live.load().is_cached()), (60, true));
+    health(&live, |health| health.is_current()).await;
+    assert_eq!(live.load().max_items, 90, "the bucket has the say as soon as it can be had");
+
+    let confirmed = change.confirm().author("ops").await.unwrap();
+    live.wait_for(confirmed.revision()).await.unwrap();
+    trusted(&live).await;
+    drop(live);
+    folder.free().await;
+    away(&faults);
+    let live = start(&bucket, &folder).await.unwrap();
+    assert_eq!((live.load().max_items, live.load().is_cached()), (90, true));
 }
