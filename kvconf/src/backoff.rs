@@ -14,9 +14,6 @@ impl Backoff {
     /// Between two attempts to open a watch.
     pub(crate) const WATCH: Self = Self { base: Duration::from_millis(50), cap: Duration::from_secs(4) };
 
-    /// Between two attempts of a write that lost a race.
-    pub(crate) const WRITE: Self = Self { base: Duration::from_millis(2), cap: Duration::from_millis(250) };
-
     /// The bound after so many failures.
     fn bound(self, failures: u32) -> Duration {
         self.base.saturating_mul(1_u32.checked_shl(failures).unwrap_or(u32::MAX)).min(self.cap)
@@ -28,9 +25,39 @@ impl Backoff {
     }
 }
 
+/// By how many times the time of an attempt the next one is spread, by how many were lost before it.
+///
+/// It grows, so that many writers who began together come apart, and shrinks again, so that who has lost for long goes before
+/// those who have just begun: with a pause that only grows, one of three writers could lose all of its races for half a
+/// minute.
+const SPREAD: [u32; 16] = [0, 1, 1, 2, 2, 4, 4, 8, 8, 16, 16, 16, 8, 4, 2, 1];
+
+/// The least and the most that an attempt is taken to last.
+const ATTEMPT: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(50));
+
+/// How long a write waits that has lost so many races, after an attempt that took so long: a random part of the spread.
+pub(crate) fn contention(took: Duration, lost: u32) -> Duration {
+    spread(took, lost).mul_f64(rand::random::<f64>())
+}
+
+fn spread(took: Duration, lost: u32) -> Duration {
+    let at = usize::try_from(lost).unwrap_or(usize::MAX);
+    took.clamp(ATTEMPT.0, ATTEMPT.1) * SPREAD.get(at).or(SPREAD.last()).copied().unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_lost_for_long_waits_less_again() {
+        let spreads =
+            |took| [1, 3, 9, 12, 15, 31].map(|lost| spread(Duration::from_micros(took), lost).as_micros());
+        assert_eq!(spreads(1_000), [1_000, 2_000, 16_000, 8_000, 1_000, 1_000]);
+        assert_eq!(spreads(1), [500, 1_000, 8_000, 4_000, 500, 500]);
+        assert_eq!(spreads(9_000_000)[2], 800_000);
+        assert!((0..100).all(|_| contention(Duration::from_millis(1), 9) <= Duration::from_millis(16)));
+    }
 
     #[test]
     fn the_bound_doubles_up_to_the_cap() {

@@ -315,15 +315,27 @@ pub(crate) fn program_name() -> String {
 pub struct Commit<T: KvConfig> {
     pub(super) plan: Plan<T>,
     pub(super) terms: Terms,
+    races: Races,
+}
+
+/// What a refused write is looked into by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Races {
+    /// By asking the bucket: once, for people who want to know.
+    Seldom,
+    /// By what the watch brings anyway: the question would take as long as the next attempt, and whoever asks it each time
+    /// is always later than the writer who won.
+    Often,
 }
 
 impl<T: KvConfig> Commit<T> {
     pub(super) fn new(plan: Plan<T>) -> Self {
-        Self { plan, terms: Terms::default() }
+        Self { plan, terms: Terms::default(), races: Races::Seldom }
     }
 
-    pub(super) fn with(plan: Plan<T>, terms: Terms) -> Self {
-        Self { plan, terms }
+    /// One attempt of several to get through.
+    pub(super) fn attempt(plan: Plan<T>, terms: Terms) -> Self {
+        Self { plan, terms, races: Races::Often }
     }
 
     terms!(terms);
@@ -335,7 +347,7 @@ impl<T: KvConfig> Commit<T> {
     }
 
     pub(super) async fn run(self) -> Result<Applied, CommitError> {
-        let Self { plan, terms } = self;
+        let Self { plan, terms, races } = self;
         let shared = Arc::clone(&plan.shared);
         let store = shared.store.clone().ok_or(CommitError::Fixed)?;
         let attribution = terms.attribution()?;
@@ -357,6 +369,13 @@ impl<T: KvConfig> Commit<T> {
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         let written = match terms.manner {
             Manner::OneByOne => job.in_parts(plan.writes.into_iter().map(|write| vec![write])).await?,
+            Manner::Atomic if races == Races::Often => match job.send(&plan.writes).await? {
+                Ok(written) => written,
+                Err(error) => match shared.lost_race(&error, &plan.writes, &change).await {
+                    Some(conflict) => return Err(CommitError::Conflict(conflict)),
+                    None => job.explain(error, &plan.writes).await?,
+                },
+            },
             Manner::Atomic => job.atomic(&plan.writes).await?,
         };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
@@ -419,6 +438,17 @@ impl Job<'_> {
 
     /// One change set, or nothing.
     pub(super) async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
+        match self.send(planned).await? {
+            Ok(written) => Ok(written),
+            Err(error) => self.explain(error, planned).await,
+        }
+    }
+
+    /// The same, with the server's own words when it refuses.
+    async fn send(
+        &self,
+        planned: &[Planned],
+    ) -> Result<Result<Vec<(Key, Revision)>, WriteError>, CommitError> {
         let keys: Vec<Key> = planned.iter().map(|write| write.key.clone()).collect();
         let mut writes = self.writes(planned)?;
         let count = keys.len() as u64;
@@ -428,15 +458,12 @@ impl Job<'_> {
                 writes.push(last);
                 self.store.write_batch(writes).await
             }
-            None => return Ok(Vec::new()),
+            None => return Ok(Ok(Vec::new())),
         };
-        match result {
-            Ok(last) => {
-                let revision = |at: usize| last - (count - 1 - at as u64);
-                Ok(keys.into_iter().enumerate().map(|(at, key)| (key, revision(at))).collect())
-            }
-            Err(error) => self.explain(error, planned).await,
-        }
+        Ok(result.map(|last| {
+            let revision = |at: usize| last - (count - 1 - at as u64);
+            keys.into_iter().enumerate().map(|(at, key)| (key, revision(at))).collect()
+        }))
     }
 
     /// The messages. Those that are there for what they expect stand before those of the keys.

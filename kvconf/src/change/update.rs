@@ -6,20 +6,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
 use super::commit::{Applied, Commit, CommitError, Terms, terms};
+use super::conflict::Conflict;
 use super::edit::{Wanted, layer_of, wanted_by};
 use super::over_rejected::OverRejected;
-use super::plan::{Masked, Plan};
-use crate::backoff::Backoff;
+use super::plan::{Masked, Plan, Planned};
+use crate::backoff::contention;
 use crate::live::{Shared, lock};
 use crate::schema::KvConfig;
 use crate::view::{Layered, Overlay, View};
-use crate::{Live, Revision};
+use crate::{Attribution, Live, Revision, WriteError};
 
-/// How often an update is tried. With full jitter below a quarter of a second, sixteen writers that all change one key
-/// get through well before this.
-const ATTEMPTS: u32 = 32;
+/// How often an update is tried. Sixteen writers that all change one key get through well before this.
+const ATTEMPTS: u32 = 64;
 
 /// How long a write waits for the watch to bring what it must be based on. The watch needs well below a millisecond.
 const CATCH_UP: Duration = Duration::from_secs(1);
@@ -93,7 +94,7 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
         self
     }
 
-    /// How often to try before giving up with the last conflict; 32 by default, at least once.
+    /// How often to try before giving up with the last conflict; 64 by default, at least once.
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = attempts.max(1);
         self
@@ -138,7 +139,8 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                 }
                 plan
             };
-            let lost = match Commit::with(plan, self.terms.clone()).run().await {
+            let begun = Instant::now();
+            let lost = match Commit::attempt(plan, self.terms.clone()).run().await {
                 Err(CommitError::Conflict(conflict)) => conflict,
                 outcome => return outcome,
             };
@@ -147,7 +149,7 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                 return Err(CommitError::Conflict(lost));
             }
             self.shared.wait_until_seen(lost.found.unwrap_or_default()).await;
-            tokio::time::sleep(Backoff::WRITE.delay(failures)).await;
+            tokio::time::sleep(contention(begun.elapsed(), failures)).await;
         }
     }
 }
@@ -182,6 +184,29 @@ impl<T: KvConfig> Shared<T> {
     /// Waits, not for long, until the watch has brought back what was written through this handle.
     pub(super) async fn catch_up(&self) {
         self.wait_until_seen(self.written()).await;
+    }
+
+    /// Who was faster, by what the watch brings: the server says which revision to wait for. `None` where it did not tell, and
+    /// the bucket has to be asked: the write may also have been made, or be refused for another reason.
+    pub(super) async fn lost_race(
+        &self,
+        error: &WriteError,
+        planned: &[Planned],
+        change: &str,
+    ) -> Option<Box<Conflict>> {
+        let WriteError::Conflict { found: Some(found) } = error else { return None };
+        self.wait_until_seen(*found).await;
+        let view = lock(&self.view);
+        let mut lost = None;
+        for write in planned {
+            let newest = view.layers().place(&write.key).and_then(|(layer, key)| view.newest(layer, key));
+            let Some(entry) = newest.filter(|entry| entry.revision() > write.expected) else { continue };
+            if Attribution::of(entry).change.as_deref() == Some(change) {
+                return None;
+            }
+            lost.get_or_insert_with(|| Box::new(Conflict::new(&write.key, write.expected, Some(entry))));
+        }
+        lost
     }
 
     pub(super) async fn wait_until_seen(&self, revision: Revision) {

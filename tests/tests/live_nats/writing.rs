@@ -1,5 +1,7 @@
 //! Writes through handles, against each other and against the server's limits.
 
+use std::time::Instant;
+
 use kvconf::{Bucket, BucketConfig, CommitError, KvConfig, Live, WriteError};
 use kvconf_tests::server::Server;
 use tokio::task::JoinSet;
@@ -51,6 +53,43 @@ async fn a_counter_ends_at_the_number_of_acknowledged_updates() {
     assert_eq!(stored, acknowledged.to_string());
     // Retries with jitter get everybody through.
     assert_eq!(acknowledged, 8 * EACH);
+}
+
+// P6: in a loop without a pause somebody always is faster, and nobody always loses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_writers_that_never_pause_all_get_through() {
+    const EACH: usize = 150;
+    let (server, bucket) = with_bucket().await;
+    let mut writers = JoinSet::new();
+    for _ in 0..3 {
+        let live: Live<Stock> = another(&server).await.live().start().await.unwrap();
+        writers.spawn(async move {
+            let (mut runs, mut times) = (Vec::new(), Vec::new());
+            for _ in 0..EACH {
+                let (mut run, begun) = (0, Instant::now());
+                let update = live.update(|stock| {
+                    run += 1;
+                    stock.sold += 1;
+                });
+                update.await.unwrap_or_else(|error| panic!("after {run} runs: {error}"));
+                runs.push(run);
+                times.push(begun.elapsed());
+            }
+            (runs, times)
+        });
+    }
+    for (mut runs, mut times) in writers.join_all().await {
+        runs.sort_unstable();
+        times.sort_unstable();
+        let (most, slowest) = (runs[EACH - 1], times[EACH - 1]);
+        println!(
+            "runs: half {}, most {most}; times: half {:.1?}, most {slowest:.1?}",
+            runs[EACH / 2],
+            times[EACH / 2]
+        );
+        assert!(most <= 48, "{runs:?}");
+    }
+    assert_eq!(bucket.get("stock.sold").await.unwrap().unwrap(), (3 * EACH).to_string());
 }
 
 // P2

@@ -185,7 +185,7 @@ impl<T: KvConfig> ProvisionalCommit<T> {
     }
 
     async fn run(self) -> Result<Provisional, ProvisionalError> {
-        let Self { commit: Commit { plan, terms }, within } = self;
+        let Self { commit: Commit { plan, terms, .. }, within } = self;
         let shared = Arc::clone(&plan.shared);
         let store = shared.store.clone().ok_or(CommitError::Fixed)?;
         let attribution = terms.attribution()?;
