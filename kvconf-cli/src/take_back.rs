@@ -215,9 +215,9 @@ impl From<RollbackError> for Failure {
         match error {
             RollbackError::Read(error) => error.into(),
             RollbackError::Commit(error) => error.into(),
-            RollbackError::Lost(keys) => {
+            RollbackError::Lost { ref keys, .. } => {
                 let hint = keys.first().map(|lost| format!("kvconf history {}", lost.key));
-                let failure = Self::new(Exit::Refused, RollbackError::Lost(keys));
+                let failure = Self::new(Exit::Refused, error);
                 match hint {
                     Some(hint) => failure.hint(hint),
                     None => failure,

@@ -316,6 +316,7 @@ async fn what_is_no_longer_kept_is_named_key_by_key_and_nothing_is_written() {
     --- err
     error: what would return is no longer kept:
       × checkout.max_items (known from revision 2 on)
+      kept, and can be taken back by themselves: checkout.api_key, checkout.region
       help: kvconf history checkout.max_items
     ");
     assert_snapshot!(settled(&kvconf.run("rollback checkout --to 1 --dry-run --json").await), @r#"
@@ -323,7 +324,7 @@ async fn what_is_no_longer_kept_is_named_key_by_key_and_nothing_is_written() {
     --- out
     {"changed_since":[],"changes":[{"after":null,"before":{"masked":true},"key":"checkout.api_key"},{"after":null,"before":{"value":"eu"},"key":"checkout.region"}],"lost":[{"key":"checkout.max_items","known_since":2}],"parts":1,"to":1,"unchanged":0,"without_ttl":[]}
     --- err
-    {"error":{"causes":[],"exit":5,"help":["kvconf history checkout.max_items"],"kind":"refused","message":"what would return is no longer kept:\n  × checkout.max_items (known from revision 2 on)"}}
+    {"error":{"causes":[],"exit":5,"help":["kvconf history checkout.max_items"],"kind":"refused","message":"what would return is no longer kept:\n  × checkout.max_items (known from revision 2 on)\n  kept, and can be taken back by themselves: checkout.api_key, checkout.region"}}
     "#);
     assert_eq!(bucket.status().await.unwrap().last_revision.get(), 5);
 }

@@ -77,6 +77,43 @@ async fn in_a_bucket_whose_entries_age_absence_proves_nothing() {
     assert_eq!(state(&bucket).await, Vec::<String>::new(), "before the first write there was nothing");
 }
 
+// P8: what is kept is told beside what is lost, and goes back by itself.
+#[tokio::test(start_paused = true)]
+async fn in_a_bucket_whose_entries_age_single_fields_still_go_back() {
+    let mut config = keeping(64);
+    config.max_age = Some(TTL);
+    let bucket = Bucket::memory_with(config).unwrap();
+    let live = shop(&bucket).await;
+    bucket.put("shop.region", "eu").await.unwrap();
+    tokio::time::advance(2 * TTL).await;
+    for (key, value) in [("shop.price", "200"), ("shop.discount", "20")] {
+        bucket.put(key, value).await.unwrap();
+    }
+    let good = last(&bucket).await;
+    for (key, value) in [("shop.price", "9"), ("shop.discount", "8")] {
+        bucket.put(key, value).await.unwrap();
+    }
+    let error = live.rollback_to(good).author("ops").await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "what would return is no longer kept:\n  × shop.payment-timeout (nothing is kept)\n  × shop.region (nothing is kept)\n  \
+         × shop.limits.* (nothing is kept)\n  kept, and can be taken back by themselves: shop.discount, shop.price"
+    );
+    let fields = Shop::fields();
+    live.rollback_to(good).only(fields.price).only(fields.discount).author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, ["shop.discount=20", "shop.price=200"]);
+
+    let bad = bucket.put("shop.price", "9").await.unwrap();
+    let error = bucket.rollback_to("shop.>", bad - 1).author("ops").await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.ends_with("× shop.> (nothing is kept)\n  kept, and can be taken back by themselves: shop.price"),
+        "{text}"
+    );
+    bucket.rollback_to("shop.price", bad - 1).author("ops").await.unwrap();
+    assert_eq!(value(&bucket, "shop.price").await.as_deref(), Some("200"));
+}
+
 #[tokio::test]
 async fn a_purged_value_is_lost_and_the_purge_itself_is_not() {
     let bucket = Bucket::memory();

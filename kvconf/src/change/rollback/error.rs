@@ -46,9 +46,15 @@ pub enum RollbackError {
     /// The bucket could not be read, or does not have the revision.
     #[display("earlier states could not be read")]
     Read(#[error(source)] ReadError),
-    /// The bucket no longer has what these keys held.
-    #[display("what would return is no longer kept{}", lines(_0))]
-    Lost(#[error(not(source))] Vec<LostKey>),
+    /// The bucket no longer has what some keys held, or does not know whether they held anything. What the others held can
+    /// be taken back by itself: of a struct by [`Rollback::only`](super::Rollback::only), of plain keys by their names.
+    #[display("what would return is no longer kept{}{}", lines(keys), apart(known))]
+    Lost {
+        /// Those of which it is not known.
+        keys: Vec<LostKey>,
+        /// Those that differ from what they held, of which it is known.
+        known: Vec<Key>,
+    },
     /// Today's readers would reject the state. The report has every problem.
     #[display("readers would reject the earlier state")]
     Invalid(#[error(source)] Box<Report>),
@@ -106,6 +112,22 @@ fn lines<T: fmt::Display>(all: &[T]) -> String {
     text
 }
 
+/// How many keys are named in a line.
+const NAMED: usize = 8;
+
+/// What can be taken back all the same.
+fn apart(known: &[Key]) -> String {
+    if known.is_empty() {
+        return String::new();
+    }
+    let names: Vec<&str> = known.iter().take(NAMED).map(Key::as_str).collect();
+    let more = match known.len() - names.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("\n  kept, and can be taken back by themselves: {}{more}", names.join(", "))
+}
+
 impl RollbackError {
     /// Whether somebody else was faster.
     #[must_use]
@@ -127,7 +149,7 @@ impl RollbackError {
     #[must_use]
     pub fn lost(&self) -> &[LostKey] {
         match self {
-            Self::Lost(keys) => keys,
+            Self::Lost { keys, .. } => keys,
             _ => &[],
         }
     }

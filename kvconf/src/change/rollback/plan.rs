@@ -173,7 +173,8 @@ impl RollbackPlan {
     /// What no term of a commit helps against.
     pub(super) fn in_the_way(&self) -> Option<RollbackError> {
         if !self.lost.is_empty() {
-            return Some(RollbackError::Lost(self.lost.clone()));
+            let known = self.writes.iter().map(|write| write.key.clone()).collect();
+            return Some(RollbackError::Lost { keys: self.lost.clone(), known });
         }
         (!self.changed_since.is_empty()).then(|| RollbackError::ChangedSince(self.changed_since.clone()))
     }
