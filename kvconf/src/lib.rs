@@ -121,10 +121,10 @@ pub use bucket::{
 };
 pub use cache::{Cache, CacheContent, CacheError, CacheFile, CacheHealth, Damage, SavedState, Skipped};
 pub use change::{
-    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, Masked, OverRejected,
-    PlainChange, PlainCommit, PlainEdit, PlainKeys, PlainPlan, PlainPlanError, Plan, PlanError, Provisional,
-    ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError, RollbackPlan, Settle,
-    SettleError, Update,
+    Applied, ChangeRef, ChangedSince, Commit, CommitError, Conflict, Edit, FieldChange, Masked, Otherwise,
+    OverRejected, PlainChange, PlainCommit, PlainEdit, PlainKeys, PlainPlan, PlainPlanError, Plan, PlanError,
+    Provisional, ProvisionalCommit, ProvisionalError, Rollback, RollbackCommit, RollbackError, RollbackPlan,
+    Settle, SettleError, Update,
 };
 pub use entry::{Entry, Headers, MarkerReason, Operation};
 pub use exposure::Exposure;

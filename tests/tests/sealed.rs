@@ -116,7 +116,7 @@ async fn what_is_written_with_a_keyring_is_sealed_and_shown_to_nobody() {
     let fields = Checkout::fields();
     let edit = live.edit().set(fields.api_key, Secret::new("hunter3".to_owned())).set(fields.max_items, 60);
     let plan = edit.plan().await.unwrap();
-    assert_eq!(plan.to_string(), "checkout.api_key: *** → ***\ncheckout.max_items: 50 → 60");
+    assert_eq!(plan.to_string(), "checkout.api_key: *** → ***\ncheckout.max_items: (default 50) → 60");
     assert!(!format!("{plan:?}").contains("kvconf-sealed"), "{plan:?}");
     let applied = plan.commit().author("ops").await.unwrap();
     live.wait_for(applied.revision()).await.unwrap();

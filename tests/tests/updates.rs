@@ -12,7 +12,7 @@ struct Counter {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_acknowledged_increment_is_lost() {
     const TASKS: u64 = 8;
-    const EACH: u64 = 1_000;
+    const EACH: u64 = 500;
     let bucket = Bucket::memory();
     let live: Live<Counter> = bucket.live().start().await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
@@ -34,7 +34,7 @@ async fn no_acknowledged_increment_is_lost() {
 struct Checkout {
     #[kv(default = 50, range(1..=500))]
     max_items: u32,
-    #[kv(default = 5)]
+    #[kv(default = 5, range(..=100), alias = "attempts", alias = "tries")]
     retries: u32,
     #[kv(secret, default = "hunter2", length(..=20))]
     api_key: Secret<String>,
@@ -128,6 +128,37 @@ async fn the_good_part_of_a_rejected_set_and_a_rejected_removal_are_not_overwrit
         "checkout.account.name: an update would overwrite the removal of revision 4, which readers rejected; \
          replace it by edit().set(..), whose plan shows it"
     );
+}
+
+// P6: what counts under an old name is hidden for good by the first value under the present one.
+#[tokio::test(start_paused = true)]
+async fn a_rejected_value_under_an_old_name_is_not_overwritten_either() {
+    let bucket = Bucket::memory();
+    let live = checkout(&bucket).await;
+    let old = bucket.put("checkout.attempts", "6").await.unwrap();
+    live.wait_for(old).await.unwrap();
+    let rejected = bucket.put("checkout.attempts", "7000").await.unwrap();
+    assert!(live.wait_for(rejected).await.is_err());
+    let unseen = refused(live.update(|checkout| checkout.retries += 1).author("ops").await);
+    assert_eq!(
+        unseen.to_string(),
+        "checkout.attempts: an update would overwrite 7000 of revision 3, which readers rejected; replace it by \
+         edit().set(..), whose plan shows it"
+    );
+    assert_eq!(bucket.get("checkout.retries").await.unwrap(), None);
+
+    // An older name still says nothing while this one has a value.
+    let other = bucket.put("checkout.tries", "9000").await.unwrap();
+    let _ = live.wait_for(other).await;
+    let plan = live.edit().set(Checkout::fields().retries, 7).plan().await.unwrap();
+    assert_eq!(plan.to_string(), "checkout.retries: (7000 of checkout.attempts) → 7");
+    let mended = plan.commit().author("ops").await.unwrap();
+    live.wait_for(mended.revision()).await.unwrap();
+    // Under the present name it is nobody's business what the old ones hold.
+    let worse = bucket.put("checkout.attempts", "8000").await.unwrap();
+    live.wait_for(worse).await.unwrap();
+    live.update(|checkout| checkout.retries += 1).await.unwrap();
+    assert_eq!(bucket.get("checkout.retries").await.unwrap().as_deref(), Some(&b"8"[..]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,11 +5,15 @@ use std::fmt;
 
 use bytes::Bytes;
 
+use super::otherwise::Otherwise;
 use crate::schema::{Kind, KvConfig, Path, Slot, Stored, join, node_at};
 use crate::value::EncodeError;
 use crate::view::{Table, shown_bytes};
 
 /// One key whose value differs. Values are in stored form, shortened, and masked for a secret.
+///
+/// `Display` writes `checkout.max_items: 50 → 80`. In a plan a key that has no value before or after it shows what counts
+/// then: `checkout.max_items: (default 50) → 80`, `host.web-1.checkout.max_items: 80 → (60 of base.checkout.max_items)`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
@@ -19,14 +23,26 @@ pub struct FieldChange {
     pub before: Option<String>,
     /// The value after; `None` when the key is removed.
     pub after: Option<String>,
+    /// In a plan of a struct: what readers get while the key has no value, before the change or after it. `None` where the
+    /// key has one both times, where nothing counts, and where a stronger source has the say all along.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otherwise: Option<Otherwise>,
 }
 
-/// `checkout.max_items: 50 → 80`
+impl FieldChange {
+    pub(crate) const fn new(key: String, before: Option<String>, after: Option<String>) -> Self {
+        Self { key, before, after, otherwise: None }
+    }
+}
+
 impl fmt::Display for FieldChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let before = self.before.as_deref().unwrap_or("(none)");
-        let after = self.after.as_deref().unwrap_or("(none)");
-        write!(f, "{}: {before} → {after}", self.key)
+        let side = |value: &Option<String>| match (value, &self.otherwise) {
+            (Some(value), _) => value.clone(),
+            (None, Some(otherwise)) => format!("({otherwise})"),
+            (None, None) => "(none)".to_owned(),
+        };
+        write!(f, "{}: {} → {}", self.key, side(&self.before), side(&self.after))
     }
 }
 
@@ -70,11 +86,11 @@ pub(crate) fn changed_keys<T: KvConfig>(
 pub(crate) fn changed_fields<T: KvConfig>(table: &Table, before: &T, after: &T) -> Vec<FieldChange> {
     let of_slot = |slot| {
         let changed = changed_keys(before, after, slot).unwrap_or_default();
-        changed.into_iter().map(|(key, old, new)| FieldChange {
-            key: table.layers.field_key(&key),
-            before: old.map(|bytes| shown_bytes(&bytes, slot)),
-            after: new.map(|bytes| shown_bytes(&bytes, slot)),
-        })
+        let shown = |bytes: Option<Bytes>| bytes.map(|bytes| shown_bytes(&bytes, slot));
+        let change = move |(key, old, new): KeyChange| {
+            FieldChange::new(table.layers.field_key(&key), shown(old), shown(new))
+        };
+        changed.into_iter().map(change)
     };
     table.slots.iter().flat_map(of_slot).collect()
 }

@@ -54,7 +54,7 @@ impl<T: KvConfig> Live<T> {
     /// # let live = Bucket::memory().live::<Checkout>().start().await?;
     /// let fields = Checkout::fields();
     /// let plan = live.edit().set(fields.max_items, 80).set(fields.region, Some("eu".into())).plan().await?;
-    /// assert_eq!(plan.to_string(), "checkout.max_items: 50 → 80\ncheckout.region: (none) → `eu`");
+    /// assert_eq!(plan.to_string(), "checkout.max_items: (default 50) → 80\ncheckout.region: (none) → `eu`");
     ///
     /// let applied = plan.commit().author("ops").reason("sale").await?;
     /// live.wait_for(applied.revision()).await?;
@@ -120,7 +120,7 @@ impl<T: KvConfig> Edit<T> {
     /// let plan = edit.layer("env.prod").set(fields.region, Some("eu".into())).plan().await?;
     /// assert_eq!(
     ///     plan.to_string(),
-    ///     "base.checkout.max_items: 50 → 60\nenv.prod.checkout.region: (none) → `eu`"
+    ///     "base.checkout.max_items: (default 50) → 60\nenv.prod.checkout.region: (none) → `eu`"
     /// );
     /// # Ok(()) }
     /// ```

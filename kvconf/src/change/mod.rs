@@ -9,6 +9,7 @@ mod conflict;
 mod diff;
 mod edit;
 mod guard;
+mod otherwise;
 mod over_rejected;
 mod parts;
 mod plain;
@@ -24,6 +25,7 @@ pub use diff::FieldChange;
 pub(crate) use diff::{changed_fields, same_field};
 pub use edit::Edit;
 pub(crate) use edit::Wishes;
+pub use otherwise::Otherwise;
 pub use over_rejected::OverRejected;
 pub use plain::{PlainChange, PlainCommit, PlainEdit, PlainPlan, PlainPlanError};
 #[cfg(feature = "fleet")]

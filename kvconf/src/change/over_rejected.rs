@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use derive_more::Error;
 
-use super::plan::Planned;
+use super::plan::{Planned, shown_stored};
 use crate::schema::KvConfig;
-use crate::view::View;
-use crate::{Attribution, Key, Operation, Revision};
+use crate::view::{Target, View};
+use crate::{Attribution, Entry, Key, Operation, Revision};
 
-/// A key that an update would write although its newest entry is one that readers rejected. Nothing was written.
+/// A key that an update would write over although its newest entry is one that readers rejected. Nothing was written.
 ///
 /// The function of an update gets the last good state. What somebody wrote after it, and readers rejected, it never saw:
 /// overwriting that would lose it without a word. [`Edit::set`](super::Edit::set) replaces it, with a
@@ -18,7 +18,8 @@ use crate::{Attribution, Key, Operation, Revision};
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub struct OverRejected {
-    /// The key. There may be more of them.
+    /// The key: an old name of the field ([`alias`](macro@crate::KvConfig)) where the value counts under that one. There may
+    /// be more of them.
     pub key: Key,
     /// The revision that was rejected.
     pub revision: Revision,
@@ -61,16 +62,32 @@ impl OverRejected {
     ) -> Option<Box<Self>> {
         writes.into_iter().find_map(|write| {
             let (layer, key) = view.layers().place(&write.key)?;
-            let entry = view.newest_rejected(layer, key)?;
+            let entry = unseen(view, layer, key)?;
             Some(Box::new(Self {
-                key: write.key.clone(),
+                key: entry.key().clone(),
                 revision: entry.revision(),
                 operation: entry.operation(),
-                // What a plan shows as replaced; for a removal that is the default, which nobody wrote.
-                value: entry.put_value().and(write.shown.before.clone()),
+                value: entry.put_value().map(|bytes| shown_stored(view, key, bytes)),
                 by: Attribution::of(entry),
                 at: entry.created(),
             }))
         })
     }
+}
+
+/// What readers rejected of a key that is about to be written: its own newest entry, or where it has no value that under the
+/// old name which counts then.
+fn unseen<'v, T: KvConfig>(view: &'v View<T>, layer: usize, key: &str) -> Option<&'v Entry> {
+    if let Some(entry) = view.newest_rejected(layer, key) {
+        return Some(entry);
+    }
+    let Some(Target::Field(at)) = view.table.target(key) else { return None };
+    let stands = |name: &str| view.newest(layer, name).is_some_and(|entry| !entry.operation().is_removal());
+    let mut older = view.table.slot(at)?.names().into_iter().skip_while(|name| *name != key);
+    let mut is_hidden = older.next().is_some_and(stands);
+    older.find_map(|name| {
+        let rejected = view.newest_rejected(layer, name).filter(|_| !is_hidden);
+        is_hidden |= stands(name);
+        rejected.map(|entry| &**entry)
+    })
 }

@@ -114,7 +114,7 @@ pub(super) struct Planned {
 impl Planned {
     /// A write that no diff shows.
     pub(super) fn bare(key: Key, action: Action, expected: Revision) -> Self {
-        let shown = FieldChange { key: key.to_string(), before: None, after: None };
+        let shown = FieldChange::new(key.to_string(), None, None);
         Self { key, action, expected, shown }
     }
 }
@@ -148,6 +148,7 @@ impl<T: KvConfig> Plan<T> {
             over.insert(layer, key, Some(Arc::new(provisional(&write, view.seen.next()))));
             writes.push(write);
         }
+        view.tell_otherwise(&mut writes, &over);
         let (masked, bad) = view.masked_among(&writes, &over);
         let report = if writes.is_empty() { None } else { view.preview(over) };
         let report = if bad.is_empty() { report } else { Some(view.also_refused(report, bad)) };
@@ -249,26 +250,17 @@ pub(super) fn shown_change<T: KvConfig>(
     before: Option<&Bytes>,
     after: Option<&Bytes>,
 ) -> FieldChange {
+    let shown = |bytes: &Bytes| shown_stored(view, key, bytes);
+    FieldChange::new(view.layers().full_key(layer, key), before.map(shown), after.map(shown))
+}
+
+/// A value of one key, as it may be shown.
+pub(super) fn shown_stored<T: KvConfig>(view: &View<T>, key: &str, bytes: &Bytes) -> String {
     let slot = match view.table.target(key) {
         Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
         None => None,
     };
-    let shown = |bytes: &Bytes| slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot));
-    // Where the layer has nothing, and no stronger one has, the reader has what is below: that is what the change replaces.
-    let default = || {
-        let slot = slot.filter(|slot| slot.key == key)?;
-        let stands = |above: usize, name: &str| {
-            view.newest(above, name).is_some_and(|entry| !entry.operation().is_removal())
-        };
-        let is_masked =
-            (layer + 1..view.layers().len()).any(|above| slot.all_names().any(|name| stands(above, name)));
-        if is_masked { None } else { crate::view::shown_value::<T>(&view.snapshot, slot) }
-    };
-    FieldChange {
-        key: view.layers().full_key(layer, key),
-        before: before.map(shown).or_else(default),
-        after: after.map(shown),
-    }
+    slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot))
 }
 
 /// What to store for a secret; `None` when that stands there already.

@@ -247,7 +247,7 @@ fn changed<T: KvConfig>(
         let (before, after) = (text(before), text(after));
         if before != after {
             let key = frame.table.layers.field_key(key);
-            changes.push(FieldChange { key, before: before.shown(slot), after: after.shown(slot) });
+            changes.push(FieldChange::new(key, before.shown(slot), after.shown(slot)));
         }
     };
     match slot.kind {

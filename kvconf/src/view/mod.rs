@@ -33,7 +33,7 @@ pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
 pub(crate) use overlay::{Layered, Opened, Overlay, RawState, origin_of};
-pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes, shown_value};
+pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes};
 use spare::Spare;
 pub(crate) use standing::Storing;
 #[cfg(feature = "files")]

@@ -57,7 +57,7 @@ pub(crate) fn kind_of(error: &FieldError) -> ProblemKind {
 }
 
 /// A field's value in stored form, masked where it is a secret; `None` where there is none.
-pub(crate) fn shown_value<T: KvConfig>(value: &T, slot: &Slot) -> Option<String> {
+fn shown_value<T: KvConfig>(value: &T, slot: &Slot) -> Option<String> {
     let (node, rest) = node_at::<T>(slot.path.steps())?;
     match node.encode(value, rest).ok()? {
         Stored::Absent => None,

@@ -238,3 +238,26 @@ async fn what_an_update_writes_begins_from_the_files_value_and_wins_over_it() {
     assert_eq!(bucket.get("checkout.max_items").await.unwrap().unwrap(), "61");
     assert_eq!(live.load().max_items, 61);
 }
+
+#[tokio::test]
+async fn a_plan_tells_what_of_a_file_counts_while_the_bucket_has_nothing() {
+    let (folder, bucket) = (Folder::new(), Bucket::memory());
+    bucket.put("checkout.max_items", "60").await.unwrap();
+    let text = "[checkout]\nmax_items = 10\nlimits.gold = 3\napi_key = 's3cr3t'\n";
+    let live = start(&bucket, folder.write("app.toml", text)).await;
+    let fields = Checkout::fields();
+    let edit = live.edit().unset(fields.max_items).set(fields.payment_timeout, Duration::from_secs(9));
+    let plan = edit
+        .set_entry(fields.limits, "gold", 4)
+        .set(fields.api_key, kvconf::Secret::new("new".to_owned()))
+        .plan()
+        .await
+        .unwrap();
+    assert_eq!(
+        folder.hide(&plan.to_string()),
+        "checkout.api_key: (*** of app.toml:4) → ***\n\
+         checkout.limits.gold: (3 of app.toml:3) → 4\n\
+         checkout.max_items: 60 → (10 of app.toml:2)\n\
+         checkout.payment-timeout: (default 3s) → 9s"
+    );
+}

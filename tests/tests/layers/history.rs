@@ -1,5 +1,7 @@
 //! Looking back over several layers.
 
+use std::time::Duration;
+
 use kvconf::{FieldState, KvConfig, Live, PastError, Point, Revision};
 use kvconf_tests::Backend;
 
@@ -81,6 +83,35 @@ pub async fn the_past_is_merged_as_the_present_is(backend: &Backend) {
     assert_eq!(diff.to_string(), "shop.price        100 → 200\nshop.limits.gold  1   → 2");
     assert!(diff.touches(Shop::fields().price) && !diff.touches(Shop::fields().discount));
     assert!(shop.diff(prod, masked).await.unwrap().is_empty(), "what is masked makes no difference");
+}
+
+// P8
+pub async fn a_time_has_one_state_over_all_layers(backend: &Backend) {
+    let bucket = backend.plain().await;
+    let shop = start(&bucket).await;
+    put(&bucket, &[("base.shop.price", "500"), ("base.shop.limits.gold", "1")]).await;
+    let fields = Shop::fields();
+    let edit = shop.edit().layer("base").set(fields.discount, 5).layer("env.prod").set(fields.price, 200);
+    let both = edit.plan().await.unwrap().commit().await.unwrap().revision();
+    let last = put(&bucket, &[("host.web-1.shop.price", "300")]).await;
+    reach(&shop, last).await;
+    let entry = async |key: &str| bucket.entry(key).await.unwrap().unwrap();
+    let told = async |at| {
+        let then = shop.at_time(at).await.unwrap();
+        (then.price, then.discount, then.limits["gold"], then.revision())
+    };
+    let first = entry("base.shop.limits.gold").await;
+    assert_eq!(told(first.created()).await, (500, 0, 1, first.revision()));
+    // The change set of two layers is there as a whole, or not yet.
+    assert_eq!(told(entry("env.prod.shop.price").await.created()).await, (200, 5, 1, both));
+    let own = entry("host.web-1.shop.price").await;
+    assert_eq!(told(own.created()).await, (300, 5, 1, last));
+    assert_eq!(told(own.created() - Duration::from_nanos(1)).await, (200, 5, 1, both));
+    let then = shop.at_time(own.created() - Duration::from_nanos(1)).await.unwrap();
+    assert_eq!(
+        then.origin(fields.price).to_string().split(" by ").next(),
+        Some("layer env.prod, revision 4")
+    );
 }
 
 // P8

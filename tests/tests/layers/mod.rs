@@ -121,6 +121,7 @@ kvconf_tests::on_every_backend! {
         the_log_has_the_changes_of_all_layers,
         a_field_has_one_history_in_all_layers,
         the_past_is_merged_as_the_present_is,
+        a_time_has_one_state_over_all_layers,
         what_is_lost_does_not_matter_where_it_was_masked,
         a_build_is_held_against_all_layers,
     }

@@ -14,7 +14,7 @@ pub async fn a_rollback_takes_all_layers_back(backend: &Backend) {
     let plan = shop.rollback_to(good).plan().await.unwrap();
     assert_eq!(
         plan.to_string(),
-        "back to revision 2:\n  base.shop.price: 1000 → 100\n  host.web-1.shop.discount: 900 → (none)\n  1 key is so already"
+        "back to revision 2:\n  base.shop.price: 1000 → 100\n  host.web-1.shop.discount: 900 → (5 of env.prod.shop.discount)\n  1 key is so already"
     );
     let applied = plan.commit().author("ops").reason("errors up").await.unwrap();
     reach(&shop, applied.revision()).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use kvconf::seal::{Keyring, SealKey};
-use kvconf::{CommitError, KvConfig, Live, PlanError, ProvisionalError};
+use kvconf::{CommitError, KvConfig, Live, Origin, PlanError, ProvisionalError};
 use kvconf_tests::Backend;
 
 use super::{LAYERS, Shop, in_full, put, reach, start, value};
@@ -17,7 +17,7 @@ pub async fn one_edit_changes_several_layers_in_one_change_set(backend: &Backend
     let plan = edit.layer("env.prod").set(fields.discount, 400).plan().await.unwrap();
     assert_eq!(
         plan.to_string(),
-        "base.shop.limits.gold: (none) → 3\nbase.shop.price: 100 → 500\nenv.prod.shop.discount: 0 → 400"
+        "base.shop.limits.gold: (none) → 3\nbase.shop.price: (default 100) → 500\nenv.prod.shop.discount: (default 0) → 400"
     );
     let applied = plan.commit().author("ops").reason("sale").await.unwrap();
     assert_eq!(applied.written().len(), 3);
@@ -70,7 +70,15 @@ pub async fn a_plan_tells_what_has_no_effect(backend: &Backend) {
     assert_eq!(plan.masked()[0].key.as_str(), "base.shop.price");
     // What masks it may be taken out by the same plan, or be set by it.
     let plan = shop.edit().layer("env.prod").unset(fields.price).layer("base").set(fields.price, 500);
-    assert!(plan.plan().await.unwrap().masked().is_empty());
+    let plan = plan.plan().await.unwrap();
+    assert!(plan.masked().is_empty());
+    assert_eq!(
+        plan.to_string(),
+        "base.shop.price: (none) → 500\nenv.prod.shop.price: 200 → (500 of this change)"
+    );
+    let otherwise =
+        |change: &kvconf::FieldChange| change.otherwise.as_ref().map(|found| found.origin.clone());
+    assert_eq!(plan.changes().map(otherwise).collect::<Vec<_>>(), [None, Some(Origin::Plan)]);
     let plan = shop.edit().layer("env.prod").set(fields.discount, 3).layer("base").set(fields.discount, 5);
     assert_eq!(
         plan.plan().await.unwrap().masked()[0].to_string(),
@@ -103,7 +111,7 @@ pub async fn nothing_is_written_as_null_where_something_would_come_through(backe
     let shop = start(&bucket).await;
     let fields = Shop::fields();
     let plan = shop.edit().layer("env.prod").set(fields.region, None).plan().await.unwrap();
-    assert_eq!(plan.to_string(), "env.prod.shop.region: `eu` → `null`");
+    assert_eq!(plan.to_string(), "env.prod.shop.region: (`eu` of base.shop.region) → `null`");
     let applied = plan.commit().author("ops").await.unwrap();
     reach(&shop, applied.revision()).await;
     assert_eq!(shop.load().region, None);

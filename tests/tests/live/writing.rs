@@ -15,7 +15,10 @@ async fn every_entry_of_a_change_says_who_why_and_what_belongs_together() {
     let live = start(&bucket).await;
     let fields = Checkout::fields();
     let plan = live.edit().set(fields.max_items, 80).set(fields.retry.max, 9).plan().await.unwrap();
-    assert_eq!(plan.to_string(), "checkout.max_items: 50 → 80\ncheckout.retry.max: 5 → 9");
+    assert_eq!(
+        plan.to_string(),
+        "checkout.max_items: (default 50) → 80\ncheckout.retry.max: (default 5) → 9"
+    );
     let applied = plan.commit().author("ops").reason("sale").await.unwrap();
     assert_eq!(applied.revision().get(), 2);
     for (key, revision) in applied.written() {
@@ -37,7 +40,7 @@ async fn a_change_without_an_author_carries_the_programs_name() {
     let live = start(&bucket).await;
     live.update(|c| c.max_items = 51).await.unwrap();
     let entry = bucket.entry("checkout.max_items").await.unwrap().unwrap();
-    assert!(header(&entry, "Kvconf-Author").starts_with("live"), "{entry:?}");
+    assert!(header(&entry, "Kvconf-Author").starts_with("together"), "{entry:?}");
     assert_eq!(entry.headers().get("Kvconf-Reason"), None);
 }
 
@@ -105,7 +108,7 @@ async fn what_readers_would_refuse_is_not_written_without_force_and_a_reason() {
     let refused = plan().await;
     assert!(!refused.is_valid());
     insta::assert_snapshot!(refused, @r"
-    checkout.max_items: 50 → 501
+    checkout.max_items: (default 50) → 501
     error: 1 problem in Checkout (bucket memory, planned change); still serving the defaults
       × checkout.max_items: 501 is outside 1..=500
     ");

@@ -16,8 +16,10 @@ async fn one_change_is_taken_back_and_later_ones_stay() {
     live.update(|shop| shop.region = Some("eu".to_owned())).author("eva").await.unwrap();
 
     let plan = live.revert(&mistake).plan().await.unwrap();
-    let text =
-        format!("without change `{}`:\n  shop.discount: 9 → (none)\n  shop.price: 9 → 200", mistake.change());
+    let text = format!(
+        "without change `{}`:\n  shop.discount: 9 → (default 0)\n  shop.price: 9 → 200",
+        mistake.change()
+    );
     assert_eq!(plan.to_string(), text);
     assert_eq!(plan.revision(), None);
     let applied = plan.commit().author("ops").await.unwrap();

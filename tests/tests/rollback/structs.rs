@@ -67,7 +67,7 @@ async fn a_plan_says_what_would_change_and_what_is_so_already_and_writes_nothing
     let plan = live.rollback_to(good).plan().await.unwrap();
     assert_eq!(
         plan.to_string(),
-        "back to revision 2:\n  shop.price: 9 → (none)\n  shop.region: (none) → `eu`\n  1 key is so already"
+        "back to revision 2:\n  shop.price: 9 → (default 100)\n  shop.region: (none) → `eu`\n  1 key is so already"
     );
     assert_eq!(plan.unchanged(), ["shop.discount".parse().unwrap()]);
     assert_eq!((plan.revision(), plan.parts(), plan.is_empty()), (Some(good), 1, false));
@@ -177,7 +177,7 @@ async fn a_renamed_field_returns_under_the_name_that_it_had() {
     let plan = live.rollback_to(good).only(Shop::fields().payment_timeout).plan().await.unwrap();
     assert_eq!(
         plan.to_string(),
-        "back to revision 1:\n  shop.payment-timeout: 50ms → (none)\n  shop.timeout: (none) → 5s"
+        "back to revision 1:\n  shop.payment-timeout: 50ms → (5s of this change)\n  shop.timeout: (none) → 5s"
     );
     let applied = plan.commit().author("ops").await.unwrap();
     live.wait_for(applied.revision()).await.unwrap();
@@ -258,7 +258,10 @@ async fn a_revision_inside_a_change_set_means_the_state_before_it() {
     assert_eq!(change, rev(4));
     let plan = live.rollback_to(rev(2)).plan().await.unwrap();
     assert_eq!(plan.revision(), Some(rev(1)));
-    assert_eq!(plan.to_string(), "back to revision 1:\n  shop.discount: 9 → (none)\n  shop.price: 9 → 200");
+    assert_eq!(
+        plan.to_string(),
+        "back to revision 1:\n  shop.discount: 9 → (default 0)\n  shop.price: 9 → 200"
+    );
     let plan = live.rollback_to(rev(3)).plan().await.unwrap();
     assert_eq!(plan.revision(), Some(rev(3)), "of the shop's keys all are written");
     assert!(plan.is_empty());

@@ -187,11 +187,8 @@ impl PlainChange {
         let shown = |bytes: &Bytes| {
             if shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
-        let shown = FieldChange {
-            key: key.to_string(),
-            before: before.as_ref().and_then(Entry::put_value).map(shown),
-            after: value.as_ref().map(shown),
-        };
+        let now = before.as_ref().and_then(Entry::put_value).map(shown);
+        let shown = FieldChange::new(key.to_string(), now, value.as_ref().map(shown));
         let expected = before.as_ref().map(Entry::revision).unwrap_or_default();
         let action = value.map_or(Action::Delete, Action::Put);
         Self { planned: Planned { key, action, expected, shown }, before }

@@ -115,12 +115,8 @@ impl Scope for Plain {
         };
         let write = |wish: &Wish| {
             let before = wish.now.as_ref().and_then(|entry| entry.put_value());
-            let change = FieldChange {
-                key: wish.key.to_string(),
-                before: before.map(shown),
-                after: wish.goal.as_ref().map(shown),
-            };
-            planned(wish, change)
+            let (before, after) = (before.map(shown), wish.goal.as_ref().map(shown));
+            planned(wish, FieldChange::new(wish.key.to_string(), before, after))
         };
         (target.wishes.iter().map(write).collect(), None)
     }
@@ -258,6 +254,7 @@ impl<T: KvConfig> Scope for Struct<T> {
             over.insert(layer, below.to_owned(), Some(Arc::new(provisional(&write, revision))));
             writes.push(write);
         }
+        view.tell_otherwise(&mut writes, &over);
         let report = if writes.is_empty() { None } else { view.preview(over) };
         (writes, report)
     }
