@@ -9,6 +9,13 @@ pub mod python;
 pub mod server;
 mod wait;
 
+/// How many random cases a test tries: so many, times `KVCONF_CASES`, for a machine that has more time.
+#[must_use]
+pub fn cases(usual: u32) -> u32 {
+    let times = std::env::var("KVCONF_CASES").ok();
+    times.map_or(usual, |times| usual * times.parse::<u32>().expect("KVCONF_CASES is a number"))
+}
+
 pub use backend::Backend;
 pub use wait::{wait_for, wait_until};
 

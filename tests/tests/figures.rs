@@ -15,10 +15,14 @@ struct Checkout {
 
 /// Every figure by name, the samples of a histogram as their number. All have the labels of the one handle.
 fn figures(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+    figures_of(snapshotter, "checkout")
+}
+
+fn figures_of(snapshotter: &Snapshotter, prefix: &str) -> BTreeMap<String, f64> {
     let figure = |(key, _, _, value): (metrics_util::CompositeKey, _, _, DebugValue)| {
         let labels: Vec<String> =
             key.key().labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
-        assert_eq!(labels, ["bucket=prod", "prefix=checkout", "struct=Checkout"], "{key:?}");
+        assert_eq!(labels, ["bucket=prod", &format!("prefix={prefix}"), "struct=Checkout"], "{key:?}");
         let value = match value {
             DebugValue::Counter(count) => count as f64,
             DebugValue::Gauge(value) => value.into_inner(),
@@ -85,4 +89,20 @@ async fn the_figures_follow_the_handle() {
     let seen = figures(&snapshotter);
     assert_eq!((seen["kvconf_following"], seen["kvconf_applied_revision"]), (1.0, 3.0));
     assert_eq!(seen["kvconf_rejected"], 0.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_figures_of_a_handle_with_layers_name_them() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let _recording = metrics::set_default_local_recorder(&recorder);
+    let bucket = Bucket::memory_with(BucketConfig::new("prod")).unwrap();
+    let live: Live<Checkout> = bucket.live().layers(["base", "env.prod"]).start().await.unwrap();
+    for (key, value) in [("base.checkout.max_items", "60"), ("env.prod.checkout.max_items", "70")] {
+        let written = bucket.put(key, value).await.unwrap();
+        live.wait_for(written).await.unwrap();
+    }
+    let seen = figures_of(&snapshotter, "base,env.prod:checkout");
+    assert_eq!((seen["kvconf_applied_revision"], seen["kvconf_seen_revision"]), (2.0, 2.0));
+    assert_eq!((seen["kvconf_snapshots_total"], seen["kvconf_rejected"]), (2.0, 0.0));
 }

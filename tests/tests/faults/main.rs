@@ -49,5 +49,5 @@ fn main() -> std::process::ExitCode {
         soak::at_random,
     ];
     // These take longest.
-    runner::run(all, &["purged", "at_random"])
+    runner::run(all, &["upgraded_node_by_node", "at_random", "minority_with_its_consumer"])
 }

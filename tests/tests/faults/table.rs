@@ -76,6 +76,11 @@ fn docs() -> (String, String, String) {
     (before.to_owned(), table.to_owned(), after.to_owned())
 }
 
+/// Whether what is measured is to stand in the docs.
+pub fn is_for_the_docs() -> bool {
+    std::env::var_os("KVCONF_FAULTS").is_some_and(|value| value == "write")
+}
+
 /// Writes the table into the docs.
 pub fn write_docs(rows: &[Row]) {
     let (before, _, after) = docs();

@@ -273,7 +273,7 @@ fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(128)))]
 
     // P8
     #[test]

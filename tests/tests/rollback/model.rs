@@ -318,7 +318,7 @@ impl<'a> World<'a> {
                     "P8: back to {revision}, which is {whole}, of {part:?}"
                 );
             }
-            Err(RollbackError::Lost(keys)) => {
+            Err(RollbackError::Lost { keys, .. }) => {
                 self.tally.count("lost");
                 for lost in keys {
                     assert!(part.has(&lost.key), "{lost}");
@@ -359,7 +359,7 @@ impl<'a> World<'a> {
                     assert!(touched(&one.key.to_string()), "{one}");
                 }
             }
-            Err(RollbackError::Lost(lost)) => {
+            Err(RollbackError::Lost { keys: lost, .. }) => {
                 self.tally.count("lost");
                 for lost in lost {
                     assert!(self.truth.may_have_lost(&lost.key, start - 1), "{lost}");
@@ -397,7 +397,11 @@ fn config(name: &str, history: u8) -> BucketConfig {
 fn on_a_memory_bucket_every_rollback_leads_to_a_state_that_was() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let tally = Tally::default();
-    let mut runner = TestRunner::new(Config { cases: 400, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: kvconf_tests::cases(200),
+        failure_persistence: None,
+        ..Config::default()
+    });
     let histories = prop_oneof![3 => Just(64_u8), 3 => 2..5_u8, 1 => Just(1)];
     let outcome = runner.run(&(histories, steps(40)), |(history, steps)| {
         runtime.block_on(async {
@@ -423,7 +427,11 @@ fn on_a_server_every_rollback_leads_to_a_state_that_was() {
         (server, client)
     });
     let (buckets, tally) = (AtomicUsize::new(0), Tally::default());
-    let mut runner = TestRunner::new(Config { cases: 25, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: kvconf_tests::cases(15),
+        failure_persistence: None,
+        ..Config::default()
+    });
     let histories = prop_oneof![Just(64_u8), 2..5_u8];
     let outcome = runner.run(&(histories, steps(30)), |(history, steps)| {
         runtime.block_on(async {

@@ -100,7 +100,7 @@ fn forms() -> Vec<Schema> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(150), ..ProptestConfig::default() })]
 
     #[test]
     fn a_change_of_form_that_is_safe_refuses_no_value_that_was_taken(value in value()) {

@@ -1,7 +1,9 @@
 //! The JSON Schema: valid by the metaschema, and of one mind with the reader.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use jsonschema::Validator;
 use kvconf::settings::Extent;
 use kvconf::{Bucket, FileSource, KvConfig, Schema};
 use proptest::prelude::*;
@@ -154,20 +156,22 @@ fn stands_for_text(file: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(200), ..ProptestConfig::default() })]
 
     #[test]
     fn it_accepts_what_the_reader_takes_and_nothing_else(file in file()) {
         prop_assume!(!stands_for_text(&file) || file["app"]["action"].is_object());
-        let schema: Value = serde_json::from_str(&Schema::of::<Judged>().json_schema(Extent::Whole)).unwrap();
-        let validator = jsonschema::draft202012::options().build(&schema).unwrap();
+        static VALIDATOR: LazyLock<Validator> = LazyLock::new(|| {
+            let schema = Schema::of::<Judged>().json_schema(Extent::Whole);
+            jsonschema::draft202012::options().build(&serde_json::from_str(&schema).unwrap()).unwrap()
+        });
         let folder = Folder::new();
         let path = folder.write("app.json", &file.to_string());
         let started = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let live = Bucket::memory().live::<Judged>().file(FileSource::new(path)).start().await;
             live.map(drop).map_err(|error| error.to_string())
         });
-        let refused: Vec<String> = validator.iter_errors(&file).map(|error| error.to_string()).collect();
+        let refused: Vec<String> = VALIDATOR.iter_errors(&file).map(|error| error.to_string()).collect();
         prop_assert_eq!(started.is_ok(), refused.is_empty(), "{}\nthe reader: {:?}\nJSON Schema: {:?}", file, started, refused);
     }
 }
