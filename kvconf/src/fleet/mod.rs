@@ -38,14 +38,15 @@ mod tally;
 mod tests;
 mod typed;
 mod wait;
+mod way_back;
 
 use std::sync::Arc;
 
-pub use error::FleetError;
+pub use error::{FleetError, FleetWaitError};
 pub use list::{List, Roster};
 pub use preflight::{Opinion, Preflight, PreflightRequest, Vote};
 pub use share::{Share, ShareError};
-pub use wait::{FleetStatus, FleetWait, FleetWaitError, InstanceStatus, Progress};
+pub use wait::{FleetStatus, FleetWait, InstanceStatus, Progress};
 
 pub use crate::instance::{
     Base, Candidate, Fault, Handle, Instance, Judged, Member, Outcome, Presence, RejectedSet, Settled,

@@ -1,9 +1,11 @@
 //! Asking the fleet about plans and changes of a struct.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use super::way_back::Back;
 use super::{Fleet, FleetError, FleetWait, PreflightRequest};
-use crate::change::{Applied, PlainPlan, Plan, RollbackPlan};
+use crate::change::{Applied, PlainPlan, Plan, Provisional, RollbackPlan};
 use crate::schema::KvConfig;
 
 impl<T: KvConfig> Plan<T> {
@@ -78,9 +80,42 @@ impl Applied {
     pub fn wait_for_fleet(&self) -> FleetWait {
         match self.store() {
             Some(store) => {
-                FleetWait::new(Fleet::of(store), self.written().to_vec(), Some(Arc::from(self.change())))
+                let back = Back::Revert(Arc::from(self.change()));
+                FleetWait::new(Fleet::of(store), self.written().to_vec(), Some(back))
             }
             None => FleetWait::impossible(FleetError::Fixed),
         }
+    }
+}
+
+impl Provisional {
+    /// As [`Applied::wait_for_fleet`], of a change with a deadline: what has it can be confirmed.
+    ///
+    /// It waits no longer than until the deadline, as far as this machine's clock knows it, unless [`FleetWait::within`] says
+    /// otherwise. [`FleetWait::or_rollback`] takes the change back at once, and not at the deadline.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use kvconf::{Bucket, KvConfig};
+    /// use kvconf::fleet::Instance;
+    /// # #[derive(KvConfig, Debug, Clone)]
+    /// # #[kv(prefix = "checkout")]
+    /// # struct Checkout { #[kv(default = 50)] max_items: u32 }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let bucket = Bucket::memory();
+    /// let live = bucket.live::<Checkout>().instance(Instance::named("checkout")).start().await?;
+    /// let plan = live.edit().set(Checkout::fields().max_items, 80).plan().await?;
+    /// let change = plan.commit().author("ops").confirm_within(Duration::from_secs(600)).await?;
+    ///
+    /// let settled = change.wait_for_fleet().or_rollback().await?;
+    /// assert_eq!(settled.to_string(), "1 of 1 instances have it");
+    /// change.confirm().author("ops").await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn wait_for_fleet(&self) -> FleetWait {
+        let back = Back::TakeBack(self.clone());
+        let left = self.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        FleetWait::new(Fleet::of(self.store()), self.written(), Some(back)).at_most(left)
     }
 }

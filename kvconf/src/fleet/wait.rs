@@ -2,26 +2,25 @@
 
 use std::fmt;
 use std::future::IntoFuture;
-use std::sync::Arc;
 use std::time::Duration;
 
-use derive_more::{Display, Error};
+use derive_more::Display;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Fleet;
-use super::error::FleetError;
+use super::error::{FleetError, FleetWaitError};
 use super::gather::{Came, Part, Round, millis, note, put, spread};
 use super::list::{List, Roster};
 use super::preflight::{parts, write_named};
 use super::share::Share;
 use super::tally::{Cell, Row, Tally, Who};
-use crate::change::{Applied, RollbackError};
+use super::way_back::{Back, WayBack};
 use crate::instance::scope::Verb;
 use crate::instance::wire::{Ask, Said};
 use crate::instance::{Fault, Outcome, Settled};
-use crate::{Bucket, Filter, Key, Revision};
+use crate::{Key, Revision};
 
 /// How long is waited unless told otherwise.
 const WITHIN: Duration = Duration::from_secs(30);
@@ -39,16 +38,8 @@ const GRACE: Duration = Duration::from_millis(500);
 
 type OnProgress = Box<dyn FnMut(&Progress) + Send>;
 
-/// How a change goes back that too few have taken.
-#[derive(Debug, Clone)]
-struct WayBack {
-    change: Arc<str>,
-    author: Option<String>,
-    reason: Option<String>,
-    wanted: bool,
-}
-
-/// A wait to be awaited. From [`Applied::wait_for_fleet`](crate::Applied::wait_for_fleet) and [`Fleet::wait_for`].
+/// A wait to be awaited. From [`Applied::wait_for_fleet`](crate::Applied::wait_for_fleet),
+/// [`Provisional::wait_for_fleet`](crate::Provisional::wait_for_fleet) and [`Fleet::wait_for`].
 #[must_use = "nobody is asked before it is awaited"]
 pub struct FleetWait {
     fleet: Result<Fleet, FleetError>,
@@ -62,9 +53,8 @@ pub struct FleetWait {
 }
 
 impl FleetWait {
-    pub(super) fn new(fleet: Fleet, written: Vec<(Key, Revision)>, change: Option<Arc<str>>) -> Self {
-        let way_back = |change| WayBack { change, author: None, reason: None, wanted: false };
-        Self { way_back: change.map(way_back), ..Self::begin(Ok(fleet), written) }
+    pub(super) fn new(fleet: Fleet, written: Vec<(Key, Revision)>, back: Option<Back>) -> Self {
+        Self { way_back: back.map(WayBack::new), ..Self::begin(Ok(fleet), written) }
     }
 
     pub(super) fn impossible(error: FleetError) -> Self {
@@ -82,6 +72,11 @@ impl FleetWait {
             on_progress: None,
             way_back: None,
         }
+    }
+
+    /// No longer than this, unless it is said for how long.
+    pub(super) fn at_most(self, left: Duration) -> Self {
+        Self { within: self.within.min(left), ..self }
     }
 
     /// How many of those that are asked are enough; all by default.
@@ -114,8 +109,10 @@ impl FleetWait {
         self
     }
 
-    /// Takes the change back if too few have taken it, as [`Bucket::revert`] does: by a new change set, and not where
-    /// somebody has changed one of its keys since. Only for what one change has written.
+    /// Takes the change back if too few have taken it, as [`Bucket::revert`](crate::Bucket::revert) does: by a new change set,
+    /// and not where somebody has changed one of its keys since. Only for what one change has written. A change with a
+    /// deadline is taken back as [`Provisional::take_back`](crate::Provisional::take_back) does it; without this, it goes back
+    /// at its deadline.
     pub fn or_rollback(mut self) -> Self {
         if let Some(way_back) = &mut self.way_back {
             way_back.wanted = true;
@@ -151,10 +148,7 @@ impl FleetWait {
         let (Some(way_back), Ok(fleet)) = (way_back, bucket) else {
             return Err(FleetWaitError::Short(short));
         };
-        match revert(&fleet, &written, way_back, &short).await {
-            Ok(applied) => Err(FleetWaitError::TakenBack { status: short, applied }),
-            Err(error) => Err(FleetWaitError::NotTakenBack { status: short, error: Box::new(error) }),
-        }
+        Err(way_back.go(&fleet, &written, short).await)
     }
 
     async fn ask(self) -> Result<FleetStatus, FleetError> {
@@ -494,70 +488,6 @@ impl fmt::Display for FleetStatus {
             write_named(f, self.silent().map(|instance| instance.id.as_str()))?;
         }
         Ok(())
-    }
-}
-
-/// Why the fleet does not have a change.
-#[derive(Debug, Display, Error)]
-#[non_exhaustive]
-pub enum FleetWaitError {
-    /// It could not be asked. The change stands.
-    #[display("what the fleet has is not known")]
-    Ask(#[error(source)] FleetError),
-    /// Too few have taken it in time, or too many have rejected it. The change stands.
-    #[display("{_0}")]
-    Short(#[error(not(source))] Box<FleetStatus>),
-    /// Too few had taken it, and it was taken back.
-    #[display("the change was taken back: {status}")]
-    TakenBack {
-        /// What the fleet said.
-        status: Box<FleetStatus>,
-        /// The change that took it back.
-        applied: Applied,
-    },
-    /// Too few have taken it, and it could not be taken back. The change stands.
-    #[display("the change could not be taken back: {status}")]
-    NotTakenBack {
-        /// What the fleet said.
-        status: Box<FleetStatus>,
-        /// Why.
-        #[error(source)]
-        error: Box<RollbackError>,
-    },
-}
-
-impl From<FleetError> for FleetWaitError {
-    fn from(error: FleetError) -> Self {
-        Self::Ask(error)
-    }
-}
-
-impl FleetWaitError {
-    /// What the fleet said, where it could be asked.
-    #[must_use]
-    pub const fn status(&self) -> Option<&FleetStatus> {
-        match self {
-            Self::Ask(_) => None,
-            Self::Short(status) | Self::TakenBack { status, .. } | Self::NotTakenBack { status, .. } => {
-                Some(status)
-            }
-        }
-    }
-}
-
-async fn revert(
-    fleet: &Fleet,
-    written: &[(Key, Revision)],
-    way_back: WayBack,
-    status: &FleetStatus,
-) -> Result<Applied, RollbackError> {
-    let WayBack { change, author, reason, .. } = way_back;
-    let filters: Vec<Filter> = written.iter().map(|(key, _)| Filter::from(key)).collect();
-    let reason = reason.unwrap_or_else(|| status.progress.to_string());
-    let revert = Bucket::from_store(Arc::clone(&fleet.store)).revert(filters, &*change).reason(reason);
-    match author {
-        Some(author) => revert.author(author).await,
-        None => revert.await,
     }
 }
 

@@ -236,3 +236,39 @@ async fn subscriptions(server: &Server) -> Vec<String> {
     };
     connections.iter().flat_map(of).map(|subject| subject.as_str().unwrap().to_owned()).collect()
 }
+
+#[tokio::test]
+async fn a_change_with_a_deadline_is_confirmed_or_taken_back_by_what_the_fleet_says() {
+    // P8
+    let (server, bucket) = begin().await;
+    let app: Live<App> = join(&server, "a").await;
+    let _older: Live<Older> = join(&server, "b").await;
+    let provisional = async |max| {
+        let plan = app.edit().set(App::fields().max, max).plan().await.unwrap();
+        plan.commit().author("ops").confirm_within(Duration::from_secs(600)).await.unwrap()
+    };
+    let good = provisional(8).await;
+    assert_eq!(
+        good.wait_for_fleet().within(BOUND).or_rollback().await.unwrap().to_string(),
+        "2 of 2 instances have it"
+    );
+    good.confirm().author("ops").await.unwrap();
+
+    let bad = provisional(50).await;
+    let error = bad.wait_for_fleet().within(BOUND).or_rollback().author("deploy").await.unwrap_err();
+    let FleetWaitError::TakenBack { status, applied } = &error else { panic!("{error:?}") };
+    assert_eq!(status.progress().rejected, 1);
+    assert_eq!(bucket.get("app.max").await.unwrap().as_deref(), Some(&b"8"[..]));
+    let entry = bucket.entry("app.max").await.unwrap().unwrap();
+    assert_eq!(
+        (entry.revision(), entry.headers().get("Kvconf-Author")),
+        (applied.revision(), Some("deploy"))
+    );
+
+    // Somebody else was there in between: nothing of theirs is taken back.
+    let bad = provisional(60).await;
+    bucket.put("app.max", "61").await.unwrap();
+    let error = bad.wait_for_fleet().within(BOUND).or_rollback().await.unwrap_err();
+    let FleetWaitError::NotSettled { error, .. } = &error else { panic!("{error:?}") };
+    assert!(error.is_conflict(), "{error:?}");
+}

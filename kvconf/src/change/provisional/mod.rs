@@ -86,6 +86,18 @@ impl Provisional {
         self.held.iter().map(|held| &held.key)
     }
 
+    /// Where it was made.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.store)
+    }
+
+    /// Its keys with their provisional entries.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn written(&self) -> Vec<(Key, Revision)> {
+        self.held.iter().map(|held| (held.key.clone(), held.revision)).collect()
+    }
+
     /// Whether all its keys are known. Some may be unknown when the client may not read them, or when later changes have
     /// pushed the provisional entry out of the bucket.
     #[must_use]
