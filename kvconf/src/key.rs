@@ -264,6 +264,23 @@ impl Prefix {
         if self.is_root() { Key::new(rest) } else { Key::new(format!("{}.{rest}", self.0)) }
     }
 
+    /// The key of an entry of a map that has one key for each, below this prefix: its name can be any text.
+    ///
+    /// ```
+    /// use kvconf::Prefix;
+    ///
+    /// let limits = Prefix::new("checkout.limits")?;
+    /// assert_eq!(limits.entry("gold")?.as_str(), "checkout.limits.gold");
+    /// assert_eq!(limits.entry("a.b c")?.as_str(), "checkout.limits.a=2Eb=20c");
+    /// # Ok::<(), kvconf::KeyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Key::new`]: it can be too long.
+    pub fn entry(&self, name: &str) -> Result<Key, KeyError> {
+        self.key(&escape_segment(name))
+    }
+
     /// Whether every key under `other` is also under this prefix.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {

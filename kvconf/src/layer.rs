@@ -38,6 +38,14 @@ pub enum LayerError {
         /// Where the keys of the latter stand.
         keys: Prefix,
     },
+    /// Of two layers of a [schema](crate::Schema), of which one has a `*`: some keys would belong to both.
+    #[display("layers {one:?} and {other:?} overlap: some keys would belong to both")]
+    Ambiguous {
+        /// The one that is named first.
+        one: String,
+        /// The other one.
+        other: String,
+    },
     /// Keys that begin with `_kvconf.` belong to kvconf itself.
     #[display("layer {layer:?} would hold keys of kvconf itself")]
     Reserved {

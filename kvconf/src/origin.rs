@@ -55,6 +55,14 @@ pub struct FileOrigin {
     pub column: u32,
 }
 
+impl FileOrigin {
+    /// A place in a file, for tools that read files of their own. Line and column count from one.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>, line: u32, column: u32) -> Self {
+        Self { path: path.as_ref().into(), line, column }
+    }
+}
+
 /// `app.toml:3`; `app.toml` for the file as a whole.
 impl fmt::Display for FileOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ mod compare;
 mod hash;
 mod json_schema;
 mod judge;
+mod layers;
 mod of;
 mod ordered;
 mod publish;

@@ -21,6 +21,7 @@ impl Schema {
         Self {
             name: structure.name.to_owned(),
             prefix: structure.prefix.unwrap_or_default().to_owned(),
+            layers: Vec::new(),
             description: structure.description.to_owned(),
             settings: survey.slots.into_iter().filter_map(setting::<T>).collect(),
             groups: survey.groups.iter().map(group).collect(),

@@ -8,6 +8,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::Schema;
+use super::judge::below;
 use super::published::{PublishedSchema, ROOT, SchemaError, is_older, is_version, key_of};
 use crate::attribution::new_change_id;
 use crate::change::program_name;
@@ -109,18 +110,22 @@ impl Schemas {
         self.published.iter().find(|published| published.name == name)
     }
 
-    /// The schema whose prefix a key stands under; the longest one, where one prefix stands under another.
+    /// The schema whose prefix a key stands under, in one of its [layers](Schema::with_layers) or without; the longest prefix,
+    /// where one stands under another. A schema with that layer goes before one that would take the layer for its own key.
     #[must_use]
     pub fn for_key(&self, key: &str) -> Option<&PublishedSchema> {
-        let covers = |published: &&PublishedSchema| {
-            let prefix = published.schema.prefix.as_str();
-            prefix.is_empty() || key.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'))
-        };
-        self.published.iter().filter(covers).max_by_key(|published| published.schema.prefix.len())
+        let in_layer = self.published.iter().filter(|published| {
+            let layers = &published.schema.layers;
+            !layers.is_empty() && published.schema.layer_of(key).is_some()
+        });
+        let longest = |published: &&PublishedSchema| published.schema.prefix.len();
+        let under = self.published.iter().filter(|published| below(key, &published.schema.prefix).is_some());
+        in_layer.max_by_key(longest).or_else(|| under.max_by_key(longest))
     }
 
-    /// The settings that a key could be of, if what it begins with were the name of a layer: each with that name. Schemas do
-    /// not know in which layers their values stand, so this is a guess; the shortest layer comes first.
+    /// The settings that a key could be of, if what it begins with were the name of a layer: each with that name. It is a guess
+    /// of schemas that do not say in which layers their values stand ([`Schema::with_layers`]), and may be one of a name that
+    /// they do not have; the shortest layer comes first.
     ///
     /// ```
     /// # use kvconf::{Bucket, KvConfig, Schema};
@@ -142,7 +147,8 @@ impl Schemas {
         let parts = key.match_indices('.').filter_map(move |(at, _)| key.split_at_checked(at));
         parts.flat_map(move |(layer, rest)| {
             let below = rest.strip_prefix('.').unwrap_or(rest);
-            let knows = move |published: &&PublishedSchema| published.schema.setting_of(below).is_some();
+            let knows =
+                move |published: &&PublishedSchema| published.schema.setting_without_layer(below).is_some();
             self.published.iter().filter(knows).map(move |published| (layer, published))
         })
     }
@@ -155,7 +161,7 @@ impl Schemas {
     pub fn is_secret(&self, key: &str) -> Option<bool> {
         let in_layer = |(layer, published): (&str, &PublishedSchema)| {
             let below = key.get(layer.len() + 1..).unwrap_or_default();
-            published.schema.setting_of(below).is_some_and(|setting| setting.secret)
+            published.schema.setting_without_layer(below).is_some_and(|setting| setting.secret)
         };
         if self.in_layers(key).any(in_layer) {
             return Some(true);

@@ -95,6 +95,8 @@ impl Schema {
             return Err(SchemaError::Later { format: head.format });
         }
         let stored: Stored<Self> = serde_json::from_slice(bytes).map_err(malformed)?;
+        super::layers::check(&stored.schema.layers, &stored.schema.prefix)
+            .map_err(|error| SchemaError::Malformed { message: error.to_string() })?;
         Ok((stored.version, stored.schema))
     }
 }

@@ -29,6 +29,10 @@ impl Schema {
         if !self.description.is_empty() {
             let _ = writeln!(out, "{}\n", self.description);
         }
+        if !self.layers.is_empty() {
+            let names: Vec<String> = self.layers.iter().map(|layer| code(layer)).collect();
+            let _ = writeln!(out, "Read from layers, from general to specific: {}.\n", names.join(", "));
+        }
         for (key, title, description) in self.sections() {
             let settings: Vec<&Setting> =
                 self.settings.iter().filter(|setting| self.section_of(setting) == key).collect();

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::Schema;
-use super::judge::{Table, Verdict};
+use super::judge::{Place, Table, Verdict, missing};
+use super::{Presence, Schema, Setting};
 use crate::history::{CheckError, Play, Replay, tape};
 use crate::{Bucket, Entry, Point, Prefix, Problem};
 
@@ -55,9 +55,14 @@ impl CheckSchema<'_> {
     /// # Cancel safety
     /// Cancel safe: it only reads.
     pub async fn now(self) -> Result<Verdict, CheckError> {
-        let prefix = Prefix::new(&self.schema.prefix)?;
-        let filter = crate::Filter::from(&prefix);
-        let reading = self.bucket.store.read(&[filter], Point::Latest).await?;
+        Prefix::new(&self.schema.prefix)?;
+        let mut filters = self.schema.filters();
+        // What stands there without a layer is told of, where nobody reads it.
+        let bare = Prefix::new(&self.schema.prefix).map(crate::Filter::from)?;
+        if !self.schema.prefix.is_empty() && !filters.iter().any(|filter| filter.overlaps(&bare)) {
+            filters.push(bare);
+        }
+        let reading = self.bucket.store.read(&filters, Point::Latest).await?;
         Ok(self.schema.judge(&reading.entries))
     }
 
@@ -71,52 +76,61 @@ impl CheckSchema<'_> {
     /// # Cancel safety
     /// Cancel safe: it only reads.
     pub async fn replay(self) -> Result<Replay, CheckError> {
-        let prefix = Prefix::new(&self.schema.prefix)?;
-        let tape = tape(&*self.bucket.store, &[crate::Filter::from(&prefix)]).await?;
+        Prefix::new(&self.schema.prefix)?;
+        let tape = tape(&*self.bucket.store, &self.schema.filters()).await?;
         let table = Table::new(self.schema);
         let mut trial = Trial {
             schema: self.schema,
             table: &table,
-            prefix: &prefix,
             newest: BTreeMap::new(),
             wrong: BTreeMap::new(),
+            having: BTreeMap::new(),
         };
         trial.start();
         let play = Play {
             name: self.schema.name.clone().into(),
             bucket: self.bucket.name().to_owned(),
-            is_field: &|entry| entry.key().under(&prefix).is_some_and(|key| table.target(key).is_some()),
+            is_field: &|entry| {
+                let place = self.schema.place(entry.key().as_str());
+                place.is_some_and(|(_, key)| table.target(key).is_some())
+            },
         };
         Ok(tape.play_with(play, &mut |entries| trial.step(entries)))
     }
 }
 
-/// A state that changes, and what is wrong with it by setting.
+/// A setting in a layer; the layer has no name where there are none.
+type Owner = (String, String);
+
+/// A state that changes, and what is wrong with it by layer and setting.
 struct Trial<'a> {
     schema: &'a Schema,
     table: &'a Table<'a>,
-    prefix: &'a Prefix,
-    /// By setting, each with its own keys: what one has does not concern another.
-    newest: BTreeMap<String, BTreeMap<String, Arc<Entry>>>,
-    wrong: BTreeMap<String, Vec<Problem>>,
+    /// Each with its own keys: what one has does not concern another.
+    newest: BTreeMap<Owner, BTreeMap<String, Arc<Entry>>>,
+    wrong: BTreeMap<Owner, Vec<Problem>>,
+    /// The layers that have a value of a setting, where there are layers.
+    having: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Trial<'_> {
     /// Of an empty bucket: what is required is missing.
     fn start(&mut self) {
-        for setting in &self.schema.settings {
-            self.read(&setting.key);
+        if self.schema.layers.is_empty() {
+            for setting in &self.schema.settings {
+                self.read(&(String::new(), setting.key.clone()));
+            }
         }
     }
 
     fn step(&mut self, entries: &[Arc<Entry>]) -> Vec<Problem> {
         let mut touched = BTreeSet::new();
         for entry in entries {
-            let Some(key) = entry.key().under(self.prefix) else { continue };
+            let Some((layer, key)) = self.schema.place(entry.key().as_str()) else { continue };
             if self.table.target(key).is_none() {
                 continue;
             }
-            let owner = self.table.touched(key);
+            let owner = (layer.to_owned(), self.table.touched(key));
             self.newest.entry(owner.clone()).or_default().insert(key.to_owned(), Arc::clone(entry));
             touched.insert(owner);
         }
@@ -124,18 +138,45 @@ impl Trial<'_> {
             self.read(owner);
         }
         let mut problems: Vec<Problem> = self.wrong.values().flatten().cloned().collect();
+        problems.extend(self.missing());
         problems.sort_by(|left, right| left.key.cmp(&right.key));
         problems
     }
 
-    fn read(&mut self, owner: &str) {
-        let entries = self.newest.get(owner).into_iter().flat_map(BTreeMap::values).map(|entry| &**entry);
-        let mut problems = self.schema.judge_setting(self.table, owner, entries);
+    fn read(&mut self, owner: &Owner) {
+        let (layer, setting) = owner;
+        let found = self.newest.get(owner).into_iter().flat_map(BTreeMap::values);
+        let has_value = found.clone().any(|entry| !entry.operation().is_removal());
+        let place = match self.schema.layers.is_empty() {
+            true => Place::whole(self.schema),
+            false => Place::layer(self.schema, layer),
+        };
+        let mut problems =
+            self.schema.judge_setting(self.table, &place, setting, found.map(|entry| &**entry));
         problems.retain(|problem| !problem.kind.is_warning());
         if problems.is_empty() {
             self.wrong.remove(owner);
         } else {
-            self.wrong.insert(owner.to_owned(), problems);
+            self.wrong.insert(owner.clone(), problems);
         }
+        let having = self.having.entry(setting.clone()).or_default();
+        if has_value {
+            having.insert(layer.clone());
+        } else {
+            having.remove(layer);
+        }
+    }
+
+    /// What is required and stands in no layer; without layers that is among what is wrong already.
+    fn missing(&self) -> Vec<Problem> {
+        if self.schema.layers.is_empty() {
+            return Vec::new();
+        }
+        let is_missing = |setting: &&Setting| {
+            setting.presence == Presence::Required
+                && !setting.entries
+                && self.having.get(&setting.key).is_none_or(BTreeSet::is_empty)
+        };
+        self.schema.settings.iter().filter(is_missing).map(|setting| missing(self.schema, setting)).collect()
     }
 }

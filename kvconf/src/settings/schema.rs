@@ -38,6 +38,10 @@ pub struct Schema {
     /// What all keys begin with; empty for none.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prefix: String,
+    /// The layers in which the program reads these settings, from general to specific, `*` for a part that differs from one
+    /// instance to another; none where it reads them without layers. See [`Schema::with_layers`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<String>,
     /// The struct's doc comment.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,

@@ -37,8 +37,9 @@ impl Setting {
         }
     }
 
-    /// What else has to be known, one sentence each.
-    pub(super) fn remarks(&self) -> Vec<String> {
+    /// What else has to be known, one sentence each: that it is deprecated, a secret, read at starts only.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
         let mut remarks = Vec::new();
         if let Some(instead) = &self.deprecated {
             remarks.push(match instead.as_str() {

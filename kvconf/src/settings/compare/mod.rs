@@ -148,6 +148,7 @@ impl<'a> Comparing<'a> {
                 format!("the prefix {:?} became {:?}: no value is read", self.old.prefix, self.new.prefix);
             self.add("", Effect::Breaks, what);
         }
+        self.layers();
         let new = self.new;
         for setting in &new.settings {
             match self.old_of(setting) {
@@ -171,6 +172,27 @@ impl<'a> Comparing<'a> {
         }
         for key in new.validated.iter().filter(|key| !old.validated.contains(key)) {
             self.add(key, Effect::MayRefuse, "its fields are now checked together by the program");
+        }
+    }
+
+    /// In which layers it is read. A schema of before there were layers in schemas says nothing of them.
+    fn layers(&mut self) {
+        let (old, new) = (&self.old.layers, &self.new.layers);
+        if old.is_empty() && !new.is_empty() {
+            return self.add("", Effect::Safe, format!("says its layers: {}", new.join(", ")));
+        }
+        for layer in old.iter().filter(|layer| !new.contains(layer)) {
+            self.add("", Effect::MayRefuse, format!("layer {layer:?} is no longer read"));
+        }
+        for layer in new.iter().filter(|layer| !old.contains(layer)) {
+            self.add("", Effect::MayRefuse, format!("layer {layer:?} is read, too"));
+        }
+        let kept = |all: &[String], other: &[String]| -> Vec<String> {
+            all.iter().filter(|layer| other.contains(layer)).cloned().collect()
+        };
+        if kept(old, new) != kept(new, old) {
+            let what = format!("the layers have the say in another order: {}", new.join(", "));
+            self.add("", Effect::MayRefuse, what);
         }
     }
 

@@ -3,6 +3,7 @@
 //! Values are read by their forms ([`Form::read`]) and checked by their constraints, in the words of the reader with the type.
 
 mod constraint;
+mod layered;
 mod setting;
 mod state;
 mod table;
@@ -16,18 +17,22 @@ use super::{Schema, Setting};
 use crate::problem::{deprecated, old_name, unknown_key};
 use crate::schema::join;
 use crate::{Entry, Problem, ProblemKind};
+use layered::Layered;
 use setting::Reading;
 use state::{State, Stood};
 use table::Target;
 
 pub(super) use constraint::compare_stored;
+pub(super) use layered::{Place, missing};
+pub(super) use state::below;
 pub(super) use table::Table;
 pub use verdict::{Unchecked, Verdict};
 
 impl Schema {
     /// Everything that is wrong with the newest entries of a bucket, as far as it can be told without the program.
     ///
-    /// Entries outside the prefix are left alone. A struct that the program starts with other sources too (files, the
+    /// Entries outside the prefix are left alone. Of a schema with [layers](Schema::with_layers) every layer is looked at by
+    /// itself, as a part: nothing is wrong with what it does not have, unless no layer has it. A struct that the program starts with other sources too (files, the
     /// environment) may have values there that are missing here.
     ///
     /// ```
@@ -56,9 +61,12 @@ impl Schema {
     #[must_use]
     pub fn judge<'a>(&self, entries: impl IntoIterator<Item = &'a Entry>) -> Verdict {
         let table = Table::new(self);
+        if !self.layers.is_empty() {
+            return Layered::new(self, &table).judge(entries);
+        }
         let state = State::of(&self.prefix, entries);
-        let judge = Judge { schema: self, table: &table, state: &state, before: None };
-        judge.all()
+        let place = Place::whole(self);
+        Judge { schema: self, place: &place, table: &table, state: &state, before: None }.all()
     }
 
     /// The same for a change of these entries that is not written yet: keys in full, each with its new value, or `None` for
@@ -73,46 +81,43 @@ impl Schema {
         change: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
     ) -> Verdict {
         let table = Table::new(self);
+        if !self.layers.is_empty() {
+            return Layered::new(self, &table).judge_change(entries, change);
+        }
         let before = State::of(&self.prefix, entries);
         let change: BTreeMap<String, Option<Bytes>> = change
             .into_iter()
             .filter_map(|(key, value)| {
-                Some((state::below(key, &self.prefix)?.to_owned(), value.map(Bytes::copy_from_slice)))
+                Some((below(key, &self.prefix)?.to_owned(), value.map(Bytes::copy_from_slice)))
             })
             .collect();
         let touched: BTreeSet<String> = change.keys().map(|key| table.touched(key)).collect();
         let state = before.with(change);
-        let judge = Judge { schema: self, table: &table, state: &state, before: Some(&before) };
+        let place = Place::whole(self);
+        let judge =
+            Judge { schema: self, place: &place, table: &table, state: &state, before: Some(&before) };
         judge.all().split(&touched)
     }
 }
 
 impl Schema {
-    /// The setting that a key in full belongs to: its own, or that of the map that it is an entry of.
+    /// The setting that a key in full belongs to: its own, or that of the map that it is an entry of. In each of the layers,
+    /// and below the prefix as it is.
     #[must_use]
     pub fn setting_of(&self, key: &str) -> Option<&Setting> {
-        let below = state::below(key, &self.prefix)?;
-        let fields = || self.settings.iter().filter(|setting| !setting.entries);
-        let map = || {
-            let parent = below.rsplit_once('.').map_or("", |(parent, _)| parent);
-            self.settings.iter().find(|setting| setting.entries && setting.key == parent)
-        };
-        // As the table of all settings has it, which is dear to make for one key.
-        let field = fields().find(|setting| setting.key == below);
-        field
-            .or_else(|| fields().find(|setting| setting.aliases.iter().any(|name| name == below)))
-            .or_else(map)
+        self.setting_below(self.below(key)?)
     }
 
-    /// What is wrong with one setting, whose entries these are.
+    /// What is wrong with one setting in one place, whose entries these are.
     pub(super) fn judge_setting<'a>(
         &self,
         table: &Table<'_>,
+        place: &Place,
         key: &str,
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Vec<Problem> {
-        let state = State::of(&self.prefix, entries);
-        let judge = Judge { schema: self, table, state: &state, before: None };
+        let state = State::of(&place.prefix, entries);
+        let judge = Judge { schema: self, place, table, state: &state, before: None };
         let mut verdict = Verdict::new(state.newest());
         if let Some(setting) = self.setting(key) {
             judge.setting(setting, &mut verdict);
@@ -123,10 +128,21 @@ impl Schema {
 
 struct Judge<'a> {
     schema: &'a Schema,
+    place: &'a Place,
     table: &'a Table<'a>,
     state: &'a State,
     /// What stood before the change.
     before: Option<&'a State>,
+}
+
+impl Schema {
+    /// The structs that check their fields together.
+    fn push_validated(&self, verdict: &mut Verdict) {
+        for key in &self.validated {
+            let what = "its fields are checked together by the program alone".to_owned();
+            verdict.push_unchecked(key, self.full_key(key), what);
+        }
+    }
 }
 
 impl Judge<'_> {
@@ -135,9 +151,8 @@ impl Judge<'_> {
         for setting in &self.schema.settings {
             self.setting(setting, &mut verdict);
         }
-        for key in &self.schema.validated {
-            let what = "its fields are checked together by the program alone".to_owned();
-            verdict.push_unchecked(key, self.schema.full_key(key), what);
+        if self.place.is_whole {
+            self.schema.push_validated(&mut verdict);
         }
         for (key, stood) in self.state.present() {
             if let Some(problem) = self.warning(key, stood) {
@@ -158,6 +173,8 @@ impl Judge<'_> {
         let mut reading = Reading::default();
         match self.state.of_setting(setting) {
             Some((_, stood)) => reading.value(setting, &setting.key, stood),
+            // A layer is a part.
+            None if !self.place.is_whole => {}
             None => reading.absent(setting),
         }
         reading
@@ -171,7 +188,11 @@ impl Judge<'_> {
             count += 1;
             reading.entry(setting, segment, &join(&setting.key, segment), stood);
         }
-        reading.map(setting, count);
+        if self.place.is_whole {
+            reading.map(setting, count);
+        } else if count > 0 {
+            reading.part_of_map(setting);
+        }
         reading
     }
 
@@ -181,7 +202,7 @@ impl Judge<'_> {
             let before = self.before.and_then(|before| before.culprit(setting, &key));
             let before = before.filter(|stood| stood.value().is_some());
             let problem = Problem {
-                key: self.schema.full_key(&key),
+                key: self.place.full_key(&key),
                 kind: crate::view::kind_of(&error),
                 message: error.to_string(),
                 origin: culprit.and_then(Stood::origin),
@@ -192,27 +213,27 @@ impl Judge<'_> {
             verdict.push(&setting.key, problem);
         }
         for (key, what) in reading.unchecked {
-            verdict.push_unchecked(&setting.key, self.schema.full_key(&key), what);
+            verdict.push_unchecked(&setting.key, self.place.full_key(&key), what);
         }
     }
 
     fn warning(&self, key: &str, stood: &Stood) -> Option<Problem> {
         let (kind, message) = match self.table.target(key) {
             None => {
-                let similar = self.table.similar(key).map(|key| self.schema.full_key(key));
+                let similar = self.table.similar(key).map(|key| self.place.full_key(&key));
                 (ProblemKind::UnknownKey, unknown_key(similar.as_deref()))
             }
             Some(Target::Entry(_)) => return None,
             Some(Target::Field(setting)) if setting.key != key => {
                 let is_read = self.state.of_setting(setting).is_some_and(|(used, _)| used == key);
-                (ProblemKind::Alias, old_name(&self.schema.full_key(&setting.key), is_read))
+                (ProblemKind::Alias, old_name(&self.place.full_key(&setting.key), is_read))
             }
             Some(Target::Field(setting)) => {
                 (ProblemKind::Deprecated, deprecated(setting.deprecated.as_deref()?))
             }
         };
         Some(Problem {
-            key: self.schema.full_key(key),
+            key: self.place.full_key(key),
             kind,
             message,
             origin: stood.origin(),

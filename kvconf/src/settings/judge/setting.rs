@@ -75,6 +75,23 @@ impl Reading {
         }
     }
 
+    /// What one layer has of a map, where each of its entries is good: how many there are is told by all layers together.
+    pub(super) fn part_of_map(&mut self, setting: &Setting) {
+        if self.errors.is_empty() {
+            for constraint in &setting.constraints {
+                match constraint {
+                    Constraint::Length { .. } => {
+                        self.pass_over(
+                            &setting.key,
+                            "how many entries there are is told by all layers together",
+                        );
+                    }
+                    other => self.pass_over(&setting.key, by_program(other)),
+                }
+            }
+        }
+    }
+
     fn read(&mut self, setting: &Setting, key: &str, stood: &Stood) -> Option<Tree> {
         if stood.is_unknown() {
             self.refuse(key, FieldError::Operation);

@@ -10,7 +10,7 @@ use crate::value::{MASK, show};
 use crate::{Entry, Operation, Origin, Revision};
 
 /// What remains of a key below a prefix.
-pub(super) fn below<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
+pub(in crate::settings) fn below<'a>(key: &'a str, prefix: &str) -> Option<&'a str> {
     let is_reserved =
         key.strip_prefix("_kvconf").is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     match prefix {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::schema::similar;
+use crate::schema::{join, similar};
 use crate::settings::{Schema, Setting};
 
 /// What a key below the prefix belongs to.
@@ -52,7 +52,12 @@ impl<'a> Table<'a> {
         }
     }
 
-    pub(super) fn similar(&self, key: &str) -> Option<&'a str> {
-        similar(self.schema.settings.iter().map(|setting| setting.key.as_str()), key)
+    /// A key that is much like this one: a setting's, or that of an entry of a map whose name is.
+    pub(super) fn similar(&self, key: &str) -> Option<String> {
+        let all = self.schema.settings.iter().map(|setting| setting.key.as_str());
+        similar(all, key).map(str::to_owned).or_else(|| {
+            let (parent, entry) = key.rsplit_once('.')?;
+            similar(self.maps.keys().copied(), parent).map(|map| join(map, entry))
+        })
     }
 }

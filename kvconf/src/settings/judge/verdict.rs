@@ -63,6 +63,16 @@ impl Verdict {
         self.unchecked_owners.push(owner.to_owned());
     }
 
+    /// Adds what was found elsewhere.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.problems.extend(other.problems);
+        self.owners.extend(other.owners);
+        self.standing.extend(other.standing);
+        self.unchecked.extend(other.unchecked);
+        self.unchecked_owners.extend(other.unchecked_owners);
+        self.revision = self.revision.max(other.revision);
+    }
+
     pub(super) fn sort(&mut self) {
         let problems = std::mem::take(&mut self.problems).into_iter().zip(std::mem::take(&mut self.owners));
         let mut problems: Vec<_> = problems.collect();
@@ -75,7 +85,11 @@ impl Verdict {
         let problems = std::mem::take(&mut self.problems).into_iter().zip(std::mem::take(&mut self.owners));
         for (problem, owner) in problems {
             let of_change = touched.contains(&owner);
-            if of_change { self.problems.push(problem) } else { self.standing.push(problem) }
+            if of_change {
+                self.push(&owner, problem);
+            } else {
+                self.standing.push(problem);
+            }
         }
         let around = |owner: &str| {
             touched
