@@ -9,7 +9,7 @@ use derive_more::{Display, Error};
 use kvconf::{Entry, Key, KeyError};
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Wanted, Wish};
+use crate::document::{Position, Wanted, Wish};
 use crate::output::{Shown, shown};
 use crate::secrecy::Secrecy;
 
@@ -91,7 +91,7 @@ pub(crate) fn read(text: &[u8], line: usize) -> Result<Option<Wanted>, LineError
         (None, None, false, true) => Wish::Unset,
         _ => return Err(LineError::Value { line, key }),
     };
-    Ok(Some(Wanted { key, wish, line }))
+    Ok(Some(Wanted { key, wish, at: Position::line(line) }))
 }
 
 #[cfg(test)]

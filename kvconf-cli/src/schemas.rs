@@ -5,8 +5,13 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use kvconf::settings::{PublishedSchema, Schemas, Unchecked};
-use kvconf::{Bucket, Filter, Key, Problem, ReadError, Report, Schema};
+use kvconf::settings::{PublishedSchema, Schemas, Setting, Unchecked};
+use kvconf::{Bucket, Entry, Filter, Key, LayerError, Problem, ReadError, Report, Schema};
+
+use crate::change::LayerArgs;
+use crate::document::Kind;
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome};
 
 /// How long schemas are waited for where values are only shown: without them the names of keys tell what is secret.
 const SHOWN_WITHIN: Duration = Duration::from_secs(2);
@@ -24,18 +29,25 @@ pub(crate) fn changes<'a>(wanted: impl Iterator<Item = (&'a Key, Option<&'a Byte
     wanted.map(|(key, value)| (key.to_string(), value.map(|value| value.to_vec()))).collect()
 }
 
-/// A value that a schema would refuse if its key were one of a layer, which nobody has said.
+/// What may be of a layer that the schema does not have.
 #[derive(Debug)]
-pub(crate) struct Guess {
-    layer: String,
-    name: String,
-    problem: Problem,
+pub(crate) enum Guess {
+    /// A value that would be refused there.
+    Bad { layer: String, name: String, problem: Problem },
+    /// Of a program that says which layers it reads.
+    Stray { layer: String, name: String, key: String, layers: Vec<String> },
 }
 
 impl fmt::Display for Guess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { layer, name, problem } = self;
-        write!(f, "{problem}, if {layer} is a layer of {name}: --layers {layer} would refuse it")
+        match self {
+            Self::Bad { layer, name, problem } => {
+                write!(f, "{problem}, if {layer} is a layer of {name}: --layers {layer} would refuse it")
+            }
+            Self::Stray { layer, name, key, layers } => {
+                write!(f, "{key}: {layer} is no layer of {name}, which reads {}", layers.join(", "))
+            }
+        }
     }
 }
 
@@ -44,7 +56,7 @@ impl fmt::Display for Guess {
 pub(crate) struct Judged {
     /// What they object to, one report for each schema and layer.
     pub(crate) reports: Vec<Report>,
-    /// What they would object to if keys were of layers.
+    /// What they would say if keys were of layers that they do not have.
     pub(crate) guesses: Vec<Guess>,
     /// What only the programs themselves can tell.
     pub(crate) unchecked: Vec<Unchecked>,
@@ -53,35 +65,79 @@ pub(crate) struct Judged {
 /// Where a key stands, seen from the schema that has a say on it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Place {
-    /// Below the prefix.
+    /// Below the prefix, in one of the layers where there are some.
     Own,
-    /// Below the prefix, in a layer that was named.
-    Layer(String),
     /// Below the prefix in what may be a layer or not: a program with a struct of that name inside looks the same.
     Perhaps(String),
 }
 
-/// The schemas of a bucket, and the layers that were named.
-pub(crate) struct Rules<'a> {
-    pub(crate) schemas: &'a Schemas,
-    pub(crate) layers: &'a [Filter],
+/// The schemas of a bucket, each with its layers.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) schemas: Schemas,
 }
 
-impl Rules<'_> {
+impl Rules {
+    /// Adds the layers that were named to those that the schemas have of their own.
+    pub(crate) fn new(mut schemas: Schemas, named: &[Filter]) -> Outcome<Self> {
+        for published in &mut schemas.published {
+            add_layers(&mut published.schema, named).map_err(|error| {
+                Failure::new(Exit::Usage, error).hint("--layers, or KVCONF_LAYERS, is such as base,env.*")
+            })?;
+        }
+        Ok(Self { schemas })
+    }
+
+    /// Those of a bucket; none where the user may not read them.
+    pub(crate) async fn of(bucket: &Bucket, layers: &LayerArgs) -> Outcome<Self> {
+        let schemas = match bucket.schemas().await {
+            Err(ReadError::NotPermitted { .. }) => Schemas::default(),
+            schemas => schemas?,
+        };
+        Self::new(schemas, &layers.named()?)
+    }
+
     /// Whether any schema has a say on a key.
     pub(crate) fn concern(&self, key: &Key) -> bool {
         self.place(key.as_str()).is_some()
     }
 
-    /// Named layers come first, then the key as it stands, then a guess.
-    fn place(&self, key: &str) -> Option<(&PublishedSchema, Place)> {
-        let is_named = |layer: &str| {
-            Key::new(layer).is_ok_and(|layer| self.layers.iter().any(|named| named.matches(&layer)))
+    /// What stands at a key of a document.
+    pub(crate) fn kind(&self, key: &str) -> Kind {
+        let Some(PublishedSchema { schema, .. }) = self.schemas.for_key(key) else {
+            return if self.is_above(key) { Kind::Tree } else { Kind::Unknown };
         };
-        let named = self.schemas.in_layers(key).filter(|(layer, _)| is_named(layer));
-        if let Some((layer, published)) = named.max_by_key(|(_, published)| published.schema.prefix.len()) {
-            return Some((published, Place::Layer(layer.to_owned())));
+        let Some(below) = schema.below(key) else { return Kind::Unknown };
+        if schema.settings.iter().any(|setting| setting.entries && setting.key == below) {
+            return Kind::Entries;
         }
+        if schema.setting_of(key).is_some() {
+            return Kind::Leaf;
+        }
+        let is_under =
+            |setting: &Setting| setting.key.strip_prefix(below).is_some_and(|rest| rest.starts_with('.'));
+        if schema.settings.iter().any(is_under) || self.is_above(key) { Kind::Tree } else { Kind::Unknown }
+    }
+
+    /// Whether all keys of a schema stand below a key, as far as its layers have names.
+    fn is_above(&self, key: &str) -> bool {
+        let roots = self.schemas.published.iter().flat_map(|published| {
+            let schema = &published.schema;
+            let bare = schema.layers.is_empty().then(String::new);
+            let named = schema.layers.iter().filter(|layer| !layer.contains('*')).cloned();
+            named.chain(bare).map(|layer| match (layer.as_str(), schema.prefix.as_str()) {
+                ("", prefix) => prefix.to_owned(),
+                (layer, "") => layer.to_owned(),
+                (layer, prefix) => format!("{layer}.{prefix}"),
+            })
+        });
+        let is_above =
+            |root: &str| root.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        roots.into_iter().any(|root| is_above(&root))
+    }
+
+    /// The key as it stands, then a guess.
+    fn place(&self, key: &str) -> Option<(&PublishedSchema, Place)> {
         let own = self.schemas.for_key(key);
         let is_own =
             |own: &PublishedSchema| !own.schema.prefix.is_empty() || own.schema.setting_of(key).is_some();
@@ -94,12 +150,24 @@ impl Rules<'_> {
     }
 }
 
+/// Lets a schema have these layers too: beside its own, or beside the keys without a layer.
+pub(crate) fn add_layers(schema: &mut Schema, named: &[Filter]) -> Result<(), LayerError> {
+    let own: Vec<String> = match (schema.layers.is_empty(), schema.prefix.is_empty()) {
+        (false, _) => schema.layers.clone(),
+        // Then every key stands below the prefix.
+        (true, true) => Vec::new(),
+        (true, false) => vec![String::new()],
+    };
+    let is_new = |layer: &&Filter| !own.iter().any(|own| Filter::new(own).is_ok_and(|own| own.covers(layer)));
+    let new: Vec<String> = named.iter().filter(is_new).map(|layer| layer.as_str().to_owned()).collect();
+    if !new.is_empty() {
+        *schema = schema.clone().with_layers(own.into_iter().chain(new))?;
+    }
+    Ok(())
+}
+
 /// Holds a change against every schema whose keys are in it.
-pub(crate) async fn judge(
-    bucket: &Bucket,
-    rules: &Rules<'_>,
-    changes: Vec<Change>,
-) -> Result<Judged, ReadError> {
+pub(crate) async fn judge(bucket: &Bucket, rules: &Rules, changes: Vec<Change>) -> Result<Judged, ReadError> {
     let mut concerned: BTreeMap<(&str, Place), (&PublishedSchema, Vec<Change>)> = BTreeMap::new();
     let mut judged = Judged::default();
     for change in changes {
@@ -108,50 +176,77 @@ pub(crate) async fn judge(
         }
     }
     for ((_, place), (published, changes)) in concerned {
-        let schema = match &place {
-            Place::Own => published.schema.clone(),
-            Place::Layer(layer) | Place::Perhaps(layer) => in_layer(&published.schema, layer),
-        };
-        let filter = if schema.prefix.is_empty() { ">".to_owned() } else { format!("{}.>", schema.prefix) };
-        let reading = bucket.read(filter).await?;
-        let change = changes.iter().map(|(key, value)| (key.as_str(), value.as_deref()));
-        let mut verdict = schema.judge_change(reading.entries(), change);
-        if place != Place::Own {
-            let given = given(&schema, &changes);
-            verdict.problems.retain(|problem| given.contains(&problem.key));
-        }
         match place {
-            Place::Own => judged.reports.extend(verdict.report(&schema, bucket.name())),
-            Place::Layer(layer) => {
-                if let Some(mut report) = verdict.report(&schema, bucket.name()) {
-                    report.name = format!("{}, layer {layer}", schema.name).into();
-                    // An empty layer does not mean the defaults.
-                    report.serving = Some(reading.revision());
-                    judged.reports.push(report);
-                }
-            }
-            Place::Perhaps(layer) => {
-                let fatal = verdict.problems.into_iter().filter(|problem| !problem.kind.is_warning());
-                let (layer, name) = (&layer, &schema.name);
-                judged.guesses.extend(fatal.map(|problem| Guess {
-                    layer: layer.clone(),
-                    name: name.clone(),
-                    problem,
-                }));
-                continue;
-            }
+            Place::Own => judge_own(bucket, &published.schema, &changes, &mut judged).await?,
+            Place::Perhaps(layer) => guess(bucket, &published.schema, layer, &changes, &mut judged).await?,
         }
-        judged.unchecked.extend(verdict.unchecked);
     }
     Ok(judged)
 }
 
-/// The schema of what stands in a layer.
-fn in_layer(schema: &Schema, layer: &str) -> Schema {
-    let mut schema = schema.clone();
-    schema.prefix =
-        if schema.prefix.is_empty() { layer.to_owned() } else { format!("{layer}.{}", schema.prefix) };
-    schema
+async fn judge_own(
+    bucket: &Bucket,
+    schema: &Schema,
+    changes: &[Change],
+    judged: &mut Judged,
+) -> Result<(), ReadError> {
+    let filters = asked(schema, changes);
+    let reading = if filters.is_empty() { None } else { Some(bucket.read(filters).await?) };
+    let entries = reading.as_ref().map(kvconf::Reading::entries).unwrap_or_default();
+    let verdict = verdict(schema, entries, changes);
+    if let Some(mut report) = verdict.report(schema, bucket.name()) {
+        if let (false, Some(reading)) = (schema.layers.is_empty(), &reading) {
+            // An empty layer does not mean the defaults.
+            report.serving = Some(reading.revision());
+        }
+        judged.reports.push(report);
+    }
+    judged.unchecked.extend(verdict.unchecked);
+    Ok(())
+}
+
+fn verdict(schema: &Schema, entries: &[Entry], changes: &[Change]) -> kvconf::settings::Verdict {
+    schema.judge_change(entries, changes.iter().map(|(key, value)| (key.as_str(), value.as_deref())))
+}
+
+/// What has to be read to judge a change: of many layers only those that it is made in, unless it removes what may stand in
+/// another one.
+fn asked(schema: &Schema, changes: &[Change]) -> Vec<Filter> {
+    if schema.layers.is_empty() || changes.iter().any(|(_, value)| value.is_none()) {
+        return schema.filters();
+    }
+    let layers: BTreeSet<&str> = changes.iter().filter_map(|(key, _)| schema.layer_of(key)).collect();
+    layers.into_iter().flat_map(|layer| schema.in_layer(layer).filters()).collect()
+}
+
+/// What would be said of keys if they were of a layer.
+async fn guess(
+    bucket: &Bucket,
+    schema: &Schema,
+    layer: String,
+    changes: &[Change],
+    judged: &mut Judged,
+) -> Result<(), ReadError> {
+    let (name, inside) = (schema.name.clone(), schema.in_layer(&layer));
+    if !schema.layers.is_empty() {
+        let given = changes.iter().filter(|(_, value)| value.is_some());
+        judged.guesses.extend(given.map(|(key, _)| Guess::Stray {
+            layer: layer.clone(),
+            name: name.clone(),
+            key: key.clone(),
+            layers: schema.layers.clone(),
+        }));
+    }
+    let reading = bucket.read(inside.filters()).await?;
+    let given: BTreeSet<String> = given(&inside, changes);
+    let problems = verdict(&inside, reading.entries(), changes).problems.into_iter();
+    let bad = problems.filter(|problem| !problem.kind.is_warning() && given.contains(&problem.key));
+    judged.guesses.extend(bad.map(|problem| Guess::Bad {
+        layer: layer.clone(),
+        name: name.clone(),
+        problem,
+    }));
+    Ok(())
 }
 
 /// The keys, by their newest names, that a change gives a value. A layer is a part: of what it has not, nothing is wrong.

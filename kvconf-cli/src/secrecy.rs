@@ -27,6 +27,8 @@ const PAIRS: [(&str, &str); 5] =
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Secrecy {
     pub(crate) reveal: bool,
+    /// Whether nothing is to be shown of what nobody can tell secrets from.
+    pub(crate) masks_all: bool,
     /// What programs have published.
     pub(crate) schemas: Option<&'static Schemas>,
 }
@@ -35,11 +37,11 @@ impl Secrecy {
     /// Whether the value of this key is to be masked.
     pub(crate) fn masks(self, key: &Key) -> bool {
         let by_schema = || self.schemas?.is_secret(key.as_str());
-        !self.reveal && by_schema().unwrap_or_else(|| is_secret_by_name(key))
+        !self.reveal && (self.masks_all || by_schema().unwrap_or_else(|| is_secret_by_name(key)))
     }
 }
 
-fn is_secret_by_name(key: &Key) -> bool {
+pub(crate) fn is_secret_by_name(key: &Key) -> bool {
     let last = key.tokens().last().unwrap_or_default();
     let words: Vec<String> = words(last);
     words.iter().any(|word| WORDS.contains(&word.as_str()))

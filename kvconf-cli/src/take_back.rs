@@ -37,10 +37,33 @@ async fn judge(session: &mut Session, plan: &RollbackPlan, args: &WriteArgs) -> 
     tell_unchecked(session, &judged)
 }
 
+/// What becomes of a plan after which nothing is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nothing {
+    /// It is a plan like any other.
+    Taken,
+    /// It is taken for a slip in a number or a date.
+    Refused,
+}
+
+/// Why a plan would leave nothing, unless that is what is wanted: of one key alone it is.
+fn leaves_nothing(plan: &RollbackPlan, nothing: Nothing) -> Option<Failure> {
+    let removed = plan.values().filter(|(_, _, then)| then.is_none()).count();
+    let is_all = removed == plan.values().count() && plan.unchanged().is_empty() && plan.lost().is_empty();
+    if nothing == Nothing::Taken || removed < 2 || !is_all {
+        return None;
+    }
+    let when = plan.revision().map(|revision| format!(" at revision {revision}")).unwrap_or_default();
+    let words = format!("none of these keys had a value{when}: all {removed} would be removed");
+    let failure = Failure::new(Exit::Refused, words);
+    Some(failure.hint("kvconf log has the revisions").hint("--to-nothing removes them all the same"))
+}
+
 /// Plans, shows, asks and writes; `rollback` is called again when the plan has become stale.
 pub(crate) async fn take_back(
     session: &mut Session,
     args: &WriteArgs,
+    nothing: Nothing,
     rollback: impl Fn() -> Rollback<PlainKeys>,
 ) -> Outcome {
     loop {
@@ -52,7 +75,7 @@ pub(crate) async fn take_back(
         } else if is_last {
             session.out.json(&document)?;
         }
-        if let Some(failure) = obstacle(&plan, args) {
+        if let Some(failure) = obstacle(&plan, args).or_else(|| leaves_nothing(&plan, nothing)) {
             return Err(failure);
         }
         if plan.is_empty() {

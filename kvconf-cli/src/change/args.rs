@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use kvconf::{Filter, KeyError};
+use kvconf::{Filter, Key, KeyError, Prefix};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -30,17 +30,24 @@ pub(crate) struct WriteArgs {
     /// Write more than 1 000 keys as several change sets
     #[arg(long)]
     pub(crate) in_parts: bool,
-    /// The layers of the settings, with commas between, `*` for any part: their keys are held against schemas too [env:
-    /// KVCONF_LAYERS]
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
-    pub(crate) layers: Vec<Filter>,
+    #[command(flatten)]
+    pub(crate) layers: LayerArgs,
     #[command(flatten)]
     pub(crate) fleet: FleetArgs,
 }
 
-impl WriteArgs {
+/// In which layers settings stand, beside those that published schemas name.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct LayerArgs {
+    /// Layers of the settings that their schemas do not name, with commas between, `*` for any part: their keys are held
+    /// against schemas too [env: KVCONF_LAYERS]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
+    layers: Vec<Filter>,
+}
+
+impl LayerArgs {
     /// The layers as given, else as `KVCONF_LAYERS` has them.
-    pub(crate) fn layers(&self) -> Outcome<Vec<Filter>> {
+    pub(crate) fn named(&self) -> Outcome<Vec<Filter>> {
         if !self.layers.is_empty() {
             return Ok(self.layers.clone());
         }
@@ -48,6 +55,29 @@ impl WriteArgs {
         let names = given.split(',').map(str::trim).filter(|name| !name.is_empty());
         let layers: Result<_, _> = names.map(layer).collect();
         layers.map_err(|error| Failure::new(Exit::Usage, error).hint("KVCONF_LAYERS is such as base,env.*"))
+    }
+}
+
+/// The layer that keys are given in.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct InLayer {
+    /// The layer that the keys are of: `--layer host.web-1 checkout.max_items` is host.web-1.checkout.max_items
+    #[arg(long, value_name = "LAYER", value_parser = |text: &str| Prefix::new(text))]
+    layer: Option<Prefix>,
+}
+
+impl InLayer {
+    /// A key of this layer.
+    pub(crate) fn key(&self, key: &Key) -> Result<Key, KeyError> {
+        self.layer.as_ref().map_or(Ok(key.clone()), |layer| layer.key(key.as_str()))
+    }
+
+    /// A filter of keys of this layer.
+    pub(crate) fn filter(&self, filter: Filter) -> Result<Filter, KeyError> {
+        match &self.layer {
+            Some(layer) if !layer.is_root() => Filter::new(format!("{layer}.{filter}")),
+            _ => Ok(filter),
+        }
     }
 }
 

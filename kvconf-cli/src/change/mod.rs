@@ -5,7 +5,9 @@ mod args;
 mod author;
 mod show;
 
-use kvconf::{Applied, Bucket, CommitError, PlainCommit, PlainEdit, PlainPlan, ReadError, Report};
+use kvconf::{
+    Applied, Bucket, CommitError, FileOrigin, Origin, PlainCommit, PlainEdit, PlainPlan, ReadError, Report,
+};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::interrupt::Interrupt;
 use crate::schemas::{self, Change, Judged, Rules};
 use crate::session::Session;
 
-pub(crate) use args::WriteArgs;
+pub(crate) use args::{InLayer, LayerArgs, WriteArgs};
 pub(crate) use author::author;
 pub(crate) use show::{changes_table, counted, differences_table, plan_json, problems_json, value_json};
 
@@ -34,6 +36,17 @@ pub(crate) async fn make(
     args: &WriteArgs,
     edit: impl Fn(&Bucket) -> PlainEdit,
 ) -> Outcome<Option<Applied>> {
+    make_of_file(session, bucket, args, edit, &|_| None).await
+}
+
+/// As [`make`], of a file: what schemas object to is told with its place there.
+pub(crate) async fn make_of_file(
+    session: &mut Session,
+    bucket: &Bucket,
+    args: &WriteArgs,
+    edit: impl Fn(&Bucket) -> PlainEdit,
+    place: &dyn Fn(&str) -> Option<FileOrigin>,
+) -> Outcome<Option<Applied>> {
     loop {
         let mut plan = edit(bucket).plan().await?;
         if plan.is_empty() {
@@ -42,7 +55,7 @@ pub(crate) async fn make(
         }
         let changes = schemas::changes(plan.changes().map(|change| (change.key(), change.after())));
         let judged = hold_against_schemas(session, bucket, args, |_| Ok(changes)).await?;
-        judged.reports.iter().for_each(|report| plan.object(report.clone()));
+        judged.reports.iter().for_each(|report| plan.object(with_places(report.clone(), place)));
         if args.dry_run || !session.out.is_json() {
             show(session, &plan, args)?;
         }
@@ -71,6 +84,15 @@ pub(crate) async fn make(
             Err(Stopped::Interrupted(failure)) => return Err(failure),
         }
     }
+}
+
+fn with_places(mut report: Report, place: &dyn Fn(&str) -> Option<FileOrigin>) -> Report {
+    for problem in report.problems.iter_mut().filter(|problem| problem.origin == Some(Origin::Plan)) {
+        if let Some(place) = place(&problem.key) {
+            problem.origin = Some(Origin::File(place));
+        }
+    }
+    report
 }
 
 fn unchanged(session: &mut Session, plan: &PlainPlan) -> Outcome {
@@ -104,12 +126,12 @@ pub(crate) async fn hold_against_schemas(
     session: &mut Session,
     bucket: &Bucket,
     args: &WriteArgs,
-    changes: impl FnOnce(&Rules<'_>) -> Outcome<Vec<Change>>,
+    changes: impl FnOnce(&Rules) -> Outcome<Vec<Change>>,
 ) -> Outcome<Judged> {
-    let layers = args.layers()?;
+    let layers = args.layers.named()?;
     let judged = match bucket.schemas().await {
         Ok(schemas) => {
-            let rules = Rules { schemas: &schemas, layers: &layers };
+            let rules = Rules::new(schemas, &layers)?;
             let changes = changes(&rules)?;
             schemas::judge(bucket, &rules, changes).await
         }

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use kvconf::{Key, PlainPlan, Report};
+use kvconf::{Key, Origin, PlainPlan, Report};
 use serde_json::{Value, json};
 
 use crate::output::{Column, Shown, Table, Tone, shown};
@@ -77,7 +77,14 @@ pub(crate) fn problems_json(reports: &[Report]) -> Vec<Value> {
         let of = &*report.name;
         report.problems.iter().map(move |problem| {
             let is_fatal = !problem.kind.is_warning();
-            json!({ "of": of, "key": problem.key, "message": problem.message, "fatal": is_fatal })
+            let found = json!({ "of": of, "key": problem.key, "message": problem.message, "fatal": is_fatal });
+            match &problem.origin {
+                Some(Origin::File(at)) => {
+                    let place = json!({ "file": at.path.display().to_string(), "line": at.line, "column": at.column });
+                    super::with(found, "place", Some(place))
+                }
+                _ => found,
+            }
         })
     });
     problems.collect()

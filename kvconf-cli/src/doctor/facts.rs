@@ -22,6 +22,8 @@ pub(crate) struct Facts {
     /// The buckets that there are, where the one that is meant was not found or none is named.
     pub(crate) buckets: Option<Answer<Vec<String>>>,
     pub(crate) probes: Vec<Probe>,
+    /// Published schemas, and what they say of the values; `None` where they could not be read.
+    pub(crate) schemas: Option<Vec<Judged>>,
     /// Subscriptions that the server refused.
     pub(crate) refused_inboxes: Vec<String>,
 }
@@ -155,6 +157,17 @@ pub(crate) struct Replica {
     pub(crate) lag: u64,
 }
 
+/// What a published schema says of the values that stand in the bucket.
+#[derive(Debug, Clone)]
+pub(crate) struct Judged {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The layers that it names.
+    pub(crate) layers: Vec<String>,
+    /// What its program would refuse; `None` where the values could not be read.
+    pub(crate) refused: Option<Vec<String>>,
+}
+
 /// A permission that was tried out.
 #[derive(Debug, Clone)]
 pub(crate) struct Probe {
@@ -174,6 +187,10 @@ pub(crate) enum Purpose {
     ReadMany,
     ReadAtLeader,
     Write,
+    /// To ask the running instances.
+    AskFleet,
+    /// To be one of them.
+    AnswerFleet,
 }
 
 /// Whether the server lets a subject through.

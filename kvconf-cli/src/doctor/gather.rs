@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::facts::{Allowed, Answer, Facts, Probe, Purpose, Server, Stream, Unconnected};
+use super::facts::{Allowed, Answer, Facts, Judged, Probe, Purpose, Server, Stream, Unconnected};
 use crate::connect::{self, Settings};
 use crate::failure::Failure;
 
@@ -23,6 +23,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// The last part of every name that is used here. Nothing is ever stored under it.
 const NAME: &str = "kvconf-doctor";
+
+/// What the subjects of the fleet begin with.
+const FLEET: &str = "kvconf.";
 
 /// A header under which the server checks that the message is for this stream, which it never is.
 const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
@@ -73,6 +76,7 @@ pub(crate) async fn gather(settings: &Settings, bucket: Option<String>, prefix: 
         stream: None,
         buckets: None,
         probes: Vec::new(),
+        schemas: None,
         refused_inboxes: Vec::new(),
     };
     let client = match connected {
@@ -87,6 +91,7 @@ pub(crate) async fn gather(settings: &Settings, bucket: Option<String>, prefix: 
     facts.connected = Ok(asker.server().await);
     asker.look(&mut facts).await;
     facts.refused_inboxes = asker.refusals.of("for subscription");
+    facts.refused_inboxes.retain(|subject| !subject.starts_with(FLEET));
     facts
 }
 
@@ -142,6 +147,68 @@ impl Asker {
             return;
         }
         facts.probes = self.probes(&bucket, &facts.prefix, is_mirror).await;
+        facts.probes.push(self.ask_fleet(&bucket, &facts.prefix).await);
+        facts.probes.push(self.answer_fleet(&bucket, &facts.prefix).await);
+        let may_read = |probe: &Probe| probe.purpose == Purpose::ReadMany && probe.allowed == Allowed::Yes;
+        if facts.probes.iter().any(may_read) {
+            facts.schemas = self.schemas(&bucket).await;
+        }
+    }
+
+    /// What programs have published, and what that says of the values.
+    async fn schemas(&self, bucket: &str) -> Option<Vec<Judged>> {
+        let connection = Connection::new(&self.client).api_prefix(&self.api);
+        let bucket = within(kvconf::Bucket::open(connection, bucket)).await?;
+        let mut judged = Vec::new();
+        for published in within(bucket.schemas()).await?.published {
+            let verdict = within(bucket.check_schema(&published.schema).now()).await;
+            let refused = verdict.map(|verdict| {
+                let fatal = verdict.problems.iter().filter(|problem| !problem.kind.is_warning());
+                fatal.map(ToString::to_string).collect()
+            });
+            let (name, version, layers) = (published.name, published.version, published.schema.layers);
+            judged.push(Judged { name, version, layers, refused });
+        }
+        Some(judged)
+    }
+
+    /// Whether the instances may be asked. Nobody is: a question without a way back is none.
+    async fn ask_fleet(&self, bucket: &str, prefix: &str) -> Probe {
+        let scope = if prefix.is_empty() { NAME } else { prefix };
+        let mut subject = String::new();
+        let mut allowed = Allowed::Yes;
+        for verb in ["who", "preflight", "settled"] {
+            subject = format!("{FLEET}{bucket}.{verb}.{scope}");
+            allowed = self.publish(&subject).await;
+            if allowed != Allowed::Yes {
+                break;
+            }
+        }
+        Probe { purpose: Purpose::AskFleet, subject, allowed }
+    }
+
+    /// Whether a service of this user may listen to what instances are asked.
+    async fn answer_fleet(&self, bucket: &str, prefix: &str) -> Probe {
+        let scope = if prefix.is_empty() { "+" } else { prefix };
+        let subjects = [format!("{FLEET}{bucket}.who"), format!("{FLEET}{bucket}.*.{scope}")];
+        let mut subscribed = Vec::new();
+        for subject in &subjects {
+            subscribed.extend(self.client.subscribe(subject.clone()).await);
+        }
+        let answered = within(self.client.flush()).await;
+        // The event takes its way through a task of the client.
+        tokio::time::sleep(LOOK_EVERY * 5).await;
+        drop(subscribed);
+        let refused = self.refusals.of("for subscription");
+        let missing: Vec<&str> =
+            subjects.iter().filter(|it| refused.contains(it)).map(String::as_str).collect();
+        let allowed = match (missing.is_empty(), answered) {
+            (false, _) => Allowed::No,
+            (true, Some(())) => Allowed::Yes,
+            (true, None) => Allowed::Unknown,
+        };
+        let subject = if missing.is_empty() { subjects.join(" and ") } else { missing.join(" and ") };
+        Probe { purpose: Purpose::AnswerFleet, subject, allowed }
     }
 
     fn api(&self, subject: &str) -> String {
@@ -235,20 +302,28 @@ impl Asker {
         probes
     }
 
-    /// Nobody answers there: what was not refused by the time that a ping is answered was let through.
     async fn flow_control(&self, stream: &str) -> Probe {
         let subject = format!("$JS.FC.{stream}.{NAME}");
-        let sent = self.client.publish(subject.clone(), Bytes::new()).await;
-        let answered = tokio::time::timeout(WITHIN, self.client.flush()).await;
-        // The event takes its way through a task of the client.
-        let refused = tokio::time::timeout(LOOK_EVERY * 5, self.refusals.of_subject(&subject)).await;
-        let allowed = match (refused, sent, answered) {
-            (Ok(()), ..) => Allowed::No,
-            (Err(_), Ok(()), Ok(Ok(()))) => Allowed::Yes,
-            _ => Allowed::Unknown,
-        };
+        let allowed = self.publish(&subject).await;
         Probe { purpose: Purpose::FlowControl, subject, allowed }
     }
+
+    /// Nobody answers there: what was not refused by the time that a ping is answered was let through.
+    async fn publish(&self, subject: &str) -> Allowed {
+        let sent = self.client.publish(subject.to_owned(), Bytes::new()).await;
+        let answered = within(self.client.flush()).await;
+        // The event takes its way through a task of the client.
+        let refused = tokio::time::timeout(LOOK_EVERY * 5, self.refusals.of_subject(subject)).await;
+        match (refused, sent, answered) {
+            (Ok(()), ..) => Allowed::No,
+            (Err(_), Ok(()), Some(())) => Allowed::Yes,
+            _ => Allowed::Unknown,
+        }
+    }
+}
+
+async fn within<T, E>(question: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::time::timeout(WITHIN, question).await.ok()?.ok()
 }
 
 fn read<T: DeserializeOwned>(answer: Answer<Message>) -> Answer<T> {

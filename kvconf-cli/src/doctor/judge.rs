@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::facts::{Answer, Cluster, Config, Facts, Server, Stream};
+use super::facts::{Answer, Cluster, Config, Facts, Judged, Server, Stream};
 use super::{Finding, Verdict, permission};
 
 /// From how many kept revisions on every state under concurrent writes can be proven exact.
@@ -43,8 +43,39 @@ pub(crate) fn judge(facts: &Facts) -> Vec<Finding> {
         Some(other) => findings.push(no_bucket(facts, bucket, other)),
         None => {}
     }
+    values(facts, &mut findings);
     permission::judge(facts, bucket, &mut findings);
     findings
+}
+
+/// Whether programs can read what stands there, as far as they have published their schemas.
+fn values(facts: &Facts, findings: &mut Vec<Finding>) {
+    for Judged { name, version, layers, refused } in facts.schemas.iter().flatten() {
+        let layers = match layers.as_slice() {
+            [] => String::new(),
+            layers => format!(", in the layers {}", layers.join(", ")),
+        };
+        let check = format!("kvconf schema check {name}");
+        findings.push(match refused.as_deref() {
+            None => Finding::new(
+                "values",
+                Verdict::Unknown,
+                format!("those of {name} {version} could not be read{layers}"),
+            )
+            .mend(check),
+            Some([]) => Finding::new(
+                "values",
+                Verdict::Pass,
+                format!("{name} {version} reads what stands there{layers}"),
+            ),
+            Some([first, more @ ..]) => {
+                let more = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
+                let found =
+                    format!("{name} {version} would not take what stands there{layers}: {first}{more}");
+                Finding::new("values", Verdict::Fail, found).mend(check)
+            }
+        });
+    }
 }
 
 fn connection(facts: &Facts, server: &Server) -> Finding {

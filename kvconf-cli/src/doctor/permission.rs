@@ -14,7 +14,7 @@ struct Meaning {
 }
 
 /// What a permission means for a bucket and a prefix.
-fn meaning(purpose: Purpose, bucket: &str, keys: &str) -> Meaning {
+fn meaning(purpose: Purpose, bucket: &str, prefix: &str, keys: &str) -> Meaning {
     let say = |check, allow, without, verdict| Meaning { check, allow, without, verdict };
     let stream = format!("KV_{bucket}");
     match purpose {
@@ -60,6 +60,25 @@ fn meaning(purpose: Purpose, bucket: &str, keys: &str) -> Meaning {
             "this user changes nothing",
             Verdict::Warn,
         ),
+        Purpose::AskFleet => say(
+            "permission to ask the fleet",
+            if prefix.is_empty() {
+                format!("kvconf.{bucket}.>")
+            } else {
+                format!("kvconf.{bucket}.*.{prefix}")
+            },
+            "instances are asked neither before a change nor after it",
+            Verdict::Warn,
+        ),
+        Purpose::AnswerFleet => say(
+            "permission to answer the fleet",
+            format!(
+                "kvconf.{bucket}.who and kvconf.{bucket}.*.{}",
+                if prefix.is_empty() { "+" } else { prefix }
+            ),
+            "a service of this user is not asked; who only changes settings does not need it",
+            Verdict::Warn,
+        ),
     }
 }
 
@@ -71,13 +90,18 @@ pub(super) fn judge(facts: &Facts, bucket: &str, findings: &mut Vec<Finding>) {
     }
     let mut allowed = Vec::new();
     for probe in &facts.probes {
-        let Meaning { check, allow, without, verdict } = meaning(probe.purpose, bucket, &keys);
+        let Meaning { check, allow, without, verdict } = meaning(probe.purpose, bucket, &facts.prefix, &keys);
         match probe.allowed {
             Allowed::Yes => allowed.push(check.trim_start_matches("permission ")),
-            Allowed::No => findings.push(
-                Finding::new(check, verdict, format!("{} is forbidden: {without}", probe.subject))
-                    .mend(format!("allow the user to publish to {allow}")),
-            ),
+            Allowed::No => findings.push(mended(
+                Finding::new(
+                    check,
+                    verdict,
+                    format!("{} {} forbidden: {without}", probe.subject, are(&probe.subject)),
+                ),
+                probe,
+                &allow,
+            )),
             Allowed::Unknown => findings.push(Finding::new(
                 check,
                 Verdict::Unknown,
@@ -97,6 +121,19 @@ pub(super) fn judge(facts: &Facts, bucket: &str, findings: &mut Vec<Finding>) {
         );
         findings.push(narrower.mend("kvconf doctor --prefix PREFIX"));
     }
+}
+
+fn are(subjects: &str) -> &'static str {
+    if subjects.contains(" and ") { "are" } else { "is" }
+}
+
+fn mended(finding: Finding, probe: &Probe, allow: &str) -> Finding {
+    if probe.purpose == Purpose::AnswerFleet {
+        return finding
+            .mend(format!("allow the user to subscribe to {allow}"))
+            .mend("and to answer: allow_responses: { max: 2, expires: \"2m\" }");
+    }
+    finding.mend(format!("allow the user to publish to {allow}"))
 }
 
 /// Whether a forbidden subject has keys in it, so that fewer keys could be allowed.

@@ -3,8 +3,8 @@ use std::time::{Duration, SystemTime};
 use insta::assert_snapshot;
 
 use super::facts::{
-    Account, Allowed, Answer, Cluster, Config, Facts, Limits, Origin, Probe, Purpose, Replica, Server, State,
-    Stream, Unconnected,
+    Account, Allowed, Answer, Cluster, Config, Facts, Judged, Limits, Origin, Probe, Purpose, Replica,
+    Server, State, Stream, Unconnected,
 };
 use super::judge::judge;
 
@@ -28,6 +28,7 @@ fn sound() -> Facts {
         probes: [Purpose::Watch, Purpose::ReadKey, Purpose::Write]
             .map(|purpose| probe(purpose, Allowed::Yes))
             .to_vec(),
+        schemas: Some(Vec::new()),
         refused_inboxes: Vec::new(),
     }
 }
@@ -396,5 +397,30 @@ fn a_missing_permission_is_named_with_what_it_is_for() {
     assert_snapshot!(complaints(&scoped), @r"
     warn permission to write: subject.of.Write is forbidden: this user changes nothing
       help: allow the user to publish to $KV.prod.checkout.>
+    ");
+}
+
+#[test]
+fn values_that_programs_would_not_take_are_told_with_the_schema() {
+    let judged = |refused: Option<&[&str]>| Judged {
+        name: "checkout".to_owned(),
+        version: "1.4.0".to_owned(),
+        layers: vec!["base".to_owned(), "host.*".to_owned()],
+        refused: refused.map(|all| all.iter().map(|it| (*it).to_owned()).collect()),
+    };
+    let of = |refused| {
+        told(&Facts { schemas: Some(vec![judged(refused)]), ..sound() }, |_| true)
+            .lines()
+            .skip_while(|line| !line.contains(" values: "))
+            .take_while(|line| !line.contains(" permissions: "))
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_snapshot!([of(Some(&[])), of(Some(&["a: 1", "b: 2", "c: 3"])), of(None)].join("\n"), @r"
+    pass values: checkout 1.4.0 reads what stands there, in the layers base, host.*
+    fail values: checkout 1.4.0 would not take what stands there, in the layers base, host.*: a: 1, and 2 more
+      help: kvconf schema check checkout
+    unknown values: those of checkout 1.4.0 could not be read, in the layers base, host.*
+      help: kvconf schema check checkout
     ");
 }

@@ -13,11 +13,15 @@
 //! | `{ "$unset" = true }`; JSON: `null` | nothing: the key is deleted |
 //! | the member `$value` of a table | the value of the table's own key, where a key is also the beginning of others |
 //!
+//! A published schema knows more: what is one value is taken for one in whatever form it is written, and an inline table for
+//! keys where there are keys.
+//!
 //! `$` is no character of a key, so nothing of this can be mistaken. A document is written so that reading it gives the
 //! same bytes: a value whose bytes no number, array or table would give is written as a text. All of it is pure.
 
 mod json;
 mod leaf;
+mod places;
 mod read_json;
 mod read_toml;
 mod tree;
@@ -26,9 +30,10 @@ mod write_toml;
 
 use bytes::Bytes;
 use derive_more::{Display, Error};
-use kvconf::{Key, KeyError};
+use kvconf::{Key, KeyError, Prefix};
 
 pub(crate) use leaf::Leaf;
+pub(crate) use places::Position;
 pub(crate) use tree::Tree;
 
 /// The bytes that are no text.
@@ -63,16 +68,28 @@ pub(crate) enum Wish {
 pub(crate) struct Wanted {
     pub(crate) key: Key,
     pub(crate) wish: Wish,
-    /// From 1; 0 where it is not known.
-    pub(crate) line: usize,
+    pub(crate) at: Position,
 }
 
-/// Which keys hold one value each, as a published schema knows it: then a table or an object there is that value.
-pub(crate) type IsLeaf<'a> = &'a dyn Fn(&str) -> bool;
+/// What stands at a place, as a published schema knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nobody knows: the document says it by its form.
+    Unknown,
+    /// One value: a table there is its JSON.
+    Leaf,
+    /// Keys below: an inline table there is a tree, too.
+    Tree,
+    /// Entries of a map, one key for each: a tree whose names can be anything.
+    Entries,
+}
+
+/// What is known of a place, by the names that lead there with dots between.
+pub(crate) type Knows<'a> = &'a dyn Fn(&str) -> Kind;
 
 /// Where nobody knows more than the document says.
-pub(crate) fn nobody_knows(_: &str) -> bool {
-    false
+pub(crate) const fn nobody_knows(_: &str) -> Kind {
+    Kind::Unknown
 }
 
 /// Why a document cannot be read.
@@ -82,53 +99,60 @@ pub(crate) enum DocumentError {
     #[display("line {line}, column {column}: {message}")]
     Syntax { line: usize, column: usize, message: String },
     /// A name makes no key.
-    #[display("{}{path:?} is no key", at(*line))]
+    #[display("{}{path:?} is no key", at(*place))]
     Key {
-        line: usize,
+        place: Position,
         path: String,
         #[error(source)]
         error: KeyError,
     },
     /// Two places say something of one key.
-    #[display("{}{key} stands there twice{}", at(*line), also(*first))]
-    Twice { line: usize, key: Key, first: usize },
+    #[display("{}{key} stands there twice{}", at(*place), also(*first))]
+    Twice { place: Position, key: Key, first: Position },
     /// A special form that is none.
-    #[display("{}{path} is no value: {message}", at(*line))]
-    Leaf { line: usize, path: String, message: &'static str },
+    #[display("{}{path} is no value: {message}", at(*place))]
+    Leaf { place: Position, path: String, message: &'static str },
 }
 
 /// Where in the document, as far as it is known.
-fn at(line: usize) -> String {
-    if line == 0 { String::new() } else { format!("line {line}: ") }
+fn at(place: Position) -> String {
+    if place.line == 0 { String::new() } else { format!("line {}: ", place.line) }
 }
 
-fn also(line: usize) -> String {
-    if line == 0 { String::new() } else { format!(", first in line {line}") }
+fn also(place: Position) -> String {
+    if place.line == 0 { String::new() } else { format!(", first in line {}", place.line) }
 }
 
 /// Reads a document: every key that it names.
-pub(crate) fn read(text: &str, form: Form, is_leaf: IsLeaf<'_>) -> Result<Vec<Wanted>, DocumentError> {
+pub(crate) fn read(text: &str, form: Form, knows: Knows<'_>) -> Result<Vec<Wanted>, DocumentError> {
     let found = match form {
-        Form::Toml => read_toml::read(text, is_leaf)?,
-        Form::Json => read_json::read(text, is_leaf)?,
+        Form::Toml => read_toml::read(text, knows)?,
+        Form::Json => read_json::read(text, knows)?,
     };
     let mut wanted: Vec<Wanted> = Vec::with_capacity(found.len());
-    for Found { path, wish, line } in found {
+    for Found { path, wish, at } in found {
         let text = path.join(".");
         match Key::new(&text) {
-            Ok(key) => wanted.push(Wanted { key, wish, line }),
-            Err(error) => return Err(DocumentError::Key { line, path: text, error }),
+            Ok(key) => wanted.push(Wanted { key, wish, at }),
+            Err(error) => return Err(DocumentError::Key { place: at, path: text, error }),
         }
     }
-    wanted.sort_by(|one, other| one.key.cmp(&other.key).then(one.line.cmp(&other.line)));
+    wanted.sort_by(|one, other| one.key.cmp(&other.key).then(one.at.cmp(&other.at)));
     for pair in wanted.windows(2) {
         if let [one, other] = pair
             && one.key == other.key
         {
-            return Err(DocumentError::Twice { line: other.line, key: one.key.clone(), first: one.line });
+            return Err(DocumentError::Twice { place: other.at, key: one.key.clone(), first: one.at });
         }
     }
     Ok(wanted)
+}
+
+/// The name of a member as a part of a key: of an entry it can be any text.
+fn part(name: &str, parent: Kind) -> String {
+    let is_part = !name.contains('.') && Key::new(name).is_ok();
+    let entry = (parent == Kind::Entries && !is_part).then(|| Prefix::root().entry(name).ok()).flatten();
+    entry.map_or_else(|| name.to_owned(), |entry| entry.to_string())
 }
 
 /// Writes keys as a document.
@@ -143,15 +167,7 @@ pub(crate) fn write(tree: &Tree, form: Form) -> String {
 struct Found {
     path: Vec<String>,
     wish: Wish,
-    line: usize,
-}
-
-/// Line and column, from 1, of a place in a text.
-fn place(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at.min(text.len())).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    (line, column)
+    at: Position,
 }
 
 #[cfg(test)]

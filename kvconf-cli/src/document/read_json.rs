@@ -1,10 +1,13 @@
 //! JSON documents.
 
+use std::collections::{HashMap, VecDeque};
+
 use super::json::Json;
 use super::leaf::{float_text, special};
-use super::{DocumentError, Found, IsLeaf, VALUE, Wish};
+use super::places::{Places, names};
+use super::{DocumentError, Found, Kind, Knows, Position, VALUE, Wish, part};
 
-pub(super) fn read(text: &str, is_leaf: IsLeaf<'_>) -> Result<Vec<Found>, DocumentError> {
+pub(super) fn read(text: &str, knows: Knows<'_>) -> Result<Vec<Found>, DocumentError> {
     let json: Json = serde_json::from_str(text).map_err(|error| DocumentError::Syntax {
         line: error.line(),
         column: error.column(),
@@ -14,9 +17,10 @@ pub(super) fn read(text: &str, is_leaf: IsLeaf<'_>) -> Result<Vec<Found>, Docume
         let message = "the document has to be an object".to_owned();
         return Err(DocumentError::Syntax { line: 1, column: 1, message });
     };
-    let mut found = Vec::new();
-    descend(&json, &mut Vec::new(), is_leaf, &mut found)?;
-    Ok(found)
+    let mut reader =
+        Reader { knows, places: Places::of(text), names: names(text), path: Vec::new(), found: Vec::new() };
+    reader.descend(&json, &mut Vec::new(), Position::default())?;
+    Ok(reader.found)
 }
 
 /// What the parser says, without the place at its end.
@@ -25,32 +29,47 @@ fn words(error: &serde_json::Error) -> String {
     text.rsplit_once(" at line ").map_or(text.clone(), |(words, _)| words.to_owned())
 }
 
-fn descend(
-    json: &Json,
-    path: &mut Vec<String>,
-    is_leaf: IsLeaf<'_>,
-    found: &mut Vec<Found>,
-) -> Result<(), DocumentError> {
-    if let Some(wish) = leaf(json, path, is_leaf)? {
-        found.push(Found { path: path.clone(), wish, line: 0 });
-        return Ok(());
-    }
-    let Json::Object(members) = json else { return Ok(()) };
-    for (name, value) in members {
-        let is_own = name == VALUE;
-        if !is_own {
-            path.push(name.clone());
+struct Reader<'a> {
+    knows: Knows<'a>,
+    places: Places<'a>,
+    names: HashMap<Vec<String>, VecDeque<usize>>,
+    /// The parts of the key.
+    path: Vec<String>,
+    found: Vec<Found>,
+}
+
+impl Reader<'_> {
+    /// `named` are the names as they stand in the text.
+    fn descend(&mut self, json: &Json, named: &mut Vec<String>, at: Position) -> Result<(), DocumentError> {
+        let path = self.path.join(".");
+        let kind = if path.is_empty() { Kind::Tree } else { (self.knows)(&path) };
+        if let Some(wish) =
+            leaf(json, kind).map_err(|message| DocumentError::Leaf { place: at, path, message })?
+        {
+            self.found.push(Found { path: self.path.clone(), wish, at });
+            return Ok(());
         }
-        descend(value, path, is_leaf, found)?;
-        if !is_own {
-            path.pop();
+        let Json::Object(members) = json else { return Ok(()) };
+        for (name, value) in members {
+            named.push(name.clone());
+            let found = self.names.get_mut(named.as_slice()).and_then(VecDeque::pop_front);
+            let at = found.map_or(at, |byte| self.places.at(byte));
+            let is_own = name == VALUE;
+            if !is_own {
+                self.path.push(part(name, kind));
+            }
+            self.descend(value, named, at)?;
+            if !is_own {
+                self.path.pop();
+            }
+            named.pop();
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// What one key is to hold; `None` for a tree.
-fn leaf(json: &Json, path: &[String], is_leaf: IsLeaf<'_>) -> Result<Option<Wish>, DocumentError> {
+fn leaf(json: &Json, kind: Kind) -> Result<Option<Wish>, &'static str> {
     let text = match json {
         Json::Null => return Ok(Some(Wish::Unset)),
         Json::Text(text) => text.clone(),
@@ -63,13 +82,9 @@ fn leaf(json: &Json, path: &[String], is_leaf: IsLeaf<'_>) -> Result<Option<Wish
             if let Some(outcome) =
                 special(json).filter(|_| json.only_member().is_none_or(|(name, _)| name != VALUE))
             {
-                return outcome.map(Some).map_err(|message| DocumentError::Leaf {
-                    line: 0,
-                    path: path.join("."),
-                    message,
-                });
+                return outcome.map(Some);
             }
-            if path.is_empty() || !is_leaf(&path.join(".")) {
+            if kind != Kind::Leaf {
                 return Ok(None);
             }
             json.compact()

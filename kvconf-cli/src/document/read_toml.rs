@@ -4,37 +4,39 @@ use toml_edit::{Document, Item, TableLike, Value};
 
 use super::json::Json;
 use super::leaf::{float_text, special};
-use super::{DocumentError, Found, IsLeaf, VALUE, Wish, place};
+use super::places::Places;
+use super::{DocumentError, Found, Kind, Knows, Position, VALUE, Wish, part};
 
-pub(super) fn read(text: &str, is_leaf: IsLeaf<'_>) -> Result<Vec<Found>, DocumentError> {
+pub(super) fn read(text: &str, knows: Knows<'_>) -> Result<Vec<Found>, DocumentError> {
+    let places = Places::of(text);
     let document = Document::parse(text).map_err(|error| {
-        let (line, column) = place(text, error.span().map_or(0, |span| span.start));
+        let Position { line, column } = places.at(error.span().map_or(0, |span| span.start));
         // The parser explains on several lines; the first says what is wrong.
         let message = error.message().trim().replace('\n', ", ");
         DocumentError::Syntax { line, column, message }
     })?;
-    let mut reader = Reader { text, is_leaf, path: Vec::new(), found: Vec::new() };
-    reader.table(document.as_table())?;
+    let mut reader = Reader { places, knows, path: Vec::new(), found: Vec::new() };
+    reader.table(document.as_table(), Kind::Tree)?;
     Ok(reader.found)
 }
 
 struct Reader<'a> {
-    text: &'a str,
-    is_leaf: IsLeaf<'a>,
+    places: Places<'a>,
+    knows: Knows<'a>,
     path: Vec<String>,
     found: Vec<Found>,
 }
 
 impl Reader<'_> {
-    fn table(&mut self, table: &dyn TableLike) -> Result<(), DocumentError> {
+    fn table(&mut self, table: &dyn TableLike, kind: Kind) -> Result<(), DocumentError> {
         for (name, item) in table.iter() {
             let is_own = name == VALUE;
             if !is_own {
-                self.path.push(name.to_owned());
+                self.path.push(part(name, kind));
             }
-            let at = table.get_key_value(name).and_then(|(key, _)| key.span());
-            let line = at.or_else(|| item.span()).map_or(0, |span| place(self.text, span.start).0);
-            self.item(item, line)?;
+            let span = table.get_key_value(name).and_then(|(key, _)| key.span()).or_else(|| item.span());
+            let at = span.map_or(Position::default(), |span| self.places.at(span.start));
+            self.item(item, at)?;
             if !is_own {
                 self.path.pop();
             }
@@ -42,27 +44,38 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn item(&mut self, item: &Item, line: usize) -> Result<(), DocumentError> {
+    fn item(&mut self, item: &Item, at: Position) -> Result<(), DocumentError> {
+        let kind = if self.path.is_empty() { Kind::Tree } else { (self.knows)(&self.path.join(".")) };
         let wish = match item {
             Item::None => return Ok(()),
             Item::Table(table) => {
-                if self.path.is_empty() || !(self.is_leaf)(&self.path.join(".")) {
-                    return self.table(table);
+                if kind != Kind::Leaf {
+                    return self.table(table, kind);
                 }
                 Wish::Set(object(table).compact().into())
             }
             Item::ArrayOfTables(tables) => {
                 Wish::Set(Json::List(tables.iter().map(|table| object(table)).collect()).compact().into())
             }
-            // Dotted names inside of a table: `retry.max = 3`.
-            Item::Value(Value::InlineTable(table)) if table.is_dotted() => return self.table(table),
-            Item::Value(value) => self.value(value, line)?,
+            Item::Value(Value::InlineTable(table)) => {
+                // Dotted names inside of a table: `retry.max = 3`.
+                let is_tree = match kind {
+                    Kind::Unknown => table.is_dotted(),
+                    Kind::Leaf => false,
+                    Kind::Tree | Kind::Entries => special(&object(table)).is_none(),
+                };
+                if is_tree {
+                    return self.table(table, kind);
+                }
+                self.value(&Value::InlineTable(table.clone()), at)?
+            }
+            Item::Value(value) => self.value(value, at)?,
         };
-        self.found.push(Found { path: self.path.clone(), wish, line });
+        self.found.push(Found { path: self.path.clone(), wish, at });
         Ok(())
     }
 
-    fn value(&self, value: &Value, line: usize) -> Result<Wish, DocumentError> {
+    fn value(&self, value: &Value, place: Position) -> Result<Wish, DocumentError> {
         let text = match value {
             Value::String(text) => text.value().clone(),
             Value::Integer(value) => value.value().to_string(),
@@ -75,7 +88,7 @@ impl Reader<'_> {
                 match special(&object) {
                     Some(outcome) => {
                         return outcome.map_err(|message| DocumentError::Leaf {
-                            line,
+                            place,
                             path: self.path.join("."),
                             message,
                         });

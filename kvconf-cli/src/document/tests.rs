@@ -105,8 +105,8 @@ fn told(text: &str, form: Form) -> String {
     match read(text, form, &nobody_knows) {
         Ok(wanted) => {
             let line = |wanted: &Wanted| match &wanted.wish {
-                Wish::Set(value) => format!("{}: {} = {:?}\n", wanted.line, wanted.key, value),
-                other => format!("{}: {} {other:?}\n", wanted.line, wanted.key),
+                Wish::Set(value) => format!("{}: {} = {:?}\n", wanted.at.line, wanted.key, value),
+                other => format!("{}: {} {other:?}\n", wanted.at.line, wanted.key),
             };
             wanted.iter().map(line).collect()
         }
@@ -152,19 +152,19 @@ fn json_objects_are_trees_and_wrapped_ones_are_values() {
     let text = r#"{"region": "eu", "checkout": {"max": 80, "gone": null, "list": [1, {"a": null}],
         "tier": {"$json": {"name": "gold"}}, "payment": {"$value": "card", "ratio": 1.0}}}"#;
     assert_snapshot!(told(text, Form::Json), @r#"
-    0: checkout.gone Unset
-    0: checkout.list = b"[1,{\"a\":null}]"
-    0: checkout.max = b"80"
-    0: checkout.payment = b"card"
-    0: checkout.payment.ratio = b"1.0"
-    0: checkout.tier = b"{\"name\":\"gold\"}"
-    0: region = b"eu"
+    1: checkout.gone Unset
+    1: checkout.list = b"[1,{\"a\":null}]"
+    1: checkout.max = b"80"
+    2: checkout.payment = b"card"
+    2: checkout.payment.ratio = b"1.0"
+    2: checkout.tier = b"{\"name\":\"gold\"}"
+    1: region = b"eu"
     "#);
 }
 
 #[test]
 fn a_schema_says_which_tables_are_values() {
-    let is_leaf: IsLeaf<'_> = &|key| key == "checkout.tier";
+    let is_leaf: Knows<'_> = &|key| if key == "checkout.tier" { Kind::Leaf } else { Kind::Unknown };
     let text = "[checkout.tier]\nname = \"gold\"\n[checkout.other]\nname = \"x\"\n";
     let wanted = read(text, Form::Toml, is_leaf).unwrap();
     let keys: Vec<_> = wanted.iter().map(|wanted| wanted.key.as_str()).collect();
@@ -172,6 +172,50 @@ fn a_schema_says_which_tables_are_values() {
     let text = r#"{"checkout": {"tier": {"name": "gold"}}}"#;
     let wanted = read(text, Form::Json, is_leaf).unwrap();
     assert_eq!(wanted[0].wish, Wish::Set(r#"{"name":"gold"}"#.into()));
+}
+
+#[test]
+fn a_schema_says_what_is_one_value_and_what_are_keys() {
+    let knows: Knows<'_> = &|key| match key {
+        "checkout.tier" => Kind::Leaf,
+        "checkout.retry" => Kind::Tree,
+        "checkout.limits" => Kind::Entries,
+        _ => Kind::Unknown,
+    };
+    let told = |text: &str, form| -> Vec<String> {
+        let wanted = read(text, form, knows).unwrap().into_iter();
+        wanted
+            .map(|Wanted { key, wish, at }| match wish {
+                Wish::Set(value) => {
+                    format!("{}:{} {key} = {}", at.line, at.column, String::from_utf8_lossy(&value))
+                }
+                other => format!("{}:{} {key} {other:?}", at.line, at.column),
+            })
+            .collect()
+    };
+    let toml = "[checkout]\nretry = { max = 3, back = { off = 1 } }\nlimits = { gold = 3, \"a.b c\" = 4, \"d=2Ee\" = 5 }\ntier.name = \"gold\"\nother = { x = 1 }\n";
+    assert_eq!(
+        told(toml, Form::Toml),
+        [
+            "3:22 checkout.limits.a=2Eb=20c = 4",
+            "3:35 checkout.limits.d=2Ee = 5",
+            "3:12 checkout.limits.gold = 3",
+            "5:1 checkout.other = {\"x\":1}",
+            "2:20 checkout.retry.back = {\"off\":1}",
+            "2:11 checkout.retry.max = 3",
+            "4:1 checkout.tier = {\"name\":\"gold\"}",
+        ]
+    );
+    let json = "{\"checkout\": {\n  \"limits\": {\"é\": 3, \"x\": null},\n  \"tier\": {\"a b\": 1}, \"retry\": {\"max\": 3}}}";
+    assert_eq!(
+        told(json, Form::Json),
+        [
+            "2:14 checkout.limits.=C3=A9 = 3",
+            "2:22 checkout.limits.x Unset",
+            "3:33 checkout.retry.max = 3",
+            "3:3 checkout.tier = {\"a b\":1}",
+        ]
+    );
 }
 
 #[test]
@@ -184,7 +228,7 @@ fn mistakes_are_told_with_their_place() {
     assert_snapshot!(told("a = { \"$other\" = 1 }\n", Form::Toml), @"error: line 1: a is no value: only $base64, $masked, $unset, $json and $value have a meaning");
     assert_snapshot!(told("{\"a\": 1,\n \"b\" 2}", Form::Json), @"error: line 2, column 6: expected `:`");
     assert_snapshot!(told("[1]", Form::Json), @"error: line 1, column 1: the document has to be an object");
-    assert_snapshot!(told("{\"a\": 1, \"a\": 2}", Form::Json), @"error: a stands there twice");
+    assert_snapshot!(told("{\"a\": 1, \"a\": 2}", Form::Json), @"error: line 1: a stands there twice, first in line 1");
 }
 
 /// Values as they stand in buckets, and any other bytes.

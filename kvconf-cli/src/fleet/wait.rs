@@ -3,8 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use kvconf::Applied;
-use kvconf::fleet::{FleetWaitError, Progress};
+use kvconf::fleet::{FleetWait, FleetWaitError, Progress};
+use kvconf::{Applied, Bucket, Key, Revision};
 use serde_json::{Value, json};
 
 use super::FleetArgs;
@@ -39,8 +39,23 @@ pub(crate) struct Waited {
 
 /// Waits until enough instances have a change, if that is asked for, and tells people.
 pub(crate) async fn wait(session: &mut Session, applied: &Applied, args: &FleetArgs, author: &str) -> Waited {
+    let way_back = format!("kvconf revert {}", applied.change());
+    run(session, applied.wait_for_fleet().author(author), args, &way_back).await
+}
+
+/// The same for what several change sets have written, which nothing takes back as one.
+pub(crate) async fn wait_for_keys(
+    session: &mut Session,
+    bucket: &Bucket,
+    written: Vec<(Key, Revision)>,
+    args: &FleetArgs,
+) -> Waited {
+    run(session, bucket.fleet().wait_for(written), args, "kvconf log").await
+}
+
+async fn run(session: &mut Session, waiting: FleetWait, args: &FleetArgs, way_back: &str) -> Waited {
     let Some(share) = args.wait else { return Waited::default() };
-    let mut waiting = applied.wait_for_fleet().share(share).author(author);
+    let mut waiting = waiting.share(share);
     if let Some(within) = args.within {
         waiting = waiting.within(within);
     }
@@ -57,7 +72,7 @@ pub(crate) async fn wait(session: &mut Session, applied: &Applied, args: &FleetA
         outcome = waiting => outcome,
         () = interrupt.wait() => {
             let words = "interrupted while the fleet was waited for: the change stands";
-            let failure = Failure::new(Exit::Interrupted, words).hint(take_back(applied));
+            let failure = Failure::new(Exit::Interrupted, words).hint(way_back);
             return Waited { document: None, failure: Some(failure) };
         }
     };
@@ -75,13 +90,9 @@ pub(crate) async fn wait(session: &mut Session, applied: &Applied, args: &FleetA
         Ok(_) if session.out.is_json() => None,
         Ok(status) => session.out.line(format!("fleet: {status}")).err(),
         Err(error @ (FleetWaitError::TakenBack { .. } | FleetWaitError::Ask(_))) => Some(error.into()),
-        Err(error) => Some(Failure::from(error).hint(take_back(applied))),
+        Err(error) => Some(Failure::from(error).hint(way_back)),
     };
     Waited { document, failure }
-}
-
-fn take_back(applied: &Applied) -> String {
-    format!("kvconf revert {}", applied.change())
 }
 
 /// The progress on one line of the terminal, where there is one.

@@ -119,7 +119,7 @@ impl Output {
 
     /// What may be shown of secrets.
     pub(crate) const fn secrecy(&self) -> Secrecy {
-        Secrecy { reveal: self.reveal, schemas: self.schemas }
+        Secrecy { reveal: self.reveal, masks_all: false, schemas: self.schemas }
     }
 
     /// Whether it is known what programs have published.

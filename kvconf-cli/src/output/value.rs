@@ -107,8 +107,10 @@ mod tests {
 
     #[test]
     fn masked_binary_and_empty_values_are_told_apart() {
-        let (hidden, open) =
-            (Secrecy { reveal: false, schemas: None }, Secrecy { reveal: true, schemas: None });
+        let (hidden, open) = (
+            Secrecy { reveal: false, masks_all: false, schemas: None },
+            Secrecy { reveal: true, masks_all: false, schemas: None },
+        );
         let key: Key = "db.password".parse().unwrap();
         assert_eq!(shown(hidden, &key, b"hunter2").short(20), "<secret>"); // P11
         assert_eq!(shown(open, &key, b"hunter2").short(20), "hunter2");

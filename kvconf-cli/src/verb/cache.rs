@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use kvconf::seal::{Keyring, SealKey};
 use kvconf::{Cache as Folder, CacheContent, CacheError, CacheFile, Entry, Key};
 use serde_json::{Value, json};
 
 use crate::change::{differences_table, value_json};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::secrecy::Secrecy;
 use crate::output::{Column, Record, Table, Tone, ago, rfc3339, shown};
 use crate::session::Session;
+use crate::verb::set::FileError;
 
 /// How many columns of a value are kept; the table cuts further.
 const KEPT: usize = 200;
@@ -39,6 +42,8 @@ struct Ls {
     /// The cache's folder, or that of one handle in it
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// Show a state of a cache: the one that the next start would take, or that of a generation
@@ -48,7 +53,10 @@ Examples:
     kvconf cache show /var/cache/checkout
     kvconf cache show /var/cache/checkout --generation 7
 
-Secrets are in a cache only where it is encrypted, and then they are not shown.")]
+    kvconf cache show /var/cache/checkout --keys seal.keys --reveal
+
+Secrets are in a cache only where it is encrypted. Nothing in it says which values are: of an encrypted one they are all shown \
+with --reveal only.")]
 struct Show {
     /// The cache's folder, or that of one handle in it
     #[arg(value_name = "FOLDER")]
@@ -56,6 +64,8 @@ struct Show {
     /// The number of the state [default: what the next start would take]
     #[arg(long, value_name = "NUMBER")]
     generation: Option<u64>,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 /// Show what going back from one state of a cache to another would change
@@ -75,6 +85,58 @@ struct Diff {
     /// The number of the state to go to
     #[arg(value_name = "TO")]
     to: u64,
+    #[command(flatten)]
+    keys: Keys,
+}
+
+/// What opens an encrypted cache.
+#[derive(Debug, Args)]
+struct Keys {
+    /// A file with the keys of an encrypted cache: an id and the key as base64 on each line [env: KVCONF_SEAL_KEYS, with the
+    /// same in it]
+    #[arg(long, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+impl Keys {
+    fn ring(&self) -> Outcome<Option<Keyring>> {
+        let (name, text) = match &self.keys {
+            Some(path) => {
+                let name = path.display().to_string();
+                let failed = |cause| Failure::new(Exit::NotFound, FileError { path: name.clone(), cause });
+                (name.clone(), std::fs::read_to_string(path).map_err(failed)?)
+            }
+            None => match std::env::var("KVCONF_SEAL_KEYS") {
+                Ok(text) => ("KVCONF_SEAL_KEYS".to_owned(), text),
+                Err(_) => return Ok(None),
+            },
+        };
+        ring(&text).map_err(|words| {
+            // The text may be a key: it is not repeated.
+            Failure::new(Exit::Invalid, format!("{name}: {words}")).hint("a line has an id and the base64 of 32 bytes: 2026-01 q83v…")
+        })
+    }
+}
+
+/// The keys of a text: on each line an id, and the key as base64. What begins with `#` is for people.
+fn ring(text: &str) -> Result<Option<Keyring>, String> {
+    let mut ring: Option<Keyring> = None;
+    for (at, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let in_line = |words: String| format!("line {}: {words}", at + 1);
+        let Some((id, key)) = line.split_once(char::is_whitespace) else {
+            return Err(in_line("there is no key behind the id".to_owned()));
+        };
+        let key = SealKey::from_base64(id, key).map_err(|error| in_line(error.to_string()))?;
+        ring = Some(match ring {
+            None => Keyring::new(key),
+            Some(ring) => ring.and(key).map_err(|error| in_line(error.to_string()))?,
+        });
+    }
+    Ok(ring)
 }
 
 impl Cache {
@@ -87,8 +149,10 @@ impl Cache {
     }
 }
 
-async fn files(folder: &PathBuf) -> Outcome<Vec<CacheFile>> {
-    let files = Folder::at(folder).inspect().await?;
+async fn files(folder: &PathBuf, keys: &Keys) -> Outcome<Vec<CacheFile>> {
+    let cache = Folder::at(folder);
+    let cache = if let Some(ring) = keys.ring()? { cache.keyring(ring) } else { cache };
+    let files = cache.inspect().await?;
     if files.is_empty() {
         return Err(Failure::new(Exit::NotFound, format!("{} has no state in it", folder.display())));
     }
@@ -96,8 +160,8 @@ async fn files(folder: &PathBuf) -> Outcome<Vec<CacheFile>> {
 }
 
 /// The files of the one handle whose folder it is.
-async fn of_one_handle(folder: &PathBuf) -> Outcome<Vec<CacheFile>> {
-    let files = files(folder).await?;
+async fn of_one_handle(folder: &PathBuf, keys: &Keys) -> Outcome<Vec<CacheFile>> {
+    let files = files(folder, keys).await?;
     let mut handles: Vec<_> = files.iter().filter_map(|file| file.path.parent()).collect();
     handles.dedup();
     if handles.len() == 1 {
@@ -123,13 +187,19 @@ fn content(file: CacheFile) -> Outcome<CacheContent> {
 fn entries(content: &CacheContent) -> Outcome<&[Arc<Entry>]> {
     match &content.entries {
         Ok(entries) => Ok(entries),
-        Err(damage) => Err(Failure::new(Exit::Refused, format!("the values are not to be seen: {damage}"))),
+        Err(damage) => {
+            let failure = Failure::new(Exit::Refused, format!("the values are not to be seen: {damage}"));
+            Err(match &content.sealed_by {
+                Some(id) => failure.hint(format!("--keys FILE, with a line for the key {id}; or KVCONF_SEAL_KEYS")),
+                None => failure,
+            })
+        }
     }
 }
 
 impl Ls {
     async fn run(self, session: &mut Session) -> Outcome {
-        let files = files(&self.folder).await?;
+        let files = files(&self.folder, &self.keys).await?;
         if session.out.is_json() {
             return files.iter().try_for_each(|file| session.out.json(&file_json(file)));
         }
@@ -207,7 +277,7 @@ fn content_json(content: &CacheContent) -> Value {
 
 impl Show {
     async fn run(self, session: &mut Session) -> Outcome {
-        let files = of_one_handle(&self.folder).await?;
+        let files = of_one_handle(&self.folder, &self.keys).await?;
         let file = match self.generation {
             Some(number) => of_generation(files, number)?,
             // In the order of starts: the first that can be read.
@@ -218,7 +288,7 @@ impl Show {
         let number = file.generation;
         let content = content(file)?;
         let found = entries(&content)?;
-        let secrecy = session.out.secrecy();
+        let secrecy = secrecy(session, &content)?;
         if session.out.is_json() {
             let mut document = content_json(&content);
             let records: Vec<_> = found.iter().map(|entry| json!(Record::new(entry, secrecy))).collect();
@@ -246,7 +316,7 @@ impl Show {
 
 impl Diff {
     async fn run(self, session: &mut Session) -> Outcome {
-        let files = of_one_handle(&self.folder).await?;
+        let files = of_one_handle(&self.folder, &self.keys).await?;
         let from = content(of_generation(files.clone(), self.from)?)?;
         let to = content(of_generation(files, self.to)?)?;
         let (before, after) = (values(&from)?, values(&to)?);
@@ -258,7 +328,7 @@ impl Diff {
             .map(|key| (key, before.get(key).copied(), after.get(key).copied()))
             .filter(|(_, before, after)| before != after)
             .collect();
-        let secrecy = session.out.secrecy();
+        let secrecy = secrecy(session, if to.sealed_by.is_some() { &to } else { &from })?;
         let target = if to.prefix.is_empty() { "'>'" } else { &to.prefix };
         let command = format!("kvconf rollback {target} --bucket {} --to {}", to.bucket, to.revision);
         if session.out.is_json() {
@@ -282,6 +352,16 @@ impl Diff {
     }
 }
 
+/// In an encrypted state there are secrets, and nothing says which values are some.
+fn secrecy(session: &mut Session, content: &CacheContent) -> Outcome<Secrecy> {
+    let secrecy = session.out.secrecy();
+    if content.sealed_by.is_none() || secrecy.reveal {
+        return Ok(secrecy);
+    }
+    session.out.note("it is encrypted, and may hold secrets: --reveal shows values")?;
+    Ok(Secrecy { masks_all: true, ..secrecy })
+}
+
 fn values(content: &CacheContent) -> Outcome<BTreeMap<&Key, &bytes::Bytes>> {
     let entries = entries(content)?.iter();
     Ok(entries.filter_map(|entry| Some((entry.key(), entry.put_value()?))).collect())
@@ -291,5 +371,23 @@ impl From<CacheError> for Failure {
     fn from(error: CacheError) -> Self {
         let is_absent = matches!(&error, CacheError::Io { kind: std::io::ErrorKind::NotFound, .. });
         Self::new(if is_absent { Exit::NotFound } else { Exit::Failed }, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_line_by_line_and_never_repeated() {
+        // P11
+        let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+        let found = ring(&format!("# of 2026\n2026-01 {key}\n\n2025-06\t{key}\n")).unwrap().unwrap();
+        assert_eq!(found.ids().collect::<Vec<_>>(), ["2026-01", "2025-06"]);
+        assert!(ring("").unwrap().is_none());
+        let refused = |text: &str| ring(text).unwrap_err();
+        assert_eq!(refused(key), "line 1: there is no key behind the id");
+        assert!(!refused("2026-01 hunter2").contains("hunter2"));
+        assert!(refused(&format!("a {key}\na {key}\n")).starts_with("line 2: "));
     }
 }

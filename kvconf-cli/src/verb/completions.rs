@@ -1,9 +1,8 @@
 //! `kvconf completions`: what a shell needs to complete verbs, flags, keys and buckets.
 
 use clap::{Args, ValueEnum};
-use clap_complete::env::Shells;
 
-use crate::complete::VARIABLE;
+use crate::complete::{VARIABLE, shells};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -44,7 +43,7 @@ impl Completions {
             Shell::Powershell => "powershell",
             Shell::Zsh => "zsh",
         };
-        let shells = Shells::builtins();
+        let shells = shells();
         let Some(shell) = shells.completer(name) else {
             return Err(Failure::new(Exit::Failed, format!("there are no completions for {name}")));
         };

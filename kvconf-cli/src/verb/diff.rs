@@ -8,12 +8,13 @@ use clap::Args;
 use kvconf::{Bucket, Filter, Key, Point, Prefix};
 use serde_json::json;
 
-use crate::change::{differences_table, value_json};
+use crate::change::{LayerArgs, differences_table, value_json};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::schemas::Rules;
 use crate::session::Session;
-use crate::verb::apply::{read_file, scopes};
+use crate::verb::apply::{Source, scopes};
 use crate::verb::export::{Format, prefix};
 use crate::when;
 
@@ -65,8 +66,9 @@ impl Diff {
                 return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
             }
             None => {
-                let wanted = read_file(&self.from, self.format)?;
+                let source = Source::open(&self.from, self.format)?;
                 let bucket = session.bucket().await?;
+                let wanted = source.wanted(None, &Rules::of(&bucket, &LayerArgs::default()).await?)?;
                 let present = state_at(session, &bucket, &prefix, Point::Latest).await?;
                 with_file(present, wanted, &prefix)
             }

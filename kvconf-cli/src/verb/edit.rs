@@ -9,10 +9,11 @@ use clap::Args;
 use kvconf::{Bucket, Key, Prefix};
 
 use crate::change::{WriteArgs, make};
-use crate::document::{self, DocumentError, Leaf, Wanted, Wish, nobody_knows};
+use crate::document::{self, DocumentError, Knows, Leaf, Position, Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Shown, shown};
+use crate::schemas::Rules;
 use crate::session::Session;
 use crate::verb::apply::wishes;
 use crate::verb::export::{filters, prefix};
@@ -43,9 +44,10 @@ pub(crate) struct Edit {
 impl Edit {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let bucket = session.bucket().await?;
+        let rules = Rules::of(&bucket, &self.write.layers).await?;
         let before = self.text(session, &bucket).await?;
         let mut draft = Draft::new(&before)?;
-        let outcome = self.change(session, &bucket, &before, &mut draft).await;
+        let outcome = self.change(session, &bucket, (&before, &rules), &mut draft).await;
         match outcome {
             Ok(()) => draft.remove(),
             Err(failure) if draft.is_untouched => {
@@ -74,12 +76,12 @@ impl Edit {
         &self,
         session: &mut Session,
         bucket: &Bucket,
-        before: &str,
+        (before, rules): (&str, &Rules),
         draft: &mut Draft,
     ) -> Outcome {
         let wanted = loop {
             draft.open(session).await?;
-            match self.read(draft.body()) {
+            match self.read(draft.body(), rules) {
                 Ok(wanted) => break wanted,
                 Err(mistake) => {
                     if draft.is_unchanged_since_opened() {
@@ -89,7 +91,7 @@ impl Edit {
                 }
             }
         };
-        let wanted = what_was_changed(before, wanted);
+        let wanted = what_was_changed(before, wanted, &|key| rules.kind(key));
         if wanted.is_empty() {
             draft.is_untouched = true;
             return session.out.line("nothing was changed");
@@ -98,11 +100,11 @@ impl Edit {
         Ok(())
     }
 
-    fn read(&self, text: &str) -> Result<Vec<Wanted>, EditError> {
-        let wanted = document::read(text, document::Form::Toml, &nobody_knows)?;
+    fn read(&self, text: &str, rules: &Rules) -> Result<Vec<Wanted>, EditError> {
+        let wanted = document::read(text, document::Form::Toml, &|key| rules.kind(key))?;
         let is_here = |key: &Key| self.prefixes.is_empty() || self.prefixes.iter().any(|prefix| key.under(prefix).is_some());
         match wanted.iter().find(|wanted| !is_here(&wanted.key)) {
-            Some(Wanted { key, line, .. }) => Err(EditError::Elsewhere { key: key.clone(), line: *line }),
+            Some(Wanted { key, at, .. }) => Err(EditError::Elsewhere { key: key.clone(), line: at.line }),
             None => Ok(wanted),
         }
     }
@@ -136,13 +138,13 @@ impl EditError {
 }
 
 /// The keys whose value is another one in the text than it was, and those that are gone from it.
-fn what_was_changed(before: &str, after: Vec<Wanted>) -> Vec<Wanted> {
+fn what_was_changed(before: &str, after: Vec<Wanted>, knows: Knows<'_>) -> Vec<Wanted> {
     // It was written here, so it can be read.
-    let before = document::read(before, document::Form::Toml, &nobody_knows).unwrap_or_default();
+    let before = document::read(before, document::Form::Toml, knows).unwrap_or_default();
     let mut before: BTreeMap<Key, Wish> = before.into_iter().map(|wanted| (wanted.key, wanted.wish)).collect();
     let mut changed: Vec<Wanted> =
         after.into_iter().filter(|wanted| before.remove(&wanted.key).as_ref() != Some(&wanted.wish)).collect();
-    changed.extend(before.into_keys().map(|key| Wanted { key, wish: Wish::Unset, line: 0 }));
+    changed.extend(before.into_keys().map(|key| Wanted { key, wish: Wish::Unset, at: Position::default() }));
     changed
 }
 
@@ -255,11 +257,12 @@ fn run_editor(path: &Path) -> Outcome<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::document::nobody_knows;
 
     fn changed(before: &str, after: &str) -> String {
         let after = document::read(after, document::Form::Toml, &nobody_knows).unwrap();
         let told = |wanted: &Wanted| format!("{} {:?}", wanted.key, wanted.wish);
-        what_was_changed(before, after).iter().map(told).collect::<Vec<_>>().join("; ")
+        what_was_changed(before, after, &nobody_knows).iter().map(told).collect::<Vec<_>>().join("; ")
     }
 
     #[test]
@@ -275,7 +278,7 @@ mod tests {
     #[test]
     fn a_mistake_is_told_with_the_line_that_the_editor_shows() {
         let edit = Edit { prefixes: vec![Prefix::new("a").unwrap()], write: WriteArgs::default() };
-        let told = |text: &str| edit.read(text).unwrap_err().below(2);
+        let told = |text: &str| edit.read(text, &Rules::default()).unwrap_err().below(2);
         assert_eq!(told("[a]\nx = = 1\n"), "line 4, column 5: extra `=`, expected nothing");
         assert_eq!(told("[b]\nx = 1\n"), "line 4: b.x stands outside of what is edited");
     }

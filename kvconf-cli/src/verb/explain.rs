@@ -1,21 +1,31 @@
 //! `kvconf explain`: what stands under a key, and why.
 
+mod fleet;
+mod meaning;
+
 use clap::Args;
 use kvconf::{Attribution, Bucket, Entry, Key};
 use serde_json::{Value, json};
 
 use super::history::removed;
-use crate::change::value_json;
+use crate::change::{InLayer, LayerArgs, value_json};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::{ago, rfc3339, shown};
 use crate::past::{Named, by, find};
+use crate::schemas::Rules;
 use crate::session::Session;
 use crate::suggest::near;
+use fleet::Instances;
+use meaning::Meaning;
 
 const EXAMPLE: &str = "\
-Example:
-    kvconf explain checkout.max_items";
+Examples:
+    kvconf explain checkout.max_items
+    kvconf explain --layer env.prod checkout.max_items
+
+Where a program has published its schema, it says what the setting is, in which layers it stands and what goes before what; \
+where instances answer, whether they have it.";
 
 /// How many columns of a value are shown.
 const KEPT: usize = 200;
@@ -23,17 +33,26 @@ const KEPT: usize = 200;
 /// The header with which a value is given a time to live.
 const TTL: &str = "Nats-TTL";
 
-/// Say what stands under a key, who set it, when and why, and what it was before
+/// Say what a key is, what stands there, who set it, when and why, and what it was before
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Explain {
     /// The key
     #[arg(value_name = "KEY")]
     key: Key,
+    #[command(flatten)]
+    layer: InLayer,
 }
 
 /// What is known of a key.
 struct Known {
+    stored: Option<Stored>,
+    meaning: Option<Meaning>,
+    instances: Option<Instances>,
+}
+
+/// What the bucket has of a key.
+struct Stored {
     now: Entry,
     before: Option<Entry>,
     /// How many revisions are kept.
@@ -45,22 +64,33 @@ struct Known {
 impl Explain {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let bucket = session.bucket().await?;
-        let Some(known) = look(&bucket, &self.key).await? else {
-            let failure = Failure::new(Exit::NotFound, format!("{} has no value and no history", self.key));
-            return Err(match near(&bucket, &self.key).await {
+        let key = self.layer.key(&self.key)?;
+        let stored = look(&bucket, &key).await?;
+        let rules = Rules::of(&bucket, &LayerArgs::default()).await?;
+        let meaning = meaning::look(&bucket, &key, &rules.schemas).await?;
+        if stored.is_none() && !meaning.as_ref().is_some_and(Meaning::is_setting) {
+            let failure = Failure::new(Exit::NotFound, format!("{key} has no value and no history"));
+            return Err(match near(&bucket, &key).await {
                 Some(near) => failure.hint(format!("did you mean {near}?")),
                 None => failure.hint("kvconf ls"),
             });
+        }
+        let newest = stored.as_ref().map(|stored| stored.now.revision());
+        let instances = match bucket.fleet().list().await {
+            Ok(roster) => Some(fleet::of(&roster, &key, newest)),
+            // Most users may not ask; it is not what they want to know first.
+            Err(_) => None,
         };
+        let known = Known { stored, meaning, instances };
         if session.out.is_json() {
-            let document = document(&known, session);
+            let document = document(&known, &key, session);
             return session.out.json(&document);
         }
-        tell(session, &known, bucket.name())
+        tell(session, &known, &key, bucket.name())
     }
 }
 
-async fn look(bucket: &Bucket, key: &Key) -> Outcome<Option<Known>> {
+async fn look(bucket: &Bucket, key: &Key) -> Outcome<Option<Stored>> {
     let mut entries = bucket.history(key.clone()).await?;
     let kept = entries.len();
     let Some(now) = entries.pop() else { return Ok(None) };
@@ -69,10 +99,10 @@ async fn look(bucket: &Bucket, key: &Key) -> Outcome<Option<Known>> {
     let parent = kvconf::Prefix::new(parent)?;
     let sets = find(bucket, &parent, &Named::Revision(now.revision())).await.unwrap_or_default();
     let others = sets.iter().map(|set| set.keys().len().saturating_sub(1)).sum();
-    Ok(Some(Known { now, before: entries.pop(), kept, others }))
+    Ok(Some(Stored { now, before: entries.pop(), kept, others }))
 }
 
-fn document(known: &Known, session: &Session) -> Value {
+fn document(known: &Known, key: &Key, session: &Session) -> Value {
     let secrecy = session.out.secrecy();
     let entry = |entry: &Entry| {
         let by = Attribution::of(entry);
@@ -84,17 +114,34 @@ fn document(known: &Known, session: &Session) -> Value {
             "ttl": entry.headers().get(TTL),
         })
     };
+    let stored = known.stored.as_ref();
     json!({
-        "key": known.now.key().as_str(),
-        "now": entry(&known.now),
-        "before": known.before.as_ref().map(entry),
-        "kept_revisions": known.kept,
-        "changed_with": known.others,
-        "sealed_with": kvconf::seal::key_id(known.now.value()),
+        "key": key.as_str(),
+        "now": stored.map(|stored| entry(&stored.now)),
+        "before": stored.and_then(|stored| stored.before.as_ref()).map(entry),
+        "kept_revisions": stored.map_or(0, |stored| stored.kept),
+        "changed_with": stored.map_or(0, |stored| stored.others),
+        "sealed_with": stored.and_then(|stored| kvconf::seal::key_id(stored.now.value())),
+        "schema": known.meaning.as_ref().map(|meaning| meaning.json(secrecy)),
+        "fleet": known.instances.as_ref().map(Instances::json),
     })
 }
 
-fn tell(session: &mut Session, known: &Known, bucket: &str) -> Outcome {
+fn tell(session: &mut Session, known: &Known, key: &Key, bucket: &str) -> Outcome {
+    match &known.stored {
+        Some(stored) => tell_stored(session, stored, bucket)?,
+        None => session.out.line(format!("{key}: (no value)"))?,
+    }
+    if let Some(meaning) = &known.meaning {
+        meaning.tell(&mut session.out, key)?;
+    }
+    match known.instances.as_ref().and_then(Instances::words) {
+        Some(words) => session.out.line(format!("  {words}")),
+        None => Ok(()),
+    }
+}
+
+fn tell_stored(session: &mut Session, known: &Stored, bucket: &str) -> Outcome {
     let out = &mut session.out;
     let (secrecy, now) = (out.secrecy(), out.now());
     let text = |entry: &Entry| match removed(entry) {

@@ -3,6 +3,7 @@
 use clap::Args;
 use kvconf::{Bucket, Entry, Key, ReadError, Revision};
 
+use crate::change::InLayer;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Record, Shown, shown, tame_lines};
@@ -25,6 +26,8 @@ pub(crate) struct Get {
     /// As it was right after this revision
     #[arg(long, value_name = "REVISION")]
     at: Option<u64>,
+    #[command(flatten)]
+    layer: InLayer,
 }
 
 impl Get {
@@ -32,6 +35,7 @@ impl Get {
         let bucket = session.bucket().await?;
         let is_alone = self.keys.len() == 1;
         for key in &self.keys {
+            let key = &self.layer.key(key)?;
             let entry = find(&bucket, key, self.at).await?;
             let Some(entry) = entry.filter(|entry| entry.put_value().is_some()) else {
                 return Err(not_found(&bucket, key, self.at).await);

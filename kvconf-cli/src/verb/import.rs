@@ -13,22 +13,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use clap::Args;
 use kvconf::{Bucket, Entry, Filter, Key, Revision, WriteError};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::change::{
-    MOST_AT_ONCE, WriteArgs, author, counted, hold_against_schemas, make, problems_json, refused, tell_unchecked, with,
+    MOST_AT_ONCE, WriteArgs, author, counted, hold_against_schemas, make, make_of_file, problems_json, refused, tell_unchecked, with,
 };
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::fleet::wait::wait_for_keys;
 use crate::interrupt::Interrupt;
 use crate::output::Progress;
 use crate::record;
 use crate::schemas::{Change, Judged, Rules};
 use crate::session::Session;
 use crate::stream::Stream;
-use crate::verb::apply::{InFile, read_file, wishes};
+use crate::verb::apply::{InFile, Source, wishes};
 use crate::verb::export::Format;
 use crate::verb::set::FileError;
 
@@ -39,7 +40,8 @@ Examples:
     kvconf export -b prod --reveal | kvconf import - -b staging --yes
 
 Up to 1 000 keys that differ are one change set; more are written 1 000 at a time, each key on condition that nobody \
-has changed it meanwhile, after published schemas have judged them all. Keys that the file does not have are left alone.";
+has changed it meanwhile, after published schemas have judged them all. Of so many no instance is asked beforehand, and \
+--or-rollback is not to be had; --wait is. Keys that the file does not have are left alone.";
 
 /// The most bytes of values in one change set.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
@@ -72,14 +74,12 @@ impl Import {
         }
         let format = self.format.or_else(|| Format::of_path(&self.file)).unwrap_or(Format::Lines);
         if format.document().is_some() {
-            let wanted = read_file(&self.file, Some(format))?;
+            let source = Source::open(&self.file, Some(format))?;
             let bucket = session.bucket().await?;
-            make(session, &bucket, &self.write, |bucket| wishes(bucket.edit(), &wanted)).await?;
+            let wanted = source.wanted(None, &Rules::of(&bucket, &self.write.layers).await?)?;
+            let edit = |bucket: &Bucket| wishes(bucket.edit(), &wanted);
+            make_of_file(session, &bucket, &self.write, edit, &|key| source.place(&wanted, key)).await?;
             return Ok(());
-        }
-        if self.write.fleet.wait.is_some() || self.write.fleet.expect.is_some() {
-            let failure = Failure::new(Exit::Usage, "lines are written without asking the fleet");
-            return Err(failure.hint("`kvconf fleet --check` afterwards, or import a document: --format toml"));
         }
         let mut lines = Lines::open(&self.file)?;
         let bucket = session.bucket().await?;
@@ -107,6 +107,7 @@ impl Import {
         known: HashMap<Key, Known>,
         count: &Count,
     ) -> Outcome {
+        self.refuse_what_several_cannot()?;
         let judged =
             hold_against_schemas(session, bucket, &self.write, |rules| concerned(&mut lines, &known, rules)).await?;
         if !session.out.is_json() || self.write.dry_run {
@@ -126,6 +127,7 @@ impl Import {
             reason: self.write.reason.clone(),
             written: 0,
             newest: Revision::ZERO,
+            waits_for: self.write.fleet.wait.map(|_| Vec::new()),
             interrupt: Arc::new(Interrupt::listen().await),
         };
         let mut progress = Progress::new(Some(count.differing() as u64), session.out.is_quiet());
@@ -145,7 +147,35 @@ impl Import {
         }
         writer.attend(part).await?;
         drop(progress);
-        writer.tell(session, count, &judged)
+        self.settle(session, writer, count, &judged).await
+    }
+
+    /// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
+    async fn settle(&self, session: &mut Session, mut writer: Writer<'_>, count: &Count, judged: &Judged) -> Outcome {
+        let (bucket, fleet) = (writer.bucket, &self.write.fleet);
+        let Some(written) = writer.waits_for.take() else { return writer.tell(session, count, judged, None) };
+        let failure = if session.out.is_json() {
+            let waited = wait_for_keys(session, bucket, written, fleet).await;
+            writer.tell(session, count, judged, waited.document)?;
+            waited.failure
+        } else {
+            writer.tell(session, count, judged, None)?;
+            wait_for_keys(session, bucket, written, fleet).await.failure
+        };
+        failure.map_or(Ok(()), Err)
+    }
+
+    /// More than one change set is not taken back as one, and no instance is asked about them beforehand.
+    fn refuse_what_several_cannot(&self) -> Outcome {
+        if self.write.fleet.or_rollback {
+            let words = format!("more than {MOST_AT_ONCE} keys are several change sets, which --or-rollback cannot take back");
+            return Err(Failure::new(Exit::Usage, words).hint("--wait alone waits; kvconf rollback PREFIX --to REVISION takes them back"));
+        }
+        if self.write.fleet.expect.is_some() && self.write.fleet.wait.is_none() {
+            let words = format!("no instance is asked about more than {MOST_AT_ONCE} keys before they are written");
+            return Err(Failure::new(Exit::Usage, words).hint("--wait all --expect COUNT waits for so many afterwards"));
+        }
+        Ok(())
     }
 
     /// What keeps it from being written, whoever agrees.
@@ -163,7 +193,7 @@ impl Import {
 }
 
 /// What differs of the keys that schemas concern: the file is read once more, to its end.
-fn concerned(lines: &mut Lines, known: &HashMap<Key, Known>, rules: &Rules<'_>) -> Outcome<Vec<Change>> {
+fn concerned(lines: &mut Lines, known: &HashMap<Key, Known>, rules: &Rules) -> Outcome<Vec<Change>> {
     let mut changes = Vec::new();
     if rules.schemas.published.is_empty() {
         return Ok(changes);
@@ -237,7 +267,7 @@ impl Count {
         session.out.line(format!("{new} new, {changed} changed, {removed} removed, {same} as they are"))
     }
 
-    fn json(&self, judged: &Judged) -> serde_json::Value {
+    fn json(&self, judged: &Judged) -> Value {
         let Self { new, changed, removed, same } = self;
         let document = json!({ "new": new, "changed": changed, "removed": removed, "unchanged": same });
         let problems = problems_json(&judged.reports);
@@ -258,12 +288,12 @@ fn survey(lines: &mut Lines, known: &HashMap<Key, Known>) -> Outcome<Survey> {
     let mut seen: HashMap<Key, usize> = HashMap::new();
     let mut bytes = 0;
     while let Some(wanted) = lines.next()? {
-        if let Some(first) = seen.insert(wanted.key.clone(), wanted.line) {
-            let words = format!("line {}: {} stands there twice, first in line {first}", wanted.line, wanted.key);
+        if let Some(first) = seen.insert(wanted.key.clone(), wanted.at.line) {
+            let words = format!("line {}: {} stands there twice, first in line {first}", wanted.at.line, wanted.key);
             return Err(lines.mistake(&words));
         }
         if wanted.key.is_reserved() {
-            let words = format!("line {}: {} belongs to kvconf, as all keys below _kvconf", wanted.line, wanted.key);
+            let words = format!("line {}: {} belongs to kvconf, as all keys below _kvconf", wanted.at.line, wanted.key);
             return Err(lines.mistake(&words));
         }
         survey.kept += usize::from(wanted.wish == Wish::Keep);
@@ -345,6 +375,8 @@ struct Writer<'a> {
     reason: Option<String>,
     written: usize,
     newest: Revision,
+    /// Every key with its revision, where the fleet is waited for.
+    waits_for: Option<Vec<(Key, Revision)>>,
     interrupt: Arc<Interrupt>,
 }
 
@@ -381,6 +413,7 @@ impl Writer<'_> {
         let keys = part.len();
         let change = format!("{:024x}", rand::random::<u128>() >> 32);
         let mut batch = self.bucket.batch();
+        let named: Vec<Key> = if self.waits_for.is_some() { part.iter().map(|(wanted, _)| wanted.key.clone()).collect() } else { Vec::new() };
         for (wanted, revision) in part {
             batch = match wanted.wish {
                 Wish::Set(value) => batch.put(wanted.key, value),
@@ -395,6 +428,11 @@ impl Writer<'_> {
             Ok(revision) => {
                 self.written += keys;
                 self.newest = revision;
+                if let Some(all) = &mut self.waits_for {
+                    // The entries of a batch stand next to each other.
+                    let first = revision.get().saturating_sub(keys as u64);
+                    all.extend(named.into_iter().zip(first + 1..).map(|(key, at)| (key, Revision::new(at))));
+                }
                 Ok(())
             }
             Err(error) => {
@@ -413,10 +451,11 @@ impl Writer<'_> {
         }
     }
 
-    fn tell(&self, session: &mut Session, count: &Count, judged: &Judged) -> Outcome {
+    fn tell(&self, session: &mut Session, count: &Count, judged: &Judged, settled: Option<Value>) -> Outcome {
         if session.out.is_json() {
             let revision = self.newest.get().into();
-            return session.out.json(&with(count.json(judged), "revision", Some(revision)));
+            let document = with(count.json(judged), "revision", Some(revision));
+            return session.out.json(&with(document, "settled", settled));
         }
         let (keys, bucket) = (counted(self.written, "key"), self.bucket.name());
         session.out.line(format!("{keys} written to {bucket}, revision {}", self.newest))

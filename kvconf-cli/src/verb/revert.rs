@@ -7,7 +7,7 @@ use crate::change::WriteArgs;
 use crate::failure::Outcome;
 use crate::past::{Named, named, reference};
 use crate::session::Session;
-use crate::take_back::take_back;
+use crate::take_back::{Nothing, take_back};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -36,6 +36,6 @@ impl Revert {
         let prefix = self.prefix.unwrap_or_else(Prefix::root);
         let change = reference(&bucket, &prefix, self.change).await?;
         let filter = Filter::from(prefix);
-        take_back(session, &self.write, || bucket.revert(filter.clone(), change.clone())).await
+        take_back(session, &self.write, Nothing::Taken, || bucket.revert(filter.clone(), change.clone())).await
     }
 }

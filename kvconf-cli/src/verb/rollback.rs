@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use kvconf::{Bucket, Filter, Key, KeyError, Point, Prefix};
+use kvconf::{Bucket, Filter, Key, KeyError, Point, Prefix, Revision};
 
 use crate::change::WriteArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::rfc3339;
 use crate::session::Session;
-use crate::take_back::take_back;
+use crate::take_back::{Nothing, take_back};
 use crate::when;
 
 const EXAMPLE: &str = "\
@@ -32,6 +32,9 @@ pub(crate) struct Rollback {
     /// The revision whose state it was, or a time
     #[arg(long, value_name = "REVISION|TIME")]
     to: String,
+    /// Also to a moment at which none of the keys had a value: all of them are removed
+    #[arg(long)]
+    to_nothing: bool,
     #[command(flatten)]
     write: WriteArgs,
 }
@@ -40,13 +43,25 @@ impl Rollback {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let filters = filters(&self.targets)?;
         let point = when::point(&self.to, session.out.now())?;
+        if point == Point::Revision(Revision::ZERO) {
+            return Err(before_everything(&filters));
+        }
         let bucket = session.bucket().await?;
         if let Point::Time(time) = point {
             within_life(&bucket, time, session.out.now()).await?;
             session.out.note(format!("{} is {}", self.to, rfc3339(time)))?;
         }
-        take_back(session, &self.write, || bucket.rollback_to(filters.clone(), point)).await
+        let nothing = if self.to_nothing { Nothing::Taken } else { Nothing::Refused };
+        take_back(session, &self.write, nothing, || bucket.rollback_to(filters.clone(), point)).await
     }
+}
+
+/// Revision 0 is what a script has that found no revision.
+fn before_everything(filters: &[Filter]) -> Failure {
+    let keys: Vec<String> = filters.iter().map(|filter| format!("'{filter}'")).collect();
+    Failure::new(Exit::Refused, "revision 0 is before the first: there was nothing, and every key would be removed")
+        .hint("kvconf log has the revisions")
+        .hint(format!("kvconf unset {} removes them on purpose", keys.join(" ")))
 }
 
 /// Before there was a bucket, nothing stood in it: going back to that would remove everything, for a slip in a date.

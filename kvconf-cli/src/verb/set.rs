@@ -6,7 +6,7 @@ use bytes::Bytes;
 use clap::Args;
 use kvconf::{Bucket, Key};
 
-use crate::change::{WriteArgs, make};
+use crate::change::{InLayer, WriteArgs, make};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -16,6 +16,7 @@ const EXAMPLE: &str = "\
 Examples:
     kvconf set checkout.max_items=80 -m sale
     kvconf set checkout.max_items=80 checkout.region=eu     one change set, all or nothing
+    kvconf set --layer host.web-1 checkout.max_items=90     the key host.web-1.checkout.max_items
     kvconf set checkout.logo=@logo.png                      the bytes of a file
     pass show pay | kvconf set checkout.api_key=- --yes     standard input, so that no shell keeps it";
 
@@ -30,6 +31,8 @@ pub(crate) struct Set {
     #[arg(long)]
     literal: bool,
     #[command(flatten)]
+    layer: InLayer,
+    #[command(flatten)]
     write: WriteArgs,
 }
 
@@ -39,6 +42,7 @@ impl Set {
         let mut has_read_input = false;
         for pair in &self.pairs {
             let (key, value) = split(pair)?;
+            let key = self.layer.key(&key)?;
             if wishes.iter().any(|(known, _)| *known == key) {
                 return Err(Failure::new(Exit::Usage, format!("{key} is given twice")));
             }

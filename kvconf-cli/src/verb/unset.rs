@@ -3,7 +3,7 @@
 use clap::Args;
 use kvconf::{Bucket, Filter, Key, KeyError};
 
-use crate::change::{WriteArgs, make};
+use crate::change::{InLayer, WriteArgs, make};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -12,7 +12,8 @@ use crate::suggest::near;
 const EXAMPLE: &str = "\
 Examples:
     kvconf unset checkout.region -m 'back to the default'
-    kvconf unset 'checkout.limits.*' 'tmp.>'     everything that a filter asks for";
+    kvconf unset 'checkout.limits.*' 'tmp.>'     everything that a filter asks for
+    kvconf unset --layer host.web-1 checkout.max_items";
 
 /// Delete keys, all of them in one change set; earlier revisions are kept
 #[derive(Debug, Args)]
@@ -22,6 +23,8 @@ pub(crate) struct Unset {
     #[arg(required = true, value_name = "KEY", value_parser = filter)]
     keys: Vec<Filter>,
     #[command(flatten)]
+    layer: InLayer,
+    #[command(flatten)]
     write: WriteArgs,
 }
 
@@ -30,12 +33,13 @@ impl Unset {
         let bucket = session.bucket().await?;
         let (mut keys, mut filters) = (Vec::new(), Vec::new());
         for filter in &self.keys {
+            let filter = self.layer.filter(filter.clone())?;
             match filter.as_key() {
                 Some(key) => {
                     present(&bucket, &key).await?;
                     keys.push(key);
                 }
-                None => filters.push(filter.clone()),
+                None => filters.push(filter),
             }
         }
         let edit = |bucket: &Bucket| {

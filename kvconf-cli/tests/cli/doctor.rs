@@ -35,7 +35,7 @@ async fn nothing_is_wrong_with_a_bucket_that_kvconf_made_and_nothing_is_written(
     pass     batches: several keys change at once, all or none
     pass     expiry: expired keys leave a marker
     pass     consumers: 0 of at most 100000 read it; each process that watches takes one
-    pass     permissions: allowed for >: to watch, to end a watch, for flow control, to read a key, for consistent reads, to read at the leader, to write
+    pass     permissions: allowed for >: to watch, to end a watch, for flow control, to read a key, for consistent reads, to read at the leader, to write, to ask the fleet, to answer the fleet
     ");
     assert_eq!(bucket.status().await.unwrap().last_revision.get(), 0);
     let found: serde_json::Value = serde_json::from_str(&kvconf.run("doctor").await.out).unwrap();
@@ -128,7 +128,7 @@ async fn each_help_for_a_bucket_of_the_stock_tool_mends_what_it_is_about() {
     warn     consumers: 0 of at most 1000 read it; each process that watches takes one, and no number is named: this server's default holds
              help: jetstream { limits { default_max_consumers: -1 } }, in the server's configuration
              help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER
-    pass     permissions: allowed for >: to watch, to end a watch, for flow control, to read a key, for consistent reads, to read at the leader, to write
+    pass     permissions: allowed for >: to watch, to end a watch, for flow control, to read a key, for consistent reads, to read at the leader, to write, to ask the fleet, to answer the fleet
     ");
     for line in before.out.lines().filter_map(|line| line.trim().strip_prefix("help: kvconf bucket update")) {
         let ran = kvconf.run(&format!("bucket update {line}")).await;
@@ -178,7 +178,7 @@ async fn missing_permissions_are_named_and_what_is_enough_for_a_prefix_is_seen()
         let text = settled(ran);
         text.lines().filter(|line| !line.contains("connection:")).collect::<Vec<_>>().join("\n")
     };
-    assert_snapshot!(without_connection(&as_reader.text("doctor --prefix checkout").await), @r"
+    assert_snapshot!(without_connection(&as_reader.text("doctor --prefix checkout").await), @r#"
     exit 0
     --- out
     unknown  JetStream: the user may not ask about the account
@@ -191,9 +191,14 @@ async fn missing_permissions_are_named_and_what_is_enough_for_a_prefix_is_seen()
              help: allow the user to publish to $JS.API.STREAM.MSG.GET.KV_prod
     warn     permission to write: $KV.prod.checkout.kvconf-doctor is forbidden: this user changes nothing
              help: allow the user to publish to $KV.prod.checkout.>
+    warn     permission to ask the fleet: kvconf.prod.who.checkout is forbidden: instances are asked neither before a change nor after it
+             help: allow the user to publish to kvconf.prod.*.checkout
+    warn     permission to answer the fleet: kvconf.prod.who and kvconf.prod.*.checkout are forbidden: a service of this user is not asked; who only changes settings does not need it
+             help: allow the user to subscribe to kvconf.prod.who and kvconf.prod.*.checkout
+             help: and to answer: allow_responses: { max: 2, expires: "2m" }
     pass     permissions: allowed for checkout.>: to watch, to end a watch, for flow control, to read a key
-    ");
-    assert_snapshot!(without_connection(&as_reader.text("doctor").await), @r"
+    "#);
+    assert_snapshot!(without_connection(&as_reader.text("doctor").await), @r#"
     exit 11
     --- out
     unknown  JetStream: the user may not ask about the account
@@ -210,12 +215,17 @@ async fn missing_permissions_are_named_and_what_is_enough_for_a_prefix_is_seen()
              help: allow the user to publish to $JS.API.STREAM.MSG.GET.KV_prod
     warn     permission to write: $KV.prod.kvconf-doctor is forbidden: this user changes nothing
              help: allow the user to publish to $KV.prod.>
+    warn     permission to ask the fleet: kvconf.prod.who.kvconf-doctor is forbidden: instances are asked neither before a change nor after it
+             help: allow the user to publish to kvconf.prod.>
+    warn     permission to answer the fleet: kvconf.prod.who and kvconf.prod.*.+ are forbidden: a service of this user is not asked; who only changes settings does not need it
+             help: allow the user to subscribe to kvconf.prod.who and kvconf.prod.*.+
+             help: and to answer: allow_responses: { max: 2, expires: "2m" }
     pass     permissions: allowed for >: to end a watch, for flow control
     unknown  scope: all keys were asked for; a user with less can be looked at by the prefix that it has
              help: kvconf doctor --prefix PREFIX
     --- err
     error: one check failed
-    ");
+    "#);
     let as_deaf = kvconf.variable("NATS_USER", "deaf").variable("NATS_PASSWORD", "deaf");
     let ran = as_deaf.text("doctor").await;
     assert!(ran.out.contains("fail     inbox: the user may not subscribe to _INBOX."), "{ran}");

@@ -196,3 +196,38 @@ async fn what_is_taken_back_is_asked_about_and_waited_for_too() {
     assert_eq!((back.code, &document["settled"]["progress"]["applied"]), (0, &1.into()), "{back}");
     assert_eq!(document["fleet"]["votes"][0]["opinion"], "accepts");
 }
+
+#[tokio::test]
+async fn imports_of_any_size_wait_for_the_fleet() {
+    let (server, bucket) = server_with_bucket().await;
+    let kvconf = Kvconf::of(&server);
+    let _new: Live<Checkout> = join(&bucket, "a", "1.1.0").await;
+    let line = |key: &str, value: &str| format!("{{\"key\":\"{key}\",\"value\":\"{value}\"}}\n");
+    let (_few, few) = crate::command::file("few.jsonl", line("checkout.max_items", "70"));
+    let ran = kvconf.text(&format!("import {few} --expect 1 --wait all --or-rollback --yes --quiet")).await;
+    assert!(ran.code == 0 && ran.out.contains("fleet: 1 of 1 instances have it"), "{ran}");
+    // The first of two parts has the key of the instance.
+    let many: String = (0..1_200).map(|at| line(&format!("k{at}"), "v")).collect();
+    let (_many, many) = crate::command::file("many.jsonl", line("checkout.max_items", "80") + &many);
+    assert_snapshot!(kvconf.text(&format!("import {many} --wait all --within 20s --yes")).await, @r"
+    exit 0
+    --- out
+    1200 new, 1 changed, 0 removed, 0 as they are
+    1201 keys written to prod, revision 1202
+    fleet: 1 of 1 instances have it
+    ");
+    let other: String = (0..1_200).map(|at| line(&format!("k{at}"), "w")).collect();
+    let (_other, other) = crate::command::file("other.jsonl", other);
+    assert_snapshot!(kvconf.text(&format!("import {other} --wait all --or-rollback --yes")).await, @r"
+    exit 2
+    --- err
+    error: more than 1000 keys are several change sets, which --or-rollback cannot take back
+      help: --wait alone waits; kvconf rollback PREFIX --to REVISION takes them back
+    ");
+    assert_snapshot!(kvconf.text(&format!("import {other} --expect 1 --yes")).await, @r"
+    exit 2
+    --- err
+    error: no instance is asked about more than 1000 keys before they are written
+      help: --wait all --expect COUNT waits for so many afterwards
+    ");
+}

@@ -4,18 +4,23 @@
 
 mod asking;
 mod buckets;
+mod caches;
 mod changing;
 mod command;
+mod completing;
 mod connecting;
 mod dev;
 mod doctor;
 mod documents;
 mod editing;
+mod explaining;
 mod flags;
 mod fleet;
+mod layers;
 mod looking;
 mod moving;
 mod past;
 mod schemas;
+mod taking_back;
 mod terminal;
 mod tour;

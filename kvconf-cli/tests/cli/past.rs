@@ -221,7 +221,7 @@ async fn a_key_tells_its_history_and_why_it_is_as_it_is() {
     assert_snapshot!(settled(&kvconf.run("explain checkout.api_key").await), @r#"
     exit 0
     --- out
-    {"before":null,"changed_with":0,"kept_revisions":1,"key":"checkout.api_key","now":{"author":"ops","change":"[change]","reason":"key","revision":4,"time":"[time]","ttl":null,"value":{"masked":true}},"sealed_with":null}
+    {"before":null,"changed_with":0,"fleet":{"having":0,"reading":0,"rejecting":[]},"kept_revisions":1,"key":"checkout.api_key","now":{"author":"ops","change":"[change]","reason":"key","revision":4,"time":"[time]","ttl":null,"value":{"masked":true}},"schema":null,"sealed_with":null}
     "#);
     assert_snapshot!(settled(&kvconf.run("explain checkout.max_itmes").await), @r"
     exit 3

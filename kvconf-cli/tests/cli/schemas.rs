@@ -118,13 +118,14 @@ async fn every_write_is_held_against_the_published_schema() {
     note: kvconf revert [change] takes it back
     ");
     let (_folder, path) = file("checkout.toml", "[checkout]\nregion = \"mars\"\n");
-    assert_snapshot!(normalised(&kvconf.text(&format!("apply {path} --yes")).await.to_string(), None), @r"
+    assert_snapshot!(kvconf.text(&format!("apply {path} --yes")).await.to_string().replace(&path, "[path]"), @r"
     exit 5
     --- out
     +  checkout.region  mars
     --- err
     error: 1 problem in Checkout (bucket prod, planned change); still serving revision 4
       × checkout.region: `mars` is not one of eu or us
+          [path]:2:1
       help: mend it, or write it all the same with --force --reason TEXT
     ");
 }
@@ -197,7 +198,7 @@ async fn schemas_are_listed_shown_and_written() {
     assert_snapshot!(kvconf.run("schema ls").await, @r#"
     exit 0
     --- out
-    {"author":"checkout","hash":"60d053a35f416dc2","name":"checkout","prefix":"checkout","reason":null,"revision":1,"settings":6,"version":"1.4.0"}
+    {"author":"checkout","hash":"60d053a35f416dc2","layers":[],"name":"checkout","prefix":"checkout","reason":null,"revision":1,"settings":6,"version":"1.4.0"}
     "#);
     assert_snapshot!(kvconf.text("schema show chekout").await, @r"
     exit 3
@@ -389,8 +390,9 @@ async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are
     +  env.prod.checkout.max_items  9999
     +  env.prod.checkout.unknown    1
     --- err
-    error: 1 problem in Checkout, layer env.prod (bucket prod, planned change); still serving revision 1
+    error: 2 problems in Checkout (bucket prod, planned change); still serving revision 1
       × env.prod.checkout.max_items: 9999 is outside 1..=500
+      × env.prod.checkout.unknown: unknown key   (ignored)
       help: mend it, or write it all the same with --force --reason TEXT
     ");
     // `env.prod` may be a program with a struct of this name inside.

@@ -30,10 +30,19 @@ pub(crate) struct Ended {
 impl Kvconf {
     /// Starts it with these words, split at blanks, in a terminal of so many columns.
     pub(crate) fn in_terminal(&self, words: &str, columns: u16) -> Terminal {
+        self.in_terminal_with(
+            env!("CARGO_BIN_EXE_kvconf"),
+            &words.split_whitespace().collect::<Vec<_>>(),
+            columns,
+        )
+    }
+
+    /// Starts another program in the same surroundings.
+    pub(crate) fn in_terminal_with(&self, program: &str, arguments: &[&str], columns: u16) -> Terminal {
         let size = PtySize { rows: 40, cols: columns, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_kvconf"));
-        command.args(words.split_whitespace());
+        let mut command = CommandBuilder::new(program);
+        command.args(arguments);
         command.env_clear();
         // The home folder of the tests is none that anybody could be in.
         command.cwd(env!("CARGO_MANIFEST_DIR"));
@@ -85,7 +94,8 @@ impl Terminal {
         self.presses(b"\x03");
     }
 
-    fn presses(&mut self, keys: &[u8]) {
+    /// Presses these keys.
+    pub(crate) fn presses(&mut self, keys: &[u8]) {
         self.keyboard.write_all(keys).unwrap();
         self.keyboard.flush().unwrap();
     }

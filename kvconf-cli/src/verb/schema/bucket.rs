@@ -32,7 +32,7 @@ impl Ls {
             if session.out.is_json() {
                 session.out.json(&json!({
                     "name": published.name, "version": published.version, "prefix": schema.prefix,
-                    "settings": schema.settings.len(), "hash": schema.hash(), "author": published.attribution.author.as_deref(),
+                    "layers": schema.layers, "settings": schema.settings.len(), "hash": schema.hash(), "author": published.attribution.author.as_deref(),
                     "reason": published.attribution.reason.as_deref(), "revision": revision,
                 }))?;
                 continue;
@@ -81,7 +81,11 @@ impl Show {
                 &json!({ "name": source.name, "version": source.version, "hash": hash, "schema": source.schema }),
             );
         }
-        session.out.table(&settings(&source.schema))
+        session.out.table(&settings(&source.schema))?;
+        match source.schema.layers.as_slice() {
+            [] => Ok(()),
+            layers => session.out.line(format!("layers, from general to specific: {}", layers.join(", "))),
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use kvconf::settings::Verdict;
 use serde_json::{Value, json};
 
 use super::{Source, load};
+use crate::change::LayerArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -15,6 +16,7 @@ use crate::session::Session;
 Examples:
     kvconf schema check                   against every published schema
     kvconf schema check new.json --past   a version that is not published yet; every state that is still known
+    kvconf schema check --layers host.*   layers that the schema does not name
 Exits with 11 where something would be refused.")]
 pub(super) struct Check {
     /// Published schemas, or files of some [default: all that are published]
@@ -23,6 +25,8 @@ pub(super) struct Check {
     /// Also every earlier state that the bucket still knows
     #[arg(long)]
     past: bool,
+    #[command(flatten)]
+    layers: LayerArgs,
 }
 
 impl Check {
@@ -43,8 +47,10 @@ impl Check {
         if sources.is_empty() && !session.out.is_json() {
             session.out.line("no program has published its schema in this bucket: there is nothing to check")?;
         }
+        let named = self.layers.named()?;
         let mut is_refused = false;
-        for source in &sources {
+        for source in &mut sources {
+            source.add_layers(&named)?;
             is_refused |= bucket_against(session, &bucket, source, self.past).await?;
         }
         if is_refused { Err(Failure::silent(Exit::Differs)) } else { Ok(()) }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::check::bucket_against;
 use super::{load, no_schema};
+use crate::change::LayerArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Table, Tone};
@@ -28,11 +29,14 @@ pub(super) struct Diff {
     /// Do not look at what stands in the bucket
     #[arg(long)]
     structure: bool,
+    #[command(flatten)]
+    layers: LayerArgs,
 }
 
 impl Diff {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
-        let new = load(session, &self.new).await?;
+        let named = self.layers.named()?;
+        let mut new = load(session, &self.new).await?;
         let old = match &self.from {
             Some(from) => load(session, from).await?,
             None => {
@@ -43,6 +47,10 @@ impl Diff {
                 load_published(session, &new.name).await?
             }
         };
+        // A file is of the struct alone; in which layers the program reads it stands in the bucket.
+        if new.schema.layers.is_empty() {
+            new.schema.layers.clone_from(&old.schema.layers);
+        }
         let comparison = old.schema.compare(&new.schema);
         if session.out.is_json() {
             let differences = comparison.differences.iter().map(|difference| {
@@ -66,6 +74,7 @@ impl Diff {
             }
             session.out.table(&table)?;
         }
+        new.add_layers(&named)?;
         let is_refused = if self.structure {
             comparison.effect() > Effect::Safe
         } else {

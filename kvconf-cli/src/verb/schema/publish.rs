@@ -13,8 +13,9 @@ use crate::session::Session;
 /// Publish a schema from a file, for checks of every change
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
     kvconf schema publish checkout.json -m 'release 1.4'
+    kvconf schema publish checkout.json --layers 'base,env.*,host.*'
 
 A program writes the file with Schema::of::<T>().to_stored(version), or publishes by itself.")]
 pub(super) struct Publish {
@@ -27,6 +28,10 @@ pub(super) struct Publish {
     /// The version of the program [default: the one in the file]
     #[arg(long, value_name = "VERSION")]
     release: Option<String>,
+    /// The layers in which the program reads its settings, from general to specific, with commas between; `*` for a part that
+    /// differs from one instance to another [default: those of the file, else those that are published]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    layers: Vec<String>,
     /// Take the place of a newer version
     #[arg(long)]
     replace_newer: bool,
@@ -43,12 +48,22 @@ pub(super) struct Publish {
 
 impl Publish {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
-        let source = from_file(&self.file)?;
+        let mut source = from_file(&self.file)?;
+        if !self.layers.is_empty() {
+            let layers = source.schema.with_layers(self.layers);
+            source.schema = layers.map_err(|error| Failure::new(Exit::Usage, error).hint("--layers is such as base,env.*"))?;
+        }
         let name = self.name.unwrap_or(source.name);
         let version = self.release.unwrap_or(source.version);
         let bucket = session.bucket().await?;
+        let schemas = bucket.schemas().await?;
+        let published = schemas.get(&name);
+        // A file is of the struct alone: another version of it is read where the one before was.
+        if let Some(published) = published.filter(|_| source.schema.layers.is_empty()) {
+            source.schema.layers.clone_from(&published.schema.layers);
+        }
         if !self.yes {
-            if let Some(published) = bucket.schemas().await?.get(&name) {
+            if let Some(published) = published {
                 let comparison = published.schema.compare(&source.schema);
                 session.out.note(format!("from {} to {version}:\n{comparison}", published.version))?;
             }

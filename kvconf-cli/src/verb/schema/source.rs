@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use kvconf::Schema;
+use kvconf::{Filter, Schema};
 use kvconf::settings::{SchemaError, Schemas};
 
 use crate::exit::Exit;
@@ -17,6 +17,14 @@ pub(crate) struct Source {
     pub(crate) version: String,
     /// The name that it is published under, or would be.
     pub(crate) name: String,
+}
+
+impl Source {
+    /// Lets it have layers too that were named.
+    pub(crate) fn add_layers(&mut self, named: &[Filter]) -> Outcome {
+        crate::schemas::add_layers(&mut self.schema, named)
+            .map_err(|error| Failure::new(Exit::Usage, error).hint("--layers is such as base,env.*"))
+    }
 }
 
 /// What names a file and not a published schema: a path, an ending, or standard input.
