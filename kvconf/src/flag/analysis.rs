@@ -3,6 +3,8 @@
 //! Looks at the places that can decide about the variant, in the order in which the rule runs: the branches of `if`, the
 //! shares of `fractional`, and conditions that are themselves the rule. What is computed is taken for anything.
 
+use std::collections::{HashMap, HashSet};
+
 use derive_more::Display;
 use serde_json::Value as Json;
 
@@ -14,6 +16,9 @@ use super::targeting::node::{Node, Operands, Operator};
 use super::targeting::parse::parse;
 use super::targeting::trail::Trail;
 use super::value::Value;
+
+/// More findings than these help nobody.
+const MAX_FINDINGS: usize = 100;
 
 /// Sums that authors mean when they write shares of a whole.
 const WHOLES: [u64; 3] = [100, 1_000, 10_000];
@@ -97,6 +102,8 @@ impl FlagDefinition {
     /// Attributes that a context does not have are found by
     /// [`CompiledFlag::unknown_attributes`](super::CompiledFlag::unknown_attributes).
     ///
+    /// The time is about that of compiling the rule. Of more than a hundred findings the first hundred are told.
+    ///
     /// # Errors
     /// [`FlagError`] when the rule cannot be used at all.
     ///
@@ -123,7 +130,7 @@ impl FlagDefinition {
             return Ok(Vec::new());
         };
         let rule = parse(rule, set.evaluators()).map_err(FlagError::new)?;
-        let mut analysis = Analysis { flag: self, findings: Vec::new(), outcomes: Vec::new() };
+        let mut analysis = Analysis { flag: self, findings: Vec::new(), outcomes: HashSet::new() };
         let top = Trail::top("targeting");
         analysis.outcome(&rule.root, &top);
         analysis.conclude(&rule.root, &top);
@@ -132,7 +139,7 @@ impl FlagDefinition {
 }
 
 /// What a place that decides can lead to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Outcome {
     Default,
     Named(String),
@@ -143,56 +150,71 @@ enum Outcome {
 struct Analysis<'a> {
     flag: &'a FlagDefinition,
     findings: Vec<RuleFinding>,
-    outcomes: Vec<Outcome>,
+    outcomes: HashSet<Outcome>,
 }
 
 impl Analysis<'_> {
     fn find(&mut self, trail: &Trail<'_>, kind: RuleFindingKind) {
-        self.findings.push(RuleFinding { path: trail.to_string(), kind });
+        if self.findings.len() < MAX_FINDINGS {
+            self.findings.push(RuleFinding { path: trail.to_string(), kind });
+        }
+    }
+
+    fn leads_to(&mut self, outcome: Outcome) {
+        self.outcomes.insert(outcome);
     }
 
     /// Collects what a node that decides can lead to.
     fn outcome(&mut self, node: &Node, trail: &Trail<'_>) {
         match node {
-            Node::Constant(constant) => self.constant(constant, trail),
+            Node::Constant(constant) => {
+                let outcome = self.constant(constant, trail);
+                self.leads_to(outcome);
+            }
             Node::If(nodes) => self.conditional(nodes, &trail.name("if")),
             Node::Operation(Operator::Compare(_) | Operator::In | Operator::Not | Operator::Truth, _) => {
-                self.named("true", trail);
-                self.named("false", trail);
+                for name in ["true", "false"] {
+                    let outcome = self.named(name, trail);
+                    self.leads_to(outcome);
+                }
             }
             Node::Operation(Operator::Fractional, Operands::Listed(nodes)) => {
                 self.shares(nodes, &trail.name("fractional"));
             }
-            _ => self.outcomes.push(Outcome::Anything),
+            _ => self.leads_to(Outcome::Anything),
         }
     }
 
-    fn constant(&mut self, constant: &Json, trail: &Trail<'_>) {
+    fn constant(&mut self, constant: &Json, trail: &Trail<'_>) -> Outcome {
         match constant {
-            Json::Null => self.outcomes.push(Outcome::Default),
+            Json::Null => Outcome::Default,
             Json::Array(_) | Json::Object(_) => {
                 self.find(trail, RuleFindingKind::NoName);
-                self.outcomes.push(Outcome::Anything);
+                Outcome::Anything
             }
             scalar => self.named(&to_text(Value::from(scalar)), trail),
         }
     }
 
-    fn named(&mut self, name: &str, trail: &Trail<'_>) {
+    fn named(&mut self, name: &str, trail: &Trail<'_>) -> Outcome {
         let variants = self.flag.variants();
-        if !variants.contains_key(name) {
+        // To look for what may be meant takes a while where there are many.
+        if !variants.contains_key(name) && self.findings.len() < MAX_FINDINGS {
             let close = nearest(name, variants.keys().map(String::as_str));
             self.find(trail, RuleFindingKind::UnknownVariant { name: name.to_owned(), close });
         }
-        self.outcomes.push(Outcome::Named(name.to_owned()));
+        Outcome::Named(name.to_owned())
     }
 
     fn conditional(&mut self, nodes: &[Node], trail: &Trail<'_>) {
         let (pairs, otherwise) = nodes.as_chunks::<2>();
         let mut always: Option<String> = None;
+        // By how conditions are shown, since each would be compared with all others else.
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for (index, [condition, then]) in pairs.iter().enumerate() {
             let (here, branch) = (trail.place(2 * index), trail.place(2 * index + 1));
-            let earlier = pairs.iter().take(index).position(|[earlier, _]| earlier == condition);
+            let first = *seen.entry(format!("{condition:?}")).or_insert(index);
+            let earlier = (first < index).then_some(first);
             let truth = truth_of(condition);
             if let Some(earlier) = &always {
                 self.find(&branch, RuleFindingKind::BehindAlways { earlier: earlier.clone() });
@@ -210,7 +232,7 @@ impl Analysis<'_> {
         }
         match (always, otherwise) {
             (None, [node, ..]) => self.outcome(node, &trail.place(nodes.len() - 1)),
-            (None, []) => self.outcomes.push(Outcome::Default),
+            (None, []) => self.leads_to(Outcome::Default),
             (Some(earlier), [_, ..]) => {
                 self.find(&trail.place(nodes.len() - 1), RuleFindingKind::BehindAlways { earlier });
             }
@@ -223,29 +245,25 @@ impl Analysis<'_> {
         let skipped = usize::from(nodes.first().is_some_and(|first| !is_list(first)));
         let shares: Vec<&Node> = nodes.iter().skip(skipped).collect();
         self.weights(&shares, trail);
-        let mut named: Vec<&Json> = Vec::new();
+        let mut named: HashSet<String> = HashSet::new();
         for (index, share) in shares.iter().enumerate() {
             let here = trail.place(index + skipped);
             let Some(variant) = variant_of(share) else {
-                self.outcomes.push(Outcome::Anything);
+                self.leads_to(Outcome::Anything);
                 continue;
             };
-            if named.contains(&variant) {
+            if !named.insert(variant.to_string()) {
                 let variant = to_text(Value::from(variant));
                 self.find(&here, RuleFindingKind::RepeatedShare { variant });
             }
-            named.push(variant);
-            if weight_of(share) == Some(0) {
-                // Kept for later, as in a rollout that has not begun: its name has to be right all the same.
-                let outcomes = self.outcomes.len();
-                self.constant(variant, &here);
-                self.outcomes.truncate(outcomes);
-            } else {
-                self.constant(variant, &here);
+            // One without weight is kept for later, as in a rollout that has not begun: its name has to be right all the same.
+            let outcome = self.constant(variant, &here);
+            if weight_of(share) != Some(0) {
+                self.leads_to(outcome);
             }
         }
         // Nobody to be hashed: null.
-        self.outcomes.push(Outcome::Default);
+        self.leads_to(Outcome::Default);
     }
 
     fn weights(&mut self, shares: &[&Node], trail: &Trail<'_>) {
@@ -268,23 +286,21 @@ impl Analysis<'_> {
         if self.outcomes.contains(&Outcome::Anything) {
             return;
         }
-        if self.outcomes.iter().all(|outcome| *outcome == Outcome::Default) {
-            self.find(trail, RuleFindingKind::AlwaysNull);
-        } else if let Some(Outcome::Named(variant)) = self.outcomes.first()
-            && self.outcomes.iter().all(|outcome| Some(outcome) == self.outcomes.first())
-            && !matches!(root, Node::Constant(_))
-        {
-            let variant = variant.clone();
-            self.find(trail, RuleFindingKind::AlwaysTheSame { variant });
+        let only = self.outcomes.iter().next().filter(|_| self.outcomes.len() == 1).cloned();
+        match only {
+            Some(Outcome::Default) => self.find(trail, RuleFindingKind::AlwaysNull),
+            Some(Outcome::Named(variant)) if !matches!(root, Node::Constant(_)) => {
+                self.find(trail, RuleFindingKind::AlwaysTheSame { variant });
+            }
+            _ => {}
         }
+        let mut mentioned = HashSet::new();
+        mentions(root, &mut mentioned);
         for name in self.flag.variants().keys() {
             let is_default =
                 matches!(self.flag.default_variant(), DefaultVariant::Named(default) if default == name);
-            let is_served = self
-                .outcomes
-                .iter()
-                .any(|outcome| matches!(outcome, Outcome::Named(served) if served == name));
-            if !is_default && !is_served && !mentions(root, name) {
+            let is_served = self.outcomes.contains(&Outcome::Named(name.clone()));
+            if !is_default && !is_served && !mentioned.contains(name.as_str()) {
                 self.find(&Trail::top("variants").name(name), RuleFindingKind::UnusedVariant);
             }
         }
@@ -332,19 +348,16 @@ fn weight_of(share: &Node) -> Option<u64> {
     weight.as_i64().map(|weight| u64::try_from(weight).unwrap_or(0))
 }
 
-/// Whether a share of weight zero names a variant: it waits for its turn.
-fn mentions(node: &Node, name: &str) -> bool {
+/// The texts in a rule: also a share of weight zero names a variant, which waits for its turn.
+fn mentions<'n>(node: &'n Node, names: &mut HashSet<&'n str>) {
     match node {
-        Node::Constant(constant) => constant.as_str() == Some(name) || constant_lists(constant, name),
+        Node::Constant(Json::Array(items)) => names.extend(items.iter().filter_map(Json::as_str)),
+        Node::Constant(constant) => names.extend(constant.as_str()),
         Node::If(nodes) | Node::List(nodes) | Node::Operation(_, Operands::Listed(nodes)) => {
-            nodes.iter().any(|node| mentions(node, name))
+            nodes.iter().for_each(|node| mentions(node, names));
         }
-        _ => false,
+        _ => {}
     }
-}
-
-fn constant_lists(constant: &Json, name: &str) -> bool {
-    constant.as_array().is_some_and(|items| items.iter().any(|item| item.as_str() == Some(name)))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! A flag that is ready to be evaluated.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value as Json};
 
 use super::bucketing::Bucketing;
@@ -89,11 +91,13 @@ impl CompiledFlag {
     /// [`FlagError`] with every problem of the rule: unknown operators, shared rules that are not there, and more nesting,
     /// size or work than a rule may ask for.
     pub fn compile(key: &str, definition: &FlagDefinition, set: &SetProperties) -> Result<Self, FlagError> {
-        let variants: Box<[Variant]> = definition
+        let mut variants: Box<[Variant]> = definition
             .variants()
             .iter()
             .map(|(name, value)| Variant { name: name.as_str().into(), value: value.clone() })
             .collect();
+        // They are in this order already, unless a feature of serde_json keeps the order in which they were written.
+        variants.sort_by(|left, right| left.name.cmp(&right.name));
         let metadata = set.merged_metadata(definition.metadata());
         let bucketing = set.bucketing_of(definition.metadata())?;
         let names = variants.iter().map(|variant| variant.name.clone()).collect();
@@ -196,10 +200,11 @@ impl CompiledFlag {
             Plan::Fixed(resolution) => return *resolution,
             Plan::Rule(program) => program,
         };
-        let frame = Frame::new(&self.scene, context, now);
+        let steps = Cell::new(0);
+        let frame = Frame::new(&self.scene, context, now, &steps);
         match context.schema().and_then(|schema| self.bindings.of(schema, &self.scene.slots)) {
-            Some(binding) => program.run(&frame.by_place(binding), &self.targets),
-            None => program.run(&frame.by_name(), &self.targets),
+            Some(binding) => program.run(frame.by_place(binding), &self.targets),
+            None => program.run(frame.by_name(), &self.targets),
         }
     }
 

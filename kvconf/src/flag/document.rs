@@ -1,5 +1,7 @@
 //! flagd's documents: many flags with what they have in common.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value as Json};
 
 use super::compiled::CompiledFlag;
@@ -230,6 +232,7 @@ type Flags = (DocumentForm, Vec<(String, FlagDefinition)>);
 
 fn read_flags(json: Option<Json>, problems: &mut Vec<FlagProblem>) -> Result<Flags, FlagError> {
     let mut flags = Vec::new();
+    let mut known = HashSet::new();
     let form = match json {
         Some(Json::Object(entries)) => {
             for (key, flag) in entries {
@@ -240,6 +243,10 @@ fn read_flags(json: Option<Json>, problems: &mut Vec<FlagProblem>) -> Result<Fla
         Some(Json::Array(items)) => {
             for (place, mut item) in items.into_iter().enumerate() {
                 match item.as_object_mut().and_then(|item| item.remove("key")) {
+                    Some(Json::String(key)) if !known.insert(key.clone()) => {
+                        problems
+                            .push(FlagProblem::new(format!("flags.{key}"), FlagProblemKind::DuplicateFlag));
+                    }
                     Some(Json::String(key)) => read_flag(key, item, &mut flags, problems),
                     Some(_) => {
                         let kind = FlagProblemKind::Unexpected { expected: "a text" };
@@ -269,9 +276,6 @@ fn read_flag(
     let path = format!("flags.{key}");
     if key.is_empty() {
         return problems.push(FlagProblem::new(path, FlagProblemKind::EmptyName));
-    }
-    if flags.iter().any(|(known, _)| *known == key) {
-        return problems.push(FlagProblem::new(path, FlagProblemKind::DuplicateFlag));
     }
     match json {
         Json::Object(_) => match FlagDefinition::from_json(json) {

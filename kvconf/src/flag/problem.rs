@@ -222,7 +222,13 @@ fn did_you_mean(close: Option<&str>) -> String {
 
 /// The candidate that is most probably meant, when one is close enough.
 pub(crate) fn nearest<'c>(name: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
+    // The time of a comparison is the product of both lengths, and nobody mistypes a name of a thousand characters.
+    const LONGEST: usize = 100;
+    if name.len() > LONGEST {
+        return None;
+    }
     candidates
+        .filter(|candidate| candidate.len() <= LONGEST)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|left, right| left.0.total_cmp(&right.0))

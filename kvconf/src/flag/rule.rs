@@ -1,5 +1,7 @@
 //! A rule by itself, on any JSON.
 
+use std::cell::Cell;
+
 use derive_more::{Display, Error};
 use serde_json::{Map, Value as Json};
 
@@ -37,7 +39,8 @@ pub enum RuleError {
 /// ```
 ///
 /// # Errors
-/// [`RuleError`] when it is no rule, and when it fails on this data.
+/// [`RuleError`] when it is no rule, and when it fails on this data; also when what it gives would take more than some 64 MiB
+/// written out: a list that a rule builds shares its parts, so a short rule can describe any amount.
 pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<Json, RuleError> {
     let rule = parse_for_item(rule, &Map::new()).map_err(FlagError::new).map_err(RuleError::Invalid)?;
     let context: DynamicContext = data.as_object().cloned().unwrap_or_default().into();
@@ -45,15 +48,22 @@ pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<J
     let flag_key = flagd.and_then(|flagd| flagd.get("flagKey")).and_then(Json::as_str).unwrap_or_default();
     let timestamp = flagd.and_then(|flagd| flagd.get("timestamp")).and_then(Json::as_i64).unwrap_or_default();
     let scene = Scene { flag_key: flag_key.into(), bucketing, slots: rule.slots.into() };
-    let sight = Frame::new(&scene, &context, timestamp).by_name();
+    let steps = Cell::new(0);
+    let sight = Frame::new(&scene, &context, timestamp, &steps).by_name();
     let world = sight.world();
     let evaluator = Evaluator::new(&world);
     let value =
         evaluator.eval(&rule.root, Scope::Item(&Any::Plain(data.into()))).map_err(RuleError::Failed)?;
-    to_json(value.value(), 0).ok_or(RuleError::Failed(Failure::TooLarge))
+    let mut room = MAX_TOLD;
+    to_json(value.value(), 0, &mut room).ok_or(RuleError::Failed(Failure::TooLarge))
 }
 
-fn to_json(value: Value<'_>, depth: u8) -> Option<Json> {
+/// How many bytes a value may take that is told.
+const MAX_TOLD: usize = 64 << 20;
+
+fn to_json(value: Value<'_>, depth: u8, room: &mut usize) -> Option<Json> {
+    let size = if let Value::Text(text) = value { text.len() } else { 0 };
+    *room = room.checked_sub(size_of::<Json>() + size)?;
     Some(match value {
         Value::Null => Json::Null,
         Value::Bool(value) => value.into(),
@@ -63,13 +73,13 @@ fn to_json(value: Value<'_>, depth: u8) -> Option<Json> {
         Value::Text(text) => text.into(),
         Value::List(_) | Value::Object(_) if depth == u8::MAX => return None,
         Value::List(items) => (0..items.len())
-            .map(|index| to_json(items.item(index).unwrap_or(Value::Null), depth + 1))
+            .map(|index| to_json(items.item(index).unwrap_or(Value::Null), depth + 1, room))
             .collect::<Option<Vec<_>>>()?
             .into(),
         Value::Object(object) => {
             let mut entries = Some(Map::new());
             object.visit(&mut |name, value| {
-                let value = to_json(value, depth + 1);
+                let value = if entries.is_some() { to_json(value, depth + 1, room) } else { None };
                 if let (Some(all), Some(value)) = (&mut entries, value) {
                     all.insert(name.to_owned(), value);
                 } else {

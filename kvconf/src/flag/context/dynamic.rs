@@ -1,5 +1,7 @@
 //! A context whose names are known at run time only.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use serde_json::{Map, Value as Json};
@@ -109,15 +111,31 @@ impl EvaluationContext for DynamicContext {
 
 impl From<Map<String, Json>> for DynamicContext {
     fn from(attributes: Map<String, Json>) -> Self {
-        attributes.into_iter().collect()
+        // No name stands twice.
+        let fingerprints = attributes.keys().map(|name| fingerprint(name)).collect();
+        let entries = attributes.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        Self { fingerprints, entries }
     }
 }
 
 impl<N: AsRef<str>, V: Into<Json>> FromIterator<(N, V)> for DynamicContext {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(attributes: I) -> Self {
         let mut context = Self::new();
+        let mut places = HashMap::new();
         for (name, value) in attributes {
-            context.insert(name.as_ref(), value);
+            let (name, value) = (name.as_ref(), value.into());
+            match places.entry(Box::<str>::from(name)) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(context.entries.len());
+                    context.fingerprints.push(fingerprint(name));
+                    context.entries.push((name.into(), value));
+                }
+                Entry::Occupied(known) => {
+                    if let Some((_, old)) = context.entries.get_mut(*known.get()) {
+                        *old = value;
+                    }
+                }
+            }
         }
         context
     }

@@ -89,8 +89,15 @@ pub(crate) fn member<'v>(value: Value<'v>, name: &AttributeName<'_>) -> Option<V
     }
 }
 
+/// As many as a number of 64 bits can have.
+const MAX_DIGITS: usize = 20;
+
 fn index(name: &AttributeName<'_>) -> Option<usize> {
     let text = name.text();
+    // No list has so many items, and a rule may name a million digits for each item of another list.
+    if text.len() > MAX_DIGITS {
+        return None;
+    }
     // `parse` would take "+1" and "01".
     let is_plain =
         text.bytes().all(|byte| byte.is_ascii_digit()) && (text.len() == 1 || !text.starts_with('0'));

@@ -110,7 +110,7 @@ impl Maker<'_> {
 /// What the values of a rule mean for a flag.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    /// The names of the variants.
+    /// The names of the variants, sorted.
     pub(crate) names: Box<[Box<str>]>,
     /// What null gives.
     pub(crate) default: Option<u32>,
@@ -119,7 +119,8 @@ pub(crate) struct Targets {
 impl Targets {
     /// The place of a variant.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
-        self.names.iter().position(|known| **known == *name).and_then(|place| u32::try_from(place).ok())
+        let place = self.names.binary_search_by(|known| (**known).cmp(name)).ok()?;
+        u32::try_from(place).ok()
     }
 
     /// What serves a value of the rule.

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::fractional;
 use super::limits::MAX_BUILT;
 use super::node::{Comparison, Node, Operands, Operator, Place, Variable};
+use super::size;
 use super::text;
 use super::world::World;
 use crate::flag::context::AttributeName;
@@ -48,16 +49,36 @@ impl<'e> Evaluator<'e> {
         self.spend(size / per_step)
     }
 
-    /// What stands at this path, which is known only now.
-    pub(crate) fn at_path(&self, path: &str, scope: Scope<'_, 'e>) -> Option<Any<'e>> {
-        let whole = match scope {
+    /// Counts looking at all of a value, as far as it is written as a text.
+    pub(crate) fn look_at(&self, value: Value<'_>) -> Result<(), Failure> {
+        size::as_text(value, &|steps| self.spend(steps))
+    }
+
+    /// All there is.
+    fn whole(&self, scope: Scope<'_, 'e>) -> Any<'e> {
+        match scope {
             Scope::Context => Any::Plain(Value::Object(self.world)),
             Scope::Item(item) => item.clone(),
-        };
-        if path.is_empty() {
-            return Some(whole);
         }
-        path.split('.').try_fold(whole, |value, name| value.member(&AttributeName::new(name)))
+    }
+
+    /// What stands at this path, which is known only now.
+    pub(crate) fn at(&self, path: Value<'_>, scope: Scope<'_, 'e>) -> Result<Option<Any<'e>>, Failure> {
+        self.look_at(path)?;
+        let written;
+        let path = match path {
+            Value::Null => "",
+            Value::Text(path) => path,
+            other => {
+                written = to_text(other);
+                &written
+            }
+        };
+        let whole = self.whole(scope);
+        if path.is_empty() {
+            return Ok(Some(whole));
+        }
+        Ok(path.split('.').try_fold(whole, |value, name| value.member(&AttributeName::new(name))))
     }
 
     /// Whether a node holds.
@@ -87,7 +108,7 @@ impl<'e> Evaluator<'e> {
 
     fn variable(&self, variable: &'e Variable, scope: Scope<'_, 'e>) -> Outcome<'e> {
         let found = match &variable.place {
-            Place::Whole => self.at_path("", scope),
+            Place::Whole => Some(self.whole(scope)),
             Place::FlagKey => Some(Value::Text(self.world.flagd.flag_key).into()),
             Place::Timestamp => Some(Value::Int(self.world.flagd.timestamp).into()),
             Place::Attribute(slot) => self.world.attribute(*slot).map(Any::Plain),
@@ -97,11 +118,7 @@ impl<'e> Evaluator<'e> {
                     slot.names().try_fold(item.clone(), |value, name| value.member(&name.as_name()))
                 }
             },
-            Place::Computed(path) => match self.eval(path, scope)?.value() {
-                Value::Null => self.at_path("", scope),
-                Value::Text(path) => self.at_path(path, scope),
-                other => self.at_path(&to_text(other), scope),
-            },
+            Place::Computed(path) => self.at(self.eval(path, scope)?.value(), scope)?,
         };
         match (found, &variable.default) {
             (Some(value), _) => Ok(value),
@@ -163,8 +180,18 @@ impl<'e> Evaluator<'e> {
         }
     }
 
+    /// Counts what an operator looks at of its operands, where that can be more than a few words and it does not count itself.
+    fn count_operands(&self, operator: Operator, values: &[Any<'e>]) -> Result<(), Failure> {
+        match operator {
+            Operator::Not | Operator::Truth | Operator::Log | Operator::Merge | Operator::Cat => Ok(()),
+            Operator::Missing | Operator::In | Operator::Fractional => Ok(()),
+            _ => values.iter().try_for_each(|value| self.look_at(value.value())),
+        }
+    }
+
     fn apply(&self, operator: Operator, values: &[Any<'e>], scope: Scope<'_, 'e>) -> Outcome<'e> {
         let first = || values.first().cloned().unwrap_or(Any::NULL);
+        self.count_operands(operator, values)?;
         match operator {
             Operator::Compare(comparison) => compare(comparison, values).map(Any::bool),
             Operator::Not => Ok(Any::bool(!first().is_truthy())),

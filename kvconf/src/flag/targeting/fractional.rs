@@ -2,6 +2,7 @@
 
 use super::any::Any;
 use super::eval::{Evaluator, Outcome};
+use super::size;
 use super::world::World;
 use crate::flag::bucketing::{Bucketing, MAX_WEIGHT, Murmur3, bucket, write_list, write_text, write_value};
 use crate::flag::context::{AttributeName, TARGETING_KEY};
@@ -10,6 +11,13 @@ use crate::flag::value::{Items, Value};
 /// The variant for this subject, or null where the operands or the context do not allow one.
 pub(super) fn apply<'e>(evaluator: &Evaluator<'e>, values: &[Any<'e>]) -> Outcome<'e> {
     evaluator.spend(values.len())?;
+    let spend = |steps| evaluator.spend(steps);
+    if let Some(first) = values.first().filter(|first| first.length().is_none()) {
+        size::as_a_whole(first.value(), &spend)?;
+    }
+    if let Some(subject) = subject(evaluator.world) {
+        spend(size::of_text(subject))?;
+    }
     Ok(choose(evaluator, values).unwrap_or(Any::NULL))
 }
 
@@ -63,13 +71,17 @@ fn whole_weight(parts: &dyn Items) -> Option<u32> {
     u32::try_from(weight.max(0)).ok().filter(|weight| *weight <= MAX_WEIGHT)
 }
 
+/// Whom the flag is for.
+fn subject<'e>(world: &World<'e>) -> Option<&'e str> {
+    match world.context.lookup(&AttributeName::new(TARGETING_KEY)) {
+        Some(Value::Text(subject)) if !subject.is_empty() => Some(subject),
+        _ => None,
+    }
+}
+
 /// The hash of the flag and whom it is for.
 fn hash_subject(world: &World<'_>) -> Option<u32> {
-    let subject = world.context.lookup(&AttributeName::new(TARGETING_KEY));
-    let Some(Value::Text(subject)) = subject else { return None };
-    if subject.is_empty() {
-        return None;
-    }
+    let subject = subject(world)?;
     let mut hash = subject_prefix(world.scene.bucketing, &world.scene.flag_key);
     write_subject(world.scene.bucketing, subject, &mut hash);
     Some(hash.finish())

@@ -7,6 +7,7 @@ use super::coercion::{strictly_equal, to_text};
 use super::eval::{Evaluator, Outcome, Scope};
 use super::failure::Failure;
 use super::node::{Iteration, Node, Reduction};
+use super::size;
 use crate::flag::value::Value;
 
 impl<'e> Evaluator<'e> {
@@ -107,12 +108,17 @@ impl<'e> Evaluator<'e> {
     pub(super) fn contains(&self, values: &[Any<'e>]) -> Outcome<'e> {
         let needle = values.first().map_or(Value::Null, Any::value);
         Ok(Any::bool(match values.get(1).map_or(Value::Null, Any::value) {
-            Value::Text(text) => match needle {
-                Value::Text(part) => text.contains(part),
-                other => text.contains(&to_text(other)),
-            },
+            Value::Text(text) => {
+                self.spend(size::of_text(text))?;
+                self.look_at(needle)?;
+                match needle {
+                    Value::Text(part) => text.contains(part),
+                    other => text.contains(&to_text(other)),
+                }
+            }
             Value::List(items) => {
-                self.spend(items.len() / 8)?;
+                let each = if let Value::Text(text) = needle { size::of_text(text) } else { 0 };
+                self.spend(items.len() / 8 + items.len().saturating_mul(each))?;
                 (0..items.len())
                     .any(|index| items.item(index).is_some_and(|item| strictly_equal(needle, item)))
             }
@@ -150,11 +156,7 @@ impl<'e> Evaluator<'e> {
         let mut absent = Vec::new();
         for path in paths {
             self.spend(1)?;
-            let found = match path.value() {
-                Value::Null => self.at_path("", scope),
-                Value::Text(path) => self.at_path(path, scope),
-                other => self.at_path(&to_text(other), scope),
-            };
+            let found = self.at(path.value(), scope)?;
             if matches!(found.as_ref().map(Any::value), None | Some(Value::Null | Value::Text(""))) {
                 absent.push(path);
             }

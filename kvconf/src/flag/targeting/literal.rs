@@ -1,6 +1,9 @@
 //! Texts of a rule, ready to be compared with those of a context.
 
+use serde_json::Value as Json;
+
 use crate::flag::context::hash;
+use crate::flag::value::Value;
 
 /// A constant text.
 ///
@@ -69,8 +72,15 @@ impl Words {
 #[derive(Debug, Clone)]
 pub(crate) enum Texts {
     Few(Box<[Literal]>),
-    /// Sorted by hash.
-    Many(Box<[(u64, Box<str>)]>),
+    Many(Sorted),
+}
+
+/// Texts with their hashes, sorted by both.
+#[derive(Debug, Clone)]
+pub(crate) struct Sorted {
+    texts: Box<[(u64, Box<str>)]>,
+    /// How many bytes the longest has: a longer one need not be hashed.
+    longest: usize,
 }
 
 impl Texts {
@@ -80,10 +90,12 @@ impl Texts {
         if texts.len() <= Self::FEW {
             return Self::Few(texts.map(Literal::new).collect());
         }
-        let mut hashed: Vec<_> = texts.map(|text| (hash(text.as_bytes()), text.into())).collect();
+        let mut hashed: Vec<(u64, Box<str>)> =
+            texts.map(|text| (hash(text.as_bytes()), text.into())).collect();
         hashed.sort();
         hashed.dedup();
-        Self::Many(hashed.into())
+        let longest = hashed.iter().map(|(_, text)| text.len()).max().unwrap_or_default();
+        Self::Many(Sorted { texts: hashed.into(), longest })
     }
 
     #[inline]
@@ -95,23 +107,97 @@ impl Texts {
                 }
                 None => texts.iter().any(|known| is_same(&known.text, text)),
             },
-            Self::Many(texts) => is_among(texts, text),
+            Self::Many(texts) => texts.contains(text),
         }
     }
 }
 
-#[inline(never)]
-fn is_among(texts: &[(u64, Box<str>)], text: &str) -> bool {
-    let wanted = hash(text.as_bytes());
-    let start = texts.partition_point(|(hash, _)| *hash < wanted);
-    let same = texts.get(start..).unwrap_or_default().iter().take_while(|(hash, _)| *hash == wanted);
-    same.into_iter().any(|(_, known)| **known == *text)
+impl Sorted {
+    #[inline(never)]
+    fn contains(&self, text: &str) -> bool {
+        if text.len() > self.longest {
+            return false;
+        }
+        let wanted = hash(text.as_bytes());
+        // By the text, too: whoever writes a rule can choose texts of one hash.
+        let order = |(hash, known): &(u64, Box<str>)| hash.cmp(&wanted).then_with(|| (**known).cmp(text));
+        self.texts.binary_search_by(order).is_ok()
+    }
+}
+
+/// A set of constants of any kind, as `===` finds them: lists and objects equal nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Constants {
+    texts: Texts,
+    /// Each kind of numbers sorted.
+    whole: Box<[i64]>,
+    larger: Box<[u64]>,
+    real: Box<[f64]>,
+    has_null: bool,
+    has_true: bool,
+    has_false: bool,
+}
+
+impl Constants {
+    pub(crate) fn new(items: &[Json]) -> Self {
+        let (mut texts, mut whole, mut larger, mut real) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for item in items {
+            match Value::from(item) {
+                Value::Text(text) => texts.push(text),
+                Value::Int(number) => whole.push(number),
+                Value::Uint(number) => larger.push(number),
+                Value::Float(number) => real.push(number),
+                Value::Null | Value::Bool(_) | Value::List(_) | Value::Object(_) => {}
+            }
+        }
+        whole.sort_unstable();
+        larger.sort_unstable();
+        real.sort_unstable_by(f64::total_cmp);
+        Self {
+            texts: Texts::new(texts.into_iter()),
+            whole: whole.into(),
+            larger: larger.into(),
+            real: real.into(),
+            has_null: items.iter().any(Json::is_null),
+            has_true: items.contains(&Json::Bool(true)),
+            has_false: items.contains(&Json::Bool(false)),
+        }
+    }
+
+    pub(crate) fn contains(&self, value: Value<'_>) -> bool {
+        match value {
+            Value::Null => self.has_null,
+            Value::Bool(true) => self.has_true,
+            Value::Bool(false) => self.has_false,
+            Value::Text(text) => self.texts.contains(text),
+            Value::Int(number) => self.whole.binary_search(&number).is_ok() || self.has_real(number as f64),
+            Value::Uint(number) => self.larger.binary_search(&number).is_ok() || self.has_real(number as f64),
+            // Whole numbers in order stay in order as floats.
+            Value::Float(number) => {
+                self.has_real(number)
+                    || finds(&self.whole, number, |whole| whole as f64)
+                    || finds(&self.larger, number, |larger| larger as f64)
+            }
+            Value::List(_) | Value::Object(_) => false,
+        }
+    }
+
+    fn has_real(&self, number: f64) -> bool {
+        finds(&self.real, number, |real| real)
+    }
+}
+
+/// Whether a number is among these, which are in order.
+fn finds<T: Copy>(sorted: &[T], number: f64, real: impl Fn(T) -> f64) -> bool {
+    let start = sorted.partition_point(|known| real(*known) < number);
+    sorted.get(start).is_some_and(|known| real(*known) == number)
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::coercion::strictly_equal;
     use super::*;
 
     proptest! {
@@ -126,6 +212,46 @@ mod tests {
             let set = Texts::new(texts.iter().map(String::as_str));
             prop_assert_eq!(set.contains(&text), texts.contains(&text));
             prop_assert!(texts.iter().all(|text| set.contains(text)));
+        }
+    }
+
+    fn constant() -> impl Strategy<Value = Json> {
+        let number = prop_oneof![
+            Just(Json::from(0)),
+            Just(Json::from(-0.0)),
+            Just(Json::from(1)),
+            Just(Json::from(1.0)),
+            Just(Json::from(2.5)),
+            Just(Json::from(-3)),
+            Just(Json::from(i64::MAX)),
+            Just(Json::from(i64::MAX - 1)),
+            Just(Json::from(i64::MIN)),
+            Just(Json::from(u64::MAX)),
+            Just(Json::from(1_u64 << 63)),
+            Just(Json::from(2_f64.powi(63))),
+            Just(Json::from(2_f64.powi(64))),
+            Just(Json::from(1e300)),
+        ];
+        let other = prop_oneof![
+            Just(Json::Null),
+            Just(Json::from(true)),
+            Just(Json::from(false)),
+            Just(Json::from("a")),
+            Just(Json::from("0")),
+            Just(serde_json::json!([1])),
+            Just(serde_json::json!({"a": 1, "b": 2})),
+        ];
+        prop_oneof![2 => number, 1 => other]
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_of_constants_contains_what_one_of_them_equals_strictly(
+            items in prop::collection::vec(constant(), 0..12),
+            value in constant(),
+        ) {
+            let equal = items.iter().any(|item| strictly_equal((&value).into(), item.into()));
+            prop_assert_eq!(Constants::new(&items).contains((&value).into()), equal);
         }
     }
 

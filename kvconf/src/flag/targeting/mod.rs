@@ -12,6 +12,8 @@ pub(crate) mod decide;
 pub(crate) mod eval;
 pub(crate) mod failure;
 mod fractional;
+#[cfg(test)]
+mod hostile;
 mod iterate;
 pub mod limits;
 mod literal;
@@ -20,6 +22,7 @@ pub(crate) mod parse;
 pub(crate) mod program;
 pub(crate) mod schema;
 pub(crate) mod semver;
+mod size;
 mod specialise;
 mod split;
 mod test;

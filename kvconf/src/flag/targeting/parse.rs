@@ -1,5 +1,8 @@
 //! From JSON to a checked tree. Every mistake is told, up to a few dozen.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value as Json};
 
 use super::failure::Failure;
@@ -10,7 +13,7 @@ use super::weigh::weigh;
 use crate::flag::problem::{FlagProblem, FlagProblemKind};
 
 /// More mistakes than these help nobody.
-const MAX_PROBLEMS: usize = 32;
+pub(super) const MAX_PROBLEMS: usize = 32;
 
 /// A rule with the attributes that it asks for.
 #[derive(Debug)]
@@ -51,6 +54,8 @@ fn parse_below(
 struct Parser<'a> {
     evaluators: &'a Map<String, Json>,
     slots: Vec<Slot>,
+    /// The places of the slots by their paths.
+    places: HashMap<Box<str>, u32, RandomState>,
     needs_time: bool,
     operations: usize,
     constants: usize,
@@ -88,6 +93,7 @@ impl<'a> Parser<'a> {
         Self {
             evaluators,
             slots: Vec::new(),
+            places: HashMap::default(),
             needs_time: false,
             operations: 0,
             constants: 0,
@@ -140,10 +146,15 @@ impl<'a> Parser<'a> {
             return self.constant(&Json::Array(items.to_vec()), at);
         }
         let nodes = self.nodes(items, at);
-        if nodes.iter().all(|node| matches!(node, Node::Constant(_))) {
-            return Node::Constant(Json::Array(items.to_vec()));
+        if !nodes.iter().all(|node| matches!(node, Node::Constant(_))) {
+            return Node::List(nodes);
         }
-        Node::List(nodes)
+        // Moved, not copied at each level; and what a shared rule stood for is what it is, not its name.
+        let constants = nodes.into_iter().filter_map(|node| match node {
+            Node::Constant(constant) => Some(constant),
+            _ => None,
+        });
+        Node::Constant(constants.collect())
     }
 
     fn nodes(&mut self, items: &[Json], at: At<'_>) -> Box<[Node]> {
@@ -346,12 +357,14 @@ impl<'a> Parser<'a> {
     }
 
     fn slot(&mut self, path: &str) -> u32 {
-        let slot = Slot::new(path);
-        let known = self.slots.iter().position(|known| *known == slot);
-        known.unwrap_or_else(|| {
-            self.slots.push(slot);
-            self.slots.len() - 1
-        }) as u32
+        if let Some(place) = self.places.get(path) {
+            return *place;
+        }
+        // No rule has so many.
+        let place = self.slots.len() as u32;
+        self.slots.push(Slot::new(path));
+        self.places.insert(path.into(), place);
+        place
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use super::node::{Comparison, Iteration, Operator, Word};
-use super::parse::reference;
+use super::parse::{MAX_PROBLEMS, reference};
 use super::semver::Version;
 use super::trail::Trail;
 use crate::flag::problem::{FlagProblem, FlagProblemKind, SchemaViolation, nearest};
@@ -29,7 +29,13 @@ struct Checker {
 
 impl Checker {
     fn violation(&mut self, trail: &Trail<'_>, violation: SchemaViolation) {
-        self.problems.push(FlagProblem::new(trail.to_string(), FlagProblemKind::Schema(violation)));
+        self.problem(trail, FlagProblemKind::Schema(violation));
+    }
+
+    fn problem(&mut self, trail: &Trail<'_>, kind: FlagProblemKind) {
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(FlagProblem::new(trail.to_string(), kind));
+        }
     }
 
     /// An operand: what is a list may hold anything.
@@ -45,14 +51,13 @@ impl Checker {
         let trail = trail.name(name);
         let Some(word) = Word::named(name) else {
             let close = nearest(name, super::node::WORDS.iter().map(|(known, _)| *known));
-            let kind = FlagProblemKind::UnknownOperator { name: name.clone(), close };
-            return self.problems.push(FlagProblem::new(trail.to_string(), kind));
+            return self.problem(&trail, FlagProblemKind::UnknownOperator { name: name.clone(), close });
         };
         match (word, argument) {
             (Word::Var, Json::String(path)) => self.property(path, &trail),
             (Word::Var, _) => {}
             (Word::Operation(operator), Json::Array(operands)) => {
-                self.operation(operator, operands, &trail);
+                self.operation(operator, operands, &trail, depth);
                 self.operands(operands, &trail, depth);
             }
             (Word::Operation(Operator::Not | Operator::Truth | Operator::Log), operand) => {
@@ -86,7 +91,7 @@ impl Checker {
         }
     }
 
-    fn operation(&mut self, operator: Operator, operands: &[Json], trail: &Trail<'_>) {
+    fn operation(&mut self, operator: Operator, operands: &[Json], trail: &Trail<'_>, depth: usize) {
         self.count(operands.len(), counts(Word::Operation(operator)), trail);
         match operator {
             Operator::StartsWith | Operator::EndsWith => {
@@ -97,7 +102,7 @@ impl Checker {
                 }
             }
             Operator::SemVer => self.versions(operands, trail),
-            Operator::Fractional => self.shares(operands, trail),
+            Operator::Fractional => self.shares(operands, trail, depth),
             _ => {}
         }
     }
@@ -120,11 +125,11 @@ impl Checker {
         }
     }
 
-    fn shares(&mut self, operands: &[Json], trail: &Trail<'_>) {
+    fn shares(&mut self, operands: &[Json], trail: &Trail<'_>, depth: usize) {
         for (place, operand) in operands.iter().enumerate() {
             let trail = trail.place(place);
             match operand {
-                Json::Array(parts) => self.share(parts, &trail),
+                Json::Array(parts) => self.share(parts, &trail, depth),
                 Json::Object(_) if place == 0 => {}
                 _ if place == 0 => self.violation(&trail, SchemaViolation::BucketBy),
                 _ => self.violation(&trail, SchemaViolation::Share),
@@ -132,7 +137,7 @@ impl Checker {
         }
     }
 
-    fn share(&mut self, parts: &[Json], trail: &Trail<'_>) {
+    fn share(&mut self, parts: &[Json], trail: &Trail<'_>, depth: usize) {
         if !(1..=2).contains(&parts.len()) {
             self.violation(trail, SchemaViolation::Share);
         }
@@ -144,7 +149,7 @@ impl Checker {
             }
         }
         for (place, part) in parts.iter().enumerate() {
-            self.rule(part, &trail.place(place), 0);
+            self.rule(part, &trail.place(place), depth + 1);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::literal::{Literal, Texts};
+use super::literal::{Constants, Literal, Texts};
 use super::node::{Comparison, Node, Operands, Operator, Place};
 use super::semver::{Version, VersionOperator};
 use super::test::{Leaf, Question, Range, Test};
@@ -111,7 +111,7 @@ fn mirrored(comparison: Comparison) -> Comparison {
 fn among(slot: u32, items: &[Json]) -> Test {
     let question = match items.iter().map(Json::as_str).collect::<Option<Vec<_>>>() {
         Some(texts) => Question::AmongTexts(Texts::new(texts.into_iter())),
-        None => Question::Among(items.into()),
+        None => Question::Among(Box::new(Constants::new(items))),
     };
     leaf(slot, question)
 }

@@ -132,8 +132,17 @@ impl Split {
             },
         };
         let bucket = bucket(hash, self.total);
-        let share = self.shares.iter().find(|(end, _)| bucket < *end);
-        Ok(share.map_or(self.none, |(_, resolution)| *resolution))
+        Ok(self.share(bucket).map_or(self.none, |(_, resolution)| *resolution))
+    }
+
+    /// The first share that ends behind this bucket.
+    #[inline]
+    fn share(&self, bucket: u32) -> Option<&(u32, Resolution)> {
+        const FEW: usize = 8;
+        if self.shares.len() <= FEW {
+            return self.shares.iter().find(|(end, _)| bucket < *end);
+        }
+        self.shares.get(self.shares.partition_point(|(end, _)| *end <= bucket))
     }
 
     /// The hash of texts put together, or `None` where a piece is neither a text nor absent.

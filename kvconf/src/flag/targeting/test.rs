@@ -4,12 +4,12 @@
 
 use serde_json::Value as Json;
 
-use super::coercion::strictly_equal;
 use super::eval::holds_between;
 use super::failure::Failure;
-use super::literal::{Literal, Texts};
+use super::literal::{Constants, Literal, Texts};
 use super::node::{Comparison, Node};
 use super::semver::VersionOperator;
+use super::size;
 use super::text::compare_versions;
 use crate::flag::value::Value;
 
@@ -46,7 +46,7 @@ pub(crate) enum Question {
     /// Compared with anything else that is constant.
     Scalar(Comparison, Box<Json>),
     /// Among these values.
-    Among(Box<[Json]>),
+    Among(Box<Constants>),
     /// Has this text as a part or as an item.
     Contains(Box<str>),
     StartsWith(Box<str>),
@@ -86,6 +86,19 @@ impl Range {
 }
 
 impl Question {
+    /// Counts what is looked at of a value, where that can be more than a few words.
+    pub(crate) fn count(
+        &self,
+        value: Value<'_>,
+        spend: &dyn Fn(usize) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        match (self, value) {
+            (Self::Contains(_), Value::List(items)) => spend(items.len() / 8),
+            (Self::Truth | Self::Among(_) | Self::AmongTexts(_), _) => Ok(()),
+            _ => size::as_text(value, spend),
+        }
+    }
+
     /// Whether it holds of this value.
     pub(crate) fn holds(&self, value: Value<'_>) -> Result<bool, Failure> {
         let text = match value {
@@ -98,7 +111,7 @@ impl Question {
             Self::Scalar(comparison, constant) => holds_between(*comparison, value, (&**constant).into()),
             Self::AmongTexts(texts) => Ok(text.is_some_and(|text| texts.contains(text))),
             Self::Truth => Ok(value.is_truthy()),
-            Self::Among(items) => Ok(items.iter().any(|item| strictly_equal(value, item.into()))),
+            Self::Among(constants) => Ok(constants.contains(value)),
             Self::Contains(part) => Ok(contains(value, part)),
             Self::StartsWith(part) => Ok(text.is_some_and(|text| text.starts_with(&**part))),
             Self::EndsWith(part) => Ok(text.is_some_and(|text| text.ends_with(&**part))),

@@ -29,8 +29,10 @@ impl Scene {
 
 /// One evaluation's view of its context.
 ///
-/// The type of the context is kept: where it is known, finding an attribute is no call but part of the test.
-pub(crate) trait Sight {
+/// The type of the context is kept: where it is known, finding an attribute is no call but part of the test. It is handed on
+/// by value to what is not compiled into the run of a rule; one whose address is known elsewhere would be read from memory for
+/// every test.
+pub(crate) trait Sight: Copy {
     /// An attribute of the context.
     fn attribute(&self, slot: u32) -> Option<Value<'_>>;
 
@@ -39,6 +41,9 @@ pub(crate) trait Sight {
 
     /// All that can be seen, for a walk through the tree of a rule.
     fn world(&self) -> World<'_>;
+
+    /// Counts steps, which end.
+    fn spend(&self, steps: usize) -> Result<(), Failure>;
 }
 
 /// What all views of a context have.
@@ -46,7 +51,7 @@ pub(crate) struct Frame<'e, C: ?Sized> {
     scene: &'e Scene,
     context: &'e C,
     now: i64,
-    steps: Cell<u32>,
+    steps: &'e Cell<u32>,
 }
 
 /// A context whose attributes are found by their places.
@@ -58,10 +63,25 @@ pub(crate) struct ByPlace<'e, C: ?Sized> {
 /// A context whose attributes are found by their names.
 pub(crate) struct ByName<'e, C: ?Sized>(Frame<'e, C>);
 
+macro_rules! copied {
+    ($($view:ident),*) => {$(
+        impl<C: ?Sized> Clone for $view<'_, C> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<C: ?Sized> Copy for $view<'_, C> {}
+    )*};
+}
+
+// Derived they would ask the context to be copied.
+copied!(Frame, ByPlace, ByName);
+
 impl<'e, C: EvaluationContext + ?Sized> Frame<'e, C> {
     #[inline]
-    pub(crate) fn new(scene: &'e Scene, context: &'e C, now: i64) -> Self {
-        Self { scene, context, now, steps: Cell::new(0) }
+    pub(crate) fn new(scene: &'e Scene, context: &'e C, now: i64, steps: &'e Cell<u32>) -> Self {
+        Self { scene, context, now, steps }
     }
 
     #[inline]
@@ -80,7 +100,7 @@ impl<'e, C: EvaluationContext + ?Sized> Frame<'e, C> {
             context: &self.context,
             binding,
             flagd: Flagd { flag_key: &self.scene.flag_key, timestamp: self.now },
-            steps: &self.steps,
+            steps: self.steps,
         }
     }
 }
@@ -102,6 +122,10 @@ impl<C: EvaluationContext + ?Sized> Sight for ByPlace<'_, C> {
     fn world(&self) -> World<'_> {
         self.frame.world(Some(self.binding))
     }
+
+    fn spend(&self, steps: usize) -> Result<(), Failure> {
+        spend(self.frame.steps, steps)
+    }
 }
 
 impl<C: EvaluationContext + ?Sized> Sight for ByName<'_, C> {
@@ -119,6 +143,16 @@ impl<C: EvaluationContext + ?Sized> Sight for ByName<'_, C> {
     fn world(&self) -> World<'_> {
         self.0.world(None)
     }
+
+    fn spend(&self, steps: usize) -> Result<(), Failure> {
+        spend(self.0.steps, steps)
+    }
+}
+
+fn spend(spent: &Cell<u32>, steps: usize) -> Result<(), Failure> {
+    let sum = spent.get().saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
+    spent.set(sum);
+    if sum > MAX_STEPS { Err(Failure::TooManySteps) } else { Ok(()) }
 }
 
 /// Through objects.
@@ -179,9 +213,7 @@ impl<'e> World<'e> {
 
     /// Counts steps, which end.
     pub(crate) fn spend(&self, steps: usize) -> Result<(), Failure> {
-        let spent = self.steps.get().saturating_add(u32::try_from(steps).unwrap_or(u32::MAX));
-        self.steps.set(spent);
-        if spent > MAX_STEPS { Err(Failure::TooManySteps) } else { Ok(()) }
+        spend(self.steps, steps)
     }
 }
 
