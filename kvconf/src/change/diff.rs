@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use super::otherwise::Otherwise;
+use crate::flag::FlagDifference;
 use crate::schema::{Kind, KvConfig, Path, Slot, Stored, join, node_at};
 use crate::value::EncodeError;
 use crate::view::{Table, shown_bytes};
@@ -14,6 +15,14 @@ use crate::view::{Table, shown_bytes};
 ///
 /// `Display` writes `checkout.max_items: 50 → 80`. In a plan a key that has no value before or after it shows what counts
 /// then: `checkout.max_items: (default 50) → 80`, `host.web-1.checkout.max_items: 80 → (60 of base.checkout.max_items)`.
+///
+/// Of a flag a line more is written for each part that differs:
+///
+/// ```text
+/// shop.new_cart:
+///   state: DISABLED → ENABLED
+///   targeting.fractional: on 10 % → 20 %, off 90 % → 80 %
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[non_exhaustive]
 pub struct FieldChange {
@@ -27,11 +36,32 @@ pub struct FieldChange {
     /// key has one both times, where nothing counts, and where a stronger source has the say all along.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub otherwise: Option<Otherwise>,
+    /// For a flag: what differs in it. Everything in one that was not there before; nothing for one that is removed. For a
+    /// rule that flags share: what differs in it, by paths that begin with `rule`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub flag: Vec<FlagDifference>,
 }
 
 impl FieldChange {
+    /// A change of a key whose values are shown like this.
     pub(crate) const fn new(key: String, before: Option<String>, after: Option<String>) -> Self {
-        Self { key, before, after, otherwise: None }
+        Self { key, before, after, otherwise: None, flag: Vec::new() }
+    }
+
+    /// With what differs in a flag, or in a rule that flags share, if these stored values are one and no secret.
+    pub(crate) fn with_details(
+        self,
+        slot: Option<&Slot>,
+        before: Option<&Bytes>,
+        after: Option<&Bytes>,
+    ) -> Self {
+        let (before, after) = (before.map(|bytes| &**bytes), after.map(|bytes| &**bytes));
+        let flag = match slot {
+            Some(slot) if slot.meta.secret => Vec::new(),
+            Some(slot) if slot.meta.type_name == RULE => FlagDifference::of_rules(before, after),
+            _ => FlagDifference::of_stored(before, after),
+        };
+        Self { flag, ..self }
     }
 }
 
@@ -42,9 +72,19 @@ impl fmt::Display for FieldChange {
             (None, Some(otherwise)) => format!("({otherwise})"),
             (None, None) => "(none)".to_owned(),
         };
-        write!(f, "{}: {} → {}", self.key, side(&self.before), side(&self.after))
+        if self.flag.is_empty() {
+            return write!(f, "{}: {} → {}", self.key, side(&self.before), side(&self.after));
+        }
+        write!(f, "{}:", self.key)?;
+        if self.before.is_none() {
+            write!(f, " {} → a flag", side(&self.before))?;
+        }
+        self.flag.iter().try_for_each(|difference| write!(f, "\n  {difference}"))
     }
 }
+
+/// The name of the type of rules that flags share.
+pub(crate) const RULE: &str = "rule";
 
 /// A slot's keys, below the prefix, with their values.
 pub(crate) fn encoded<T: KvConfig>(value: &T, slot: &Slot) -> Result<BTreeMap<String, Bytes>, EncodeError> {
@@ -86,11 +126,12 @@ pub(crate) fn changed_keys<T: KvConfig>(
 pub(crate) fn changed_fields<T: KvConfig>(table: &Table, before: &T, after: &T) -> Vec<FieldChange> {
     let of_slot = |slot| {
         let changed = changed_keys(before, after, slot).unwrap_or_default();
-        let shown = |bytes: Option<Bytes>| bytes.map(|bytes| shown_bytes(&bytes, slot));
-        let change = move |(key, old, new): KeyChange| {
-            FieldChange::new(table.layers.field_key(&key), shown(old), shown(new))
-        };
-        changed.into_iter().map(change)
+        changed.into_iter().map(|(key, old, new)| {
+            let show = |bytes: Option<&Bytes>| bytes.map(|bytes| shown_bytes(bytes, slot));
+            let key = table.layers.field_key(&key);
+            let change = FieldChange::new(key, show(old.as_ref()), show(new.as_ref()));
+            change.with_details(Some(slot), old.as_ref(), new.as_ref())
+        })
     };
     table.slots.iter().flat_map(of_slot).collect()
 }

@@ -22,7 +22,7 @@ pub(crate) use commit::program_name;
 pub use commit::{Applied, Commit, CommitError};
 pub use conflict::Conflict;
 pub use diff::FieldChange;
-pub(crate) use diff::{changed_fields, same_field};
+pub(crate) use diff::{RULE, changed_fields, same_field};
 pub use edit::Edit;
 pub(crate) use edit::Wishes;
 pub use otherwise::Otherwise;

@@ -11,7 +11,7 @@ use super::commit::Commit;
 use super::diff::FieldChange;
 use super::edit::Wanted;
 use crate::live::Shared;
-use crate::schema::KvConfig;
+use crate::schema::{KvConfig, Slot};
 use crate::seal::{SealError, key_id};
 use crate::store::Action;
 use crate::value::{EncodeError, show};
@@ -106,6 +106,8 @@ impl fmt::Display for Masked {
 pub(super) struct Planned {
     pub(super) key: Key,
     pub(super) action: Action,
+    /// The value that stands there.
+    pub(super) before: Option<Bytes>,
     /// The newest revision of the key that the author could know.
     pub(super) expected: Revision,
     pub(super) shown: FieldChange,
@@ -115,11 +117,11 @@ impl Planned {
     /// A write that no diff shows.
     pub(super) fn bare(key: Key, action: Action, expected: Revision) -> Self {
         let shown = FieldChange::new(key.to_string(), None, None);
-        Self { key, action, expected, shown }
+        Self { key, action, before: None, expected, shown }
     }
 }
 
-/// What a commit would write. `Display` writes one line for each key.
+/// What a commit would write. `Display` writes one line for each key, and for a flag more: see [`FieldChange`].
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct Plan<T: KvConfig> {
     pub(super) shared: Arc<Shared<T>>,
@@ -165,6 +167,17 @@ impl<T: KvConfig> Plan<T> {
     /// What would change, by key.
     pub fn changes(&self) -> impl Iterator<Item = &FieldChange> {
         self.writes.iter().map(|write| &write.shown)
+    }
+
+    /// What would be written: each key with the value that stands there and the one that would, as they are.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&Key, Option<&Bytes>, Option<&Bytes>)> {
+        self.writes.iter().map(|write| {
+            let after = match &write.action {
+                Action::Put(value) => Some(value),
+                Action::Delete | Action::Purge => None,
+            };
+            (&write.key, write.before.as_ref(), after)
+        })
     }
 
     /// Whether nothing would be written: the bucket holds these values already.
@@ -237,6 +250,7 @@ fn planned<T: KvConfig>(
     Ok(Some(Planned {
         shown: shown_change(view, layer, key, before, value.as_ref()),
         key: full,
+        before: before.cloned(),
         action: value.map_or(Action::Delete, Action::Put),
         expected: now.map_or(Revision::ZERO, |entry| entry.revision()),
     }))
@@ -251,16 +265,19 @@ pub(super) fn shown_change<T: KvConfig>(
     after: Option<&Bytes>,
 ) -> FieldChange {
     let shown = |bytes: &Bytes| shown_stored(view, key, bytes);
-    FieldChange::new(view.layers().full_key(layer, key), before.map(shown), after.map(shown))
+    let change = FieldChange::new(view.layers().full_key(layer, key), before.map(shown), after.map(shown));
+    change.with_details(slot_of(view, key), before, after)
+}
+
+fn slot_of<'v, T: KvConfig>(view: &'v View<T>, key: &str) -> Option<&'v Slot> {
+    match view.table.target(key)? {
+        Target::Field(at) | Target::Entry(at, _) => view.table.slot(at),
+    }
 }
 
 /// A value of one key, as it may be shown.
 pub(super) fn shown_stored<T: KvConfig>(view: &View<T>, key: &str, bytes: &Bytes) -> String {
-    let slot = match view.table.target(key) {
-        Some(Target::Field(at) | Target::Entry(at, _)) => view.table.slot(at),
-        None => None,
-    };
-    slot.map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot))
+    slot_of(view, key).map_or_else(|| show(bytes), |slot| shown_bytes(bytes, slot))
 }
 
 /// What to store for a secret; `None` when that stands there already.

@@ -177,6 +177,11 @@ impl FlagDefinition {
         names
     }
 
+    /// Whether it was a plain value.
+    pub(super) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The flag object; a plain value for a flag that was one.
     pub fn to_json(&self) -> Json {
         if self.is_plain

@@ -47,6 +47,7 @@ mod bucketing;
 mod compiled;
 mod context;
 mod definition;
+mod difference;
 mod document;
 mod evaluation;
 mod parse;
@@ -68,6 +69,7 @@ pub use context::{
     TARGETING_KEY, TargetingKey, TypedContext,
 };
 pub use definition::{DefaultVariant, FlagDefinition, FlagState, VariantKind};
+pub use difference::FlagDifference;
 pub use document::{DocumentForm, FlagDocument, check_targeting};
 pub(crate) use evaluation::Why;
 pub use evaluation::{
@@ -78,7 +80,7 @@ pub(crate) use parse::parse_json;
 pub(crate) use problem::nearest;
 pub use problem::{FlagError, FlagProblem, FlagProblemKind, SchemaViolation};
 pub use rule::{RuleError, evaluate_rule};
-pub use runner::{CaseError, FlagType, evaluate_case, evaluate_cases};
+pub use runner::{CaseError, CheckedCase, FlagType, check_case, evaluate_case, evaluate_cases};
 pub use set::{BUCKETING_METADATA, SetProperties};
 pub use targeting::failure::Failure;
 pub use targeting::limits;

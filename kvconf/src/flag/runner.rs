@@ -10,9 +10,12 @@ use super::bucketing::Bucketing;
 use super::compiled::CompiledFlag;
 use super::context::DynamicContext;
 use super::definition::FlagDefinition;
+use super::document::FlagDocument;
 use super::evaluation::{Evaluation, EvaluationError, FlagValue, Reason};
 use super::parse::{NotJson, parse_json};
+use super::problem::FlagError;
 use super::set::SetProperties;
+use crate::value::tame;
 
 /// The types that OpenFeature asks flags for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Display)]
@@ -91,46 +94,180 @@ pub enum CaseError {
 /// # Ok::<(), kvconf::flag::CaseError>(())
 /// ```
 pub fn evaluate_case(line: &str, set: &SetProperties, now: i64) -> Result<Json, CaseError> {
-    let Json::Object(mut case) = parse_json(line)? else { return Err(NotJson::no_object().into()) };
-    let unexpected = |name, expected| CaseError::Unexpected { name, expected };
-    let Some(Json::String(key)) = case.remove("key") else { return Err(unexpected("key", "a text")) };
-    let kind = case.get("type").and_then(Json::as_str).and_then(FlagType::named);
-    let kind = kind.ok_or(unexpected("type", "`Boolean`, `String`, `Integer`, `Float` or `Object`"))?;
-    let context = match case.remove("context") {
-        Some(Json::Object(attributes)) => DynamicContext::from(attributes),
-        None | Some(Json::Null) => DynamicContext::new(),
-        Some(_) => return Err(unexpected("context", "an object")),
-    };
-    let set = match case.get("bucketing") {
-        None | Some(Json::Null) => None,
-        Some(version) => {
-            let version = version.as_str().and_then(|version| version.parse::<Bucketing>().ok());
-            Some(set.clone().with_bucketing(version.ok_or(unexpected("bucketing", "`v2` or `v3`"))?))
+    let mut case = Case::read(line)?;
+    let expected = "`Boolean`, `String`, `Integer`, `Float` or `Object`";
+    case.kind.ok_or(CaseError::Unexpected { name: "type", expected })?;
+    let flag = case.flag.take().map(FlagDefinition::from_json);
+    Ok(case.answer(flag, set, now))
+}
+
+/// A line, read.
+struct Case {
+    key: String,
+    kind: Option<FlagType>,
+    context: DynamicContext,
+    bucketing: Option<Bucketing>,
+    now: Option<i64>,
+    default: Json,
+    flag: Option<Json>,
+    expected: Option<Map<String, Json>>,
+}
+
+/// The parts of an answer.
+const PARTS: [&str; 4] = ["value", "variant", "reason", "errorCode"];
+
+impl Case {
+    fn read(line: &str) -> Result<Self, CaseError> {
+        let Json::Object(mut case) = parse_json(line)? else { return Err(NotJson::no_object().into()) };
+        let unexpected = |name, expected| CaseError::Unexpected { name, expected };
+        let Some(Json::String(key)) = case.remove("key") else { return Err(unexpected("key", "a text")) };
+        let kind = match case.get("type") {
+            None | Some(Json::Null) => None,
+            Some(kind) => {
+                let kind = kind.as_str().and_then(FlagType::named);
+                let expected = "`Boolean`, `String`, `Integer`, `Float` or `Object`";
+                Some(kind.ok_or(unexpected("type", expected))?)
+            }
+        };
+        let context = match case.remove("context") {
+            Some(Json::Object(attributes)) => DynamicContext::from(attributes),
+            None | Some(Json::Null) => DynamicContext::new(),
+            Some(_) => return Err(unexpected("context", "an object")),
+        };
+        let bucketing = match case.get("bucketing") {
+            None | Some(Json::Null) => None,
+            Some(version) => {
+                let version = version.as_str().and_then(|version| version.parse().ok());
+                Some(version.ok_or(unexpected("bucketing", "`v2` or `v3`"))?)
+            }
+        };
+        let now = match case.get("timestamp") {
+            None | Some(Json::Null) => None,
+            Some(now) => Some(now.as_i64().ok_or(unexpected("timestamp", "whole seconds"))?),
+        };
+        let expected = match case.remove("expected") {
+            None | Some(Json::Null) => None,
+            Some(Json::Object(parts)) if parts.keys().all(|part| PARTS.contains(&part.as_str())) => {
+                Some(parts)
+            }
+            Some(_) => {
+                let parts = "an object of `value`, `variant`, `reason` and `errorCode`, or some of them";
+                return Err(unexpected("expected", parts));
+            }
+        };
+        let default = case.remove("default").unwrap_or(Json::Null);
+        let flag = case.remove("flag").filter(|flag| !flag.is_null());
+        Ok(Self { key, kind, context, bucketing, now, default, flag, expected })
+    }
+
+    /// What comes of it with this flag, or without any. Without a type any value will do.
+    fn answer(&self, flag: Option<Result<FlagDefinition, FlagError>>, set: &SetProperties, now: i64) -> Json {
+        let (key, default) = (&self.key, &self.default);
+        let Some(flag) = flag else { return failure(key, default, EvaluationError::FlagNotFound) };
+        let pinned = self.bucketing.map(|version| set.clone().with_bucketing(version));
+        let set = pinned.as_ref().unwrap_or(set);
+        let flag = match flag.and_then(|flag| CompiledFlag::compile(key, &flag, set)) {
+            Ok(flag) => flag,
+            Err(_) => return failure(key, default, EvaluationError::Rejected),
+        };
+        let found = flag.detail(flag.resolve(&self.context, self.now.unwrap_or(now)), Json::Null);
+        let convert = |value: &Json| match self.kind {
+            Some(kind) => kind.convert(value),
+            None => Some(value.clone()),
+        };
+        match found.variant.map(|_| convert(&found.value)) {
+            Some(Some(value)) => answer(key, &value, &found),
+            Some(None) => failure(key, default, EvaluationError::TypeMismatch),
+            None => answer(key, default, &found),
         }
     }
-    .unwrap_or_else(|| set.clone());
-    let now = case.get("timestamp").and_then(Json::as_i64).unwrap_or(now);
-    let default = case.remove("default").unwrap_or(Json::Null);
-    let answer = match case.remove("flag") {
-        None | Some(Json::Null) => failure(&key, &default, EvaluationError::FlagNotFound),
-        Some(flag) => {
-            let definition = FlagDefinition::from_json(flag);
-            match definition.and_then(|definition| CompiledFlag::compile(&key, &definition, &set)) {
-                Ok(flag) => {
-                    let resolution = flag.resolve(&context, now);
-                    let found = flag.detail(resolution, Json::Null);
-                    let converted = found.variant.map(|_| kind.convert(&found.value));
-                    match converted {
-                        Some(Some(value)) => answer(&key, &value, &found),
-                        Some(None) => failure(&key, &default, EvaluationError::TypeMismatch),
-                        None => answer(&key, &default, &found),
-                    }
-                }
-                Err(_) => failure(&key, &default, EvaluationError::Rejected),
-            }
+}
+
+/// What came of a case.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct CheckedCase {
+    /// The number of its line, from 1 on.
+    pub line: usize,
+    /// The answer; that of [`evaluate_case`].
+    pub answer: Json,
+    /// What was expected; `None` where the line has no expectation.
+    pub expected: Option<Json>,
+    /// The parts that are not as expected: `value`, `variant`, `reason`, `errorCode`.
+    pub differs: Vec<&'static str>,
+}
+
+impl CheckedCase {
+    /// Whether it was as expected, as far as something was.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.differs.is_empty()
+    }
+}
+
+/// `line 3, cart: value is false and not true, variant is "off" and not "on"`
+impl std::fmt::Display for CheckedCase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = self.answer.get("key").and_then(Json::as_str).unwrap_or_default();
+        write!(f, "line {}, {}: ", self.line, tame(key))?;
+        if self.holds() {
+            return f.write_str(if self.expected.is_some() { "as expected" } else { "nothing was expected" });
         }
+        for (place, part) in self.differs.iter().enumerate() {
+            let shown = |side: Option<&Json>| match side.and_then(|side| side.get(*part)) {
+                None | Some(Json::Null) => "absent".to_owned(),
+                Some(value) => tame(&value.to_string()),
+            };
+            let (found, wanted) = (shown(Some(&self.answer)), shown(self.expected.as_ref()));
+            write!(f, "{}{part} is {found} and not {wanted}", if place == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Holds a case against what it expects: a line as for [`evaluate_case`] with `expected`, an object of the parts of the
+/// answer that matter, where `null` is none. A line without `flag` is about the flag of that key in the document, a line
+/// without `type` takes a value of any type.
+///
+/// # Errors
+/// As [`evaluate_case`].
+///
+/// ```
+/// use kvconf::flag::{FlagDocument, check_case};
+///
+/// let rule = r#"{"if": [{"==": [{"var": "country"}, "NL"]}, "on"]}"#;
+/// let flag = format!(r#"{{"state": "ENABLED", "variants": {{"on": true, "off": false}}, "defaultVariant": "off", "targeting": {rule}}}"#);
+/// let document = FlagDocument::parse(&format!(r#"{{"flags": {{"cart": {flag}}}}}"#)).unwrap();
+///
+/// let case = r#"{"key": "cart", "context": {"country": "NL"}, "expected": {"value": true, "errorCode": null}}"#;
+/// assert!(check_case(1, case, &document, 0)?.holds());
+/// let case = r#"{"key": "cart", "context": {"country": "BE"}, "expected": {"variant": "on"}}"#;
+/// assert_eq!(check_case(2, case, &document, 0)?.to_string(), r#"line 2, cart: variant is "off" and not "on""#);
+/// # Ok::<(), kvconf::flag::CaseError>(())
+/// ```
+pub fn check_case(
+    number: usize,
+    line: &str,
+    document: &FlagDocument,
+    now: i64,
+) -> Result<CheckedCase, CaseError> {
+    let mut case = Case::read(line)?;
+    let own = case.flag.take().map(FlagDefinition::from_json);
+    let flag = own.or_else(|| document.flag(&case.key).cloned().map(Ok));
+    let answer = case.answer(flag, document.properties(), now);
+    let null = Json::Null;
+    let is_other = |part: &&'static str| {
+        let wanted = case.expected.as_ref().and_then(|expected| expected.get(*part));
+        wanted.is_some_and(|wanted| !is_same(answer.get(*part).unwrap_or(&null), wanted))
     };
-    Ok(answer)
+    let differs = PARTS.iter().filter(|part| is_other(part)).copied().collect();
+    Ok(CheckedCase { line: number, answer, expected: case.expected.map(Json::Object), differs })
+}
+
+/// `20` and `20.0` are one number.
+fn is_same(found: &Json, wanted: &Json) -> bool {
+    found == wanted
+        || found.as_f64().is_some_and(|number| Some(number) == wanted.as_f64() && number.abs() < 9e15)
 }
 
 fn answer(key: &str, value: &Json, evaluation: &Evaluation<'_, Json>) -> Json {
@@ -218,6 +355,33 @@ mod tests {
         let complaints = String::from_utf8(complaints).unwrap();
         assert_eq!(complaints.lines().map(|it| it.to_owned()).collect::<Vec<_>>()[1..], expected[1..]);
         assert!(complaints.starts_with("line 3: no JSON"));
+    }
+
+    #[test]
+    fn what_a_line_expects_is_held_against_the_answer() {
+        let text =
+            r#"{"flags": {"size": {"state": "ENABLED", "variants": {"big": 20}, "defaultVariant": "big"}}}"#;
+        let document = FlagDocument::parse(text).unwrap();
+        let told = |line: &str| check_case(7, line, &document, 0).map(|checked| checked.to_string());
+        let line = |expected: &str| format!(r#"{{"key": "size", "expected": {expected}}}"#);
+        let whole = r#"{"value": 20.0, "variant": "big", "reason": "STATIC", "errorCode": null}"#;
+        assert_eq!(told(&line(whole)).unwrap(), "line 7, size: as expected");
+        assert_eq!(told(&line("null")).unwrap(), "line 7, size: nothing was expected");
+        let other = r#"{"value": 10, "variant": null, "errorCode": "GENERAL"}"#;
+        let expected = "line 7, size: value is 20 and not 10, variant is \"big\" and not absent, \
+                        errorCode is absent and not \"GENERAL\"";
+        assert_eq!(told(&line(other)).unwrap(), expected);
+        // A flag of the line's own goes before that of the document, and a flag that is nowhere is not found.
+        let own = r#"{"key": "size", "type": "Integer", "flag": 3, "expected": {"value": 3}}"#;
+        assert_eq!(told(own).unwrap(), "line 7, size: as expected");
+        let nowhere =
+            r#"{"key": "sise", "default": 1, "expected": {"value": 1, "errorCode": "FLAG_NOT_FOUND"}}"#;
+        assert_eq!(told(nowhere).unwrap(), "line 7, sise: as expected");
+        let parts = "an object of `value`, `variant`, `reason` and `errorCode`, or some of them";
+        let unexpected = |name, expected| Err(CaseError::Unexpected { name, expected });
+        assert_eq!(told(&line("20")), unexpected("expected", parts));
+        assert_eq!(told(&line(r#"{"vaule": 20}"#)), unexpected("expected", parts));
+        assert_eq!(told(r#"{"key": "a", "timestamp": "now"}"#), unexpected("timestamp", "whole seconds"));
     }
 
     #[test]

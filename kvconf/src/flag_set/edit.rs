@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use derive_more::{Display, Error, From};
 use serde_json::Value as Json;
 
@@ -15,7 +16,7 @@ use crate::flag::{
     BUCKETING_METADATA, BlastRadius, Bucketing, EvaluationContext, FlagDefinition, FlagDocument, FlagError,
     RuleFinding,
 };
-use crate::{Commit, FieldChange, Live, OverRejected, Plan, PlanError, Report, Snapshot};
+use crate::{Commit, FieldChange, Key, Live, OverRejected, Plan, PlanError, Report, Snapshot};
 
 /// Why there is no plan for a change of flags.
 #[derive(Debug, Clone, PartialEq, Eq, Display, Error, From)]
@@ -247,7 +248,8 @@ pub struct FlagFinding {
     pub finding: RuleFinding,
 }
 
-/// What a change of flags would write, what is odd about it, and who would move. `Display` writes one line for each key.
+/// What a change of flags would write, what is odd about it, and who would move. `Display` writes one line for each key, and
+/// one more for each part of a flag that differs.
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct FlagPlan {
     plan: Plan<FlagSet>,
@@ -257,9 +259,20 @@ pub struct FlagPlan {
 }
 
 impl FlagPlan {
-    /// What would change, by key.
+    /// What would change, by key. In a flag, part by part: [`FieldChange::flag`].
     pub fn changes(&self) -> impl Iterator<Item = &FieldChange> {
         self.plan.changes()
+    }
+
+    /// What would be written, exactly: each key with the value that stands there and the one that would.
+    pub fn values(&self) -> impl Iterator<Item = (&Key, Option<&Bytes>, Option<&Bytes>)> {
+        self.plan.values()
+    }
+
+    /// Asks every running instance what it would make of this plan. As [`Plan::preflight`].
+    #[cfg(feature = "fleet")]
+    pub fn preflight(&self) -> crate::fleet::PreflightRequest {
+        self.plan.preflight()
     }
 
     /// Whether nothing would be written.

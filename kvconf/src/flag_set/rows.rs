@@ -8,6 +8,7 @@ use foldhash::fast::RandomState;
 use serde_json::{Map, Value as Json};
 
 use super::set::{FlagSet, SetFlag, StoredFlag};
+use crate::change::RULE;
 use crate::exposure::Observers;
 use crate::flag::{SetProperties, parse_json};
 use crate::flag_field::read::{problems_of, read_definition, told};
@@ -221,7 +222,7 @@ static DOCUMENT_LEAF: Leaf<FlagSet, Object> = Leaf {
 };
 
 static EVALUATORS_MAP: Entries<FlagSet, Rules> = Entries {
-    meta: meta("evaluators", EVALUATORS, "rule", "Rules that the flags share."),
+    meta: meta("evaluators", EVALUATORS, RULE, "Rules that the flags share."),
     get: |set| &set.rules,
     get_mut: |set| &mut set.rules,
     codec: &RuleCodec,

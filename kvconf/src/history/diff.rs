@@ -220,6 +220,13 @@ enum Text {
 }
 
 impl Text {
+    fn bytes(&self) -> Option<&Bytes> {
+        match self {
+            Self::Bytes(bytes) => Some(bytes),
+            Self::Nothing | Self::Unusable => None,
+        }
+    }
+
     fn shown(&self, slot: &Slot) -> Option<String> {
         match self {
             Self::Nothing => None,
@@ -247,7 +254,8 @@ fn changed<T: KvConfig>(
         let (before, after) = (text(before), text(after));
         if before != after {
             let key = frame.table.layers.field_key(key);
-            changes.push(FieldChange::new(key, before.shown(slot), after.shown(slot)));
+            let change = FieldChange::new(key, before.shown(slot), after.shown(slot));
+            changes.push(change.with_details(Some(slot), before.bytes(), after.bytes()));
         }
     };
     match slot.kind {

@@ -14,13 +14,18 @@ pub(crate) async fn flags_are_switched_rolled_out_and_removed(backend: &Backend)
     let plan = edit.plan().await.unwrap();
     assert_eq!(
         plan.to_string(),
-        "shop.flags.cart: (none) → `{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{},\"varian…`\n\
+        "shop.flags.cart: (none) → a flag\n  \
+           state: (none) → ENABLED\n  \
+           defaultVariant: (none) → off\n  \
+           variants.off: (none) → false\n  \
+           variants.on: (none) → true\n\
          shop.flags.size: (none) → 20"
     );
     let applied = plan.commit().author("ops").reason("new").await.unwrap();
     flags.wait_for(applied.revision()).await.unwrap();
 
     let all_on = flags.edit().default_variant("cart", "on").plan().await.unwrap();
+    assert_eq!(all_on.to_string(), "shop.flags.cart:\n  defaultVariant: off → on");
     let applied = all_on.commit().await.unwrap();
     flags.wait_for(applied.revision()).await.unwrap();
     assert!(flags.get("cart", &visitor(), false));
@@ -76,6 +81,8 @@ pub(crate) async fn a_plan_tells_what_is_odd_and_who_would_move(backend: &Backen
     let sample = ["NL", "NL", "BE"].map(|country| DynamicContext::new().with("country", country));
     let edit = flags.edit().set_shared_rule("staff", json!({"==": [{"var": "country"}, "BE"]}));
     let plan = edit.plan().await.unwrap();
+    let expected = "shop.flags._set.evaluators.staff:\n  rule.==[1]: \"NL\" → \"BE\"";
+    assert_eq!(plan.to_string(), expected);
     let radius = plan.blast_radius(&sample, 0);
     assert_eq!((radius.len(), radius[0].0.as_str(), radius[0].1.moved()), (1, "cart", 3));
 

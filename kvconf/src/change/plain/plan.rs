@@ -187,10 +187,12 @@ impl PlainChange {
         let shown = |bytes: &Bytes| {
             if shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
-        let now = before.as_ref().and_then(Entry::put_value).map(shown);
-        let shown = FieldChange::new(key.to_string(), now, value.as_ref().map(shown));
+        let present = before.as_ref().and_then(Entry::put_value);
+        let change = FieldChange::new(key.to_string(), present.map(shown), value.as_ref().map(shown));
+        let shown = if shows_values { change.with_details(None, present, value.as_ref()) } else { change };
         let expected = before.as_ref().map(Entry::revision).unwrap_or_default();
         let action = value.map_or(Action::Delete, Action::Put);
-        Self { planned: Planned { key, action, expected, shown }, before }
+        let present = present.cloned();
+        Self { planned: Planned { key, action, before: present, expected, shown }, before }
     }
 }

@@ -67,7 +67,8 @@ pub(super) trait Scope: Send + Sync {
 
 fn planned(wish: &Wish, shown: FieldChange) -> Planned {
     let action = wish.goal.clone().map_or(Action::Delete, Action::Put);
-    Planned { key: wish.key.clone(), action, expected: wish.expected(), shown }
+    let before = wish.now.as_ref().and_then(|entry| entry.put_value()).cloned();
+    Planned { key: wish.key.clone(), action, before, expected: wish.expected(), shown }
 }
 
 /// Keys as such. Nobody knows which of them are secret, so values are shown only when asked for.
@@ -115,8 +116,9 @@ impl Scope for Plain {
         };
         let write = |wish: &Wish| {
             let before = wish.now.as_ref().and_then(|entry| entry.put_value());
-            let (before, after) = (before.map(shown), wish.goal.as_ref().map(shown));
-            planned(wish, FieldChange::new(wish.key.to_string(), before, after))
+            let goal = wish.goal.as_ref();
+            let change = FieldChange::new(wish.key.to_string(), before.map(shown), goal.map(shown));
+            planned(wish, if self.shows_values { change.with_details(None, before, goal) } else { change })
         };
         (target.wishes.iter().map(write).collect(), None)
     }
