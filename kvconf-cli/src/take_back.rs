@@ -8,7 +8,8 @@ use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
 use crate::change::{
-    WriteArgs, author, counted, differences_table, hold_against_schemas, tell_unchecked, value_json, with,
+    WriteArgs, author, counted, differences_table, flag_lines, hold_against_schemas, tell_unchecked,
+    value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -159,6 +160,9 @@ fn tell(session: &mut Session, plan: &RollbackPlan) -> Outcome {
         out.line(format!("back to revision {revision}"))?;
     }
     out.table(&table)?;
+    for line in flag_lines(plan.values(), out.secrecy()) {
+        out.line(line)?;
+    }
     if plan.is_empty() && plan.lost().is_empty() {
         out.line("nothing to change: it stands so already")?;
     } else if !plan.unchanged().is_empty() {

@@ -5,9 +5,7 @@ mod args;
 mod author;
 mod show;
 
-use kvconf::{
-    Applied, Bucket, CommitError, FileOrigin, Origin, PlainCommit, PlainEdit, PlainPlan, ReadError, Report,
-};
+use kvconf::{Applied, Bucket, CommitError, FileOrigin, Origin, PlainEdit, PlainPlan, ReadError, Report};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -20,7 +18,9 @@ use crate::session::Session;
 
 pub(crate) use args::{InLayer, LayerArgs, WriteArgs};
 pub(crate) use author::author;
-pub(crate) use show::{changes_table, counted, differences_table, plan_json, problems_json, value_json};
+pub(crate) use show::{
+    changes_table, counted, differences_table, flag_lines, plan_json, problems_json, value_json,
+};
 
 /// The most keys of one change set.
 pub(crate) const MOST_AT_ONCE: usize = 1_000;
@@ -112,6 +112,10 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     }
     let table = changes_table(plan, session.out.secrecy());
     session.out.table(&table)?;
+    let changes = plan.changes().map(|change| (change.key(), change.before(), change.after()));
+    for line in flag_lines(changes, session.out.secrecy()) {
+        session.out.line(line)?;
+    }
     // The one that keeps it from being written is told as the reason.
     let refusal = plan.report().filter(|_| !args.force);
     for report in plan.reports().iter().filter(|report| Some(*report) != refusal) {
@@ -198,7 +202,7 @@ async fn agree(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Out
 }
 
 /// Why a commit did not end as it was to.
-enum Stopped {
+pub(crate) enum Stopped {
     Failed(CommitError),
     Interrupted(Failure),
 }
@@ -215,13 +219,17 @@ async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped> {
     if args.in_parts {
         commit = commit.in_parts();
     }
-    attend(commit, keys).await
+    let look = format!("kvconf show {}", commit.change());
+    attend(commit, keys, look).await
 }
 
-/// Waits for the commit, and after Ctrl-C for a moment more: then it says what is known.
-async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
+/// Waits for the commit of so many keys, and after Ctrl-C for a moment more: then it says what is known. `look` is the command
+/// that tells later.
+pub(crate) async fn attend<C>(commit: C, keys: usize, look: String) -> Result<Applied, Stopped>
+where
+    C: IntoFuture<Output = Result<Applied, CommitError>, IntoFuture: Unpin>,
+{
     let interrupt = Interrupt::listen().await;
-    let change = commit.change().to_owned();
     let mut commit = commit.into_future();
     tokio::select! {
         biased;
@@ -236,14 +244,14 @@ async fn attend(commit: PlainCommit, keys: usize) -> Result<Applied, Stopped> {
                 Exit::Interrupted,
                 format!("interrupted; {keys} were written before, up to revision {revision}"),
             )
-            .hint(format!("kvconf revert {change}"))
+            .hint(format!("kvconf revert {}", applied.change()))
         }
         Ok(Err(error)) => Failure::from(error).exiting(Exit::Interrupted),
         Err(_) => Failure::new(
             Exit::Interrupted,
             format!("interrupted while {keys} were being written: they may have been written or not"),
         )
-        .hint(format!("kvconf show {change}")),
+        .hint(look),
     };
     Err(Stopped::Interrupted(failure))
 }
@@ -257,7 +265,7 @@ pub(crate) fn with(mut document: Value, name: &str, value: Option<Value>) -> Val
 }
 
 /// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
-async fn finish(
+pub(crate) async fn finish(
     session: &mut Session,
     bucket: &Bucket,
     shown: Option<Value>,

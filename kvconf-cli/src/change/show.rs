@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use kvconf::flag::FlagDifference;
 use kvconf::{Key, Origin, PlainPlan, Report};
 use serde_json::{Value, json};
 
@@ -47,6 +48,23 @@ pub(crate) fn differences_table<'a>(
         table.row([sign.to_owned(), key.to_string(), show(before), arrow.to_owned(), show(after)]);
     }
     table
+}
+
+/// What differs in flags, a line for each part: a definition is too long for a table.
+pub(crate) fn flag_lines<'a>(
+    changes: impl Iterator<Item = (&'a Key, Option<&'a Bytes>, Option<&'a Bytes>)>,
+    secrecy: Secrecy,
+) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (key, before, after) in changes.filter(|(key, ..)| !secrecy.masks(key)) {
+        let stored = |value: Option<&'a Bytes>| value.map(|value| &**value);
+        let differences = FlagDifference::of_stored(stored(before), stored(after));
+        // A new one stands in the table, as far as it goes.
+        if before.is_some() {
+            lines.extend(differences.iter().map(|difference| format!("   {key}: {difference}")));
+        }
+    }
+    lines
 }
 
 /// The plan as one JSON document.

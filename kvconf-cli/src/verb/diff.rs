@@ -8,7 +8,7 @@ use clap::Args;
 use kvconf::{Bucket, Filter, Key, Point, Prefix};
 use serde_json::json;
 
-use crate::change::{LayerArgs, differences_table, value_json};
+use crate::change::{LayerArgs, differences_table, flag_lines, value_json};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -87,8 +87,11 @@ impl Diff {
         } else if differing.is_empty() {
             session.out.line("no difference")?;
         } else {
-            let table = differences_table(changes, secrecy);
+            let table = differences_table(changes.clone(), secrecy);
             session.out.table(&table)?;
+            for line in flag_lines(changes, secrecy) {
+                session.out.line(line)?;
+            }
         }
         if self.exit_code && !differing.is_empty() {
             return Err(Failure::silent(Exit::Differs));

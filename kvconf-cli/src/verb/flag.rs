@@ -3,6 +3,7 @@
 mod change;
 mod evaluate;
 mod move_documents;
+mod shares;
 
 use clap::{Args, Subcommand};
 use kvconf::flag::{DefaultVariant, FlagDefinition, FlagState};

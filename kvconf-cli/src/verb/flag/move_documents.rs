@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kvconf::ImportMode;
-use kvconf::flag::FlagDocument;
 
 use super::Place;
 use super::change::Change;
-use super::evaluate::read;
+use super::evaluate::read_document;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -32,10 +31,9 @@ pub(super) struct Import {
 
 impl Import {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
-        let document = FlagDocument::parse(&read(&self.file)?)
-            .map_err(|error| Failure::new(Exit::Invalid, format!("{}: {error}", self.file.display())))?;
+        let document = read_document(&self.file)?;
         let mode = if self.replace { ImportMode::Replace } else { ImportMode::Merge };
-        self.change.make(session, |flags| flags.edit().import(document, mode)).await
+        self.change.make(session, |flags| Ok(flags.edit().import(document.clone(), mode))).await
     }
 }
 
@@ -51,7 +49,8 @@ impl Export {
     pub(super) async fn run(self, session: &mut Session) -> Outcome {
         let flags = self.place.flags(session).await?;
         let document = flags.load().to_document().to_json();
-        let text = serde_json::to_string_pretty(&document).map_err(|error| Failure::new(Exit::Failed, error))?;
+        let text =
+            serde_json::to_string_pretty(&document).map_err(|error| Failure::new(Exit::Failed, error))?;
         session.out.bytes(text.as_bytes())?;
         session.out.bytes(b"\n")
     }
