@@ -43,8 +43,8 @@
 //!
 //! # What the SDK (0.3) does not have
 //!
-//! No defaults in calls, no error code in the details that hooks get, no reason beside an error, no provider status at the client, no status
-//! `FATAL` and no error code `PROVIDER_FATAL`, no events, no context for a transaction. The
+//! No defaults in calls nor in the details that hooks get, no reason beside an error, no provider status at the client, no status `FATAL`,
+//! no events, no context for a transaction. The code `PROVIDER_FATAL` is `General("PROVIDER_FATAL")`. The
 //! [`README`](https://crates.io/crates/kvconf-openfeature) lists which scenarios of the specification that takes.
 
 mod context;

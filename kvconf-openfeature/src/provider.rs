@@ -24,6 +24,9 @@ use crate::result::{Convert, details, error, structure};
 /// | `Ready` | it serves the bucket's flags |
 /// | `STALE` | it serves flags, and cannot tell whether they are the newest |
 /// | `Error` | it could not start: flags that cannot be used, no permission |
+///
+/// The specification's status `FATAL` is `Error` here, for the SDK has no such status; its error code is told by every
+/// resolution: `General("PROVIDER_FATAL")` where the flags may not be read or the prefix is none.
 #[derive(Clone, Debug)]
 pub struct FlagsProvider {
     metadata: ProviderMetadata,
@@ -117,7 +120,8 @@ impl FlagsProvider {
                 return Err(error(EvaluationErrorCode::ProviderNotReady, told(failed)));
             }
             Some(Err(failed)) => {
-                return Err(error(EvaluationErrorCode::General("GENERAL".to_owned()), told(failed)));
+                let code = if is_fatal(failed) { "PROVIDER_FATAL" } else { "GENERAL" };
+                return Err(error(EvaluationErrorCode::General(code.to_owned()), told(failed)));
             }
             None => {
                 return Err(error(EvaluationErrorCode::ProviderNotReady, "the provider has not been set"));
@@ -128,6 +132,12 @@ impl FlagsProvider {
         let evaluation = if self.splits == Splits::AsSplit { evaluation.with_split() } else { evaluation };
         details(evaluation, convert)
     }
+}
+
+/// Whether no later start can do better unless somebody changes this program or what it is allowed. A flag that cannot be
+/// used can be mended in the bucket.
+const fn is_fatal(failed: &StartError) -> bool {
+    matches!(failed, StartError::NotPermitted { .. } | StartError::Prefix(_) | StartError::Layers(_))
 }
 
 /// An error with all that caused it.

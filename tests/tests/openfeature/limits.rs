@@ -19,15 +19,8 @@ pub(crate) const NOT_POSSIBLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "The SDK has no status `FATAL` and no error code `PROVIDER_FATAL`.",
-        &[
-            "evaluation_v2.feature: Provider in fatal state error (boolean-flag, Boolean, false)",
-            "evaluation_v2.feature: Provider in fatal state error (float-flag, Float, 0.1)",
-            "evaluation_v2.feature: Provider in fatal state error (integer-flag, Integer, 1)",
-            r#"evaluation_v2.feature: Provider in fatal state error (object-flag, Object, {\"a\": 1})"#,
-            "evaluation_v2.feature: Provider in fatal state error (string-flag, String, bye)",
-            "evaluation_v2.feature: Provider status accessibility (fatal, FATAL)",
-        ],
+        "The SDK has no status `FATAL`.",
+        &["evaluation_v2.feature: Provider status accessibility (fatal, FATAL)"],
     ),
     (
         "The SDK's calls take no default, and beside an error they give no reason: a disabled flag is the error `DISABLED`.",
@@ -40,8 +33,8 @@ pub(crate) const NOT_POSSIBLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "The details that the SDK's hooks get have neither the caller's default nor an error code.",
-        &["hooks.feature: Flag not found", "hooks.feature: Type error"],
+        "The details that the SDK's hooks get have the default of the type, not that of the caller.",
+        &["hooks.feature: Flag not found"],
     ),
     (
         "kvconf keeps no results: a flag without a rule says `STATIC` each time, and never `CACHED`.",

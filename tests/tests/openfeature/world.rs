@@ -38,6 +38,8 @@ pub(crate) struct Recorder {
     pub(crate) name: &'static str,
     pub(crate) calls: Calls,
     pub(crate) adds: Option<EvaluationContext>,
+    /// The code of the error that the evaluation met.
+    error: Mutex<Option<String>>,
 }
 
 impl Recorder {
@@ -67,8 +69,9 @@ impl Hook for Recorder {
         Ok(())
     }
 
-    async fn error<'a>(&self, _: &HookContext<'a>, _: &EvaluationError, _: Option<&'a HookHints>) {
+    async fn error<'a>(&self, _: &HookContext<'a>, error: &EvaluationError, _: Option<&'a HookHints>) {
         self.note("error", None);
+        *self.error.lock().unwrap() = Some(error.code.to_string());
     }
 
     async fn finally<'a>(
@@ -77,7 +80,9 @@ impl Hook for Recorder {
         details: &EvaluationDetails<Value>,
         _: Option<&'a HookHints>,
     ) {
-        self.note("finally", Some(told_by_details(details.clone(), json_of)));
+        // The details have no error code; it was told before, to `error`.
+        let error = self.error.lock().unwrap().take();
+        self.note("finally", Some(Told { error, ..told_by_details(details.clone(), json_of) }));
     }
 }
 
@@ -160,6 +165,12 @@ impl World {
                 bucket.put(format!("{PREFIX}.bad"), "[]").await.unwrap();
                 self.register(&bucket).await;
             }
+            "fatal" => {
+                let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("closed")).unwrap();
+                let subject = "$JS.API.STREAM.INFO.KV_closed".to_owned();
+                faults.fail_reads(1_000, &ReadError::NotPermitted { subject });
+                self.register(&bucket).await;
+            }
             "stale" => {
                 let flags = self.provider.flags().unwrap().clone();
                 self.faults.cut(&Fault::Disconnected);
@@ -171,7 +182,7 @@ impl World {
     }
 
     pub(crate) fn hook(&self, name: &'static str, adds: Option<EvaluationContext>) -> Recorder {
-        Recorder { name, calls: Arc::clone(&self.calls), adds }
+        Recorder { name, calls: Arc::clone(&self.calls), adds, error: Mutex::default() }
     }
 
     pub(crate) fn add_client_hook(&mut self) {
