@@ -121,7 +121,9 @@ impl Planned {
     }
 }
 
-/// What a commit would write. `Display` writes one line for each key, and for a flag more: see [`FieldChange`].
+/// What a commit would write. `Display` writes one line for each key, and for a flag more (see [`FieldChange`]): what the key holds
+/// and what it would hold. Where it holds nothing, what readers get then stands in brackets
+/// ([`FieldChange::otherwise`]): `(default 50) → 80`.
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct Plan<T: KvConfig> {
     pub(super) shared: Arc<Shared<T>>,
