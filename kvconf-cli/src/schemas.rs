@@ -21,6 +21,13 @@ pub(crate) async fn for_showing(bucket: &Bucket) -> Option<Schemas> {
     tokio::time::timeout(SHOWN_WITHIN, bucket.schemas()).await.ok()?.ok()
 }
 
+/// Whether a key is one of a setting: of a layer too, where its schema does not say that it has no such layer.
+pub(crate) fn know(schemas: &Schemas, key: &str) -> bool {
+    let of_layer = |schema: &Schema| schema.layer_of(key).is_some() && schema.setting_of(key).is_some();
+    schemas.for_key(key).is_some_and(|known| of_layer(&known.schema))
+        || schemas.in_layers(key).any(|(_, known)| known.schema.layers.is_empty())
+}
+
 /// A key, and its new value or its removal.
 pub(crate) type Change = (String, Option<Vec<u8>>);
 

@@ -102,7 +102,9 @@ fn from_file(path: &str) -> Outcome<Bytes> {
 /// A slip in a name makes a new key, which nobody reads: that is said before it is written.
 async fn say_what_is_new(session: &mut Session, bucket: &Bucket, wishes: &[(Key, Bytes)]) -> Outcome {
     const MOST: usize = 5;
-    for (key, _) in wishes.iter().take(MOST) {
+    let schemas = session.out.secrecy().schemas;
+    let is_setting = |key: &Key| schemas.is_some_and(|schemas| crate::schemas::know(schemas, key.as_str()));
+    for (key, _) in wishes.iter().filter(|(key, _)| !is_setting(key)).take(MOST) {
         if bucket.entry(key.clone()).await?.is_none_or(|entry| entry.put_value().is_none())
             && let Some(near) = near(bucket, key).await
         {

@@ -419,7 +419,6 @@ async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are
     +  env.prod.checkout.region       us
     2 keys written to prod, revision 6
     --- err
-    note: env.prod.checkout.region is new; did you mean env.prod.checkout.unknown?
     note: kvconf revert [change] takes it back
     ");
     let removed = kvconf.text("unset env.prod.checkout.max_items --yes --layers env.*").await;
