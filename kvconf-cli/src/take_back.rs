@@ -1,27 +1,20 @@
 //! How `rollback` and `revert` make their change: the plan is shown, somebody agrees, it is one change set, and a plan that
 //! has become stale meanwhile is made anew and shown again.
 
-use std::future::IntoFuture;
-use std::time::Duration;
-
 use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
 use crate::change::{
-    WriteArgs, author, counted, differences_table, flag_lines, hold_against_schemas, tell_unchecked,
-    value_json, with,
+    Stopped, WriteArgs, agree, attend, author, counted, differences_table, finish, flag_lines,
+    hold_against_schemas, tell_unchecked, value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
-use crate::interrupt::Interrupt;
 use crate::output::rfc3339;
 use crate::schemas;
 use crate::secrecy::Secrecy;
 use crate::session::Session;
-
-/// How long an answer is waited for after Ctrl-C: an atomic batch is answered within milliseconds or not at all.
-const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
 
 /// What was good once need not be so any more: published schemas judge it as any other change.
 async fn judge(session: &mut Session, plan: &RollbackPlan, args: &WriteArgs) -> Outcome {
@@ -91,28 +84,25 @@ pub(crate) async fn take_back(
             };
         }
         let document = with(document, "fleet", fleet);
-        if !args.yes {
-            if session.out.is_json() && session.is_attended() {
-                let table = differences_table(plan.values(), session.out.secrecy());
-                session.out.aside(&table)?;
+        let keys = plan.values().count();
+        agree(session, args, keys, |secrecy| differences_table(plan.values(), secrecy)).await?;
+        match write(plan, args, keys).await {
+            Ok(applied) => {
+                let shown = session.out.is_json().then_some(document);
+                let tell = |session: &mut Session, shown| done(session, shown, &applied);
+                return finish(session, shown, &applied, args, tell).await;
             }
-            let keys = counted(plan.values().count(), "key");
-            session.confirm(&format!("Write {keys}?"), "--yes").await?;
-        }
-        match write(plan, args).await? {
-            Ok(applied) => return finish(session, document, &applied, args).await,
             // Whoever answered beforehand has not seen what stands there now.
-            Err(RollbackError::Conflict(conflict)) if !args.yes => {
+            Err(Stopped::Failed(RollbackError::Conflict(conflict))) if !args.yes => {
                 session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
             }
-            Err(error) => return Err(error.into()),
+            Err(Stopped::Failed(error)) => return Err(error.into()),
+            Err(Stopped::Interrupted(failure)) => return Err(failure),
         }
     }
 }
 
-/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
-async fn write(plan: RollbackPlan, args: &WriteArgs) -> Outcome<Result<Applied, RollbackError>> {
-    let interrupt = Interrupt::listen().await;
+async fn write(plan: RollbackPlan, args: &WriteArgs, keys: usize) -> Result<Applied, Stopped<RollbackError>> {
     let mut commit = plan.commit().author(author(args.author.as_deref()));
     if let Some(reason) = &args.reason {
         commit = commit.reason(reason);
@@ -123,25 +113,7 @@ async fn write(plan: RollbackPlan, args: &WriteArgs) -> Outcome<Result<Applied, 
     if args.in_parts {
         commit = commit.in_parts();
     }
-    let mut commit = commit.into_future();
-    tokio::select! {
-        biased;
-        outcome = &mut commit => return Ok(outcome),
-        () = interrupt.wait() => {}
-    }
-    Err(match tokio::time::timeout(LAST_WORD_WITHIN, commit).await {
-        Ok(Ok(applied)) => {
-            let keys = counted(applied.written().len(), "key");
-            let words =
-                format!("interrupted; {keys} had been written, up to revision {}", applied.revision());
-            Failure::new(Exit::Interrupted, words).hint(format!("kvconf revert {}", applied.change()))
-        }
-        Ok(Err(error)) => Failure { exit: Exit::Interrupted, ..error.into() },
-        Err(_) => {
-            Failure::new(Exit::Interrupted, "interrupted while it was being written: it may have been or not")
-                .hint("kvconf log")
-        }
-    })
+    attend(commit, keys, "kvconf log").await
 }
 
 /// What keeps the plan from being written, whoever agrees.
@@ -210,22 +182,8 @@ fn plan_json(plan: &RollbackPlan, secrecy: Secrecy) -> Value {
     })
 }
 
-/// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
-async fn finish(session: &mut Session, document: Value, applied: &Applied, args: &WriteArgs) -> Outcome {
-    let by = author(args.author.as_deref());
-    let failure = if session.out.is_json() {
-        let waited = fleet::wait::wait(session, applied, &args.fleet, &by).await;
-        done(session, with(document, "settled", waited.document), applied)?;
-        waited.failure
-    } else {
-        done(session, document, applied)?;
-        fleet::wait::wait(session, applied, &args.fleet, &by).await.failure
-    };
-    failure.map_or(Ok(()), Err)
-}
-
-fn done(session: &mut Session, mut document: Value, applied: &Applied) -> Outcome {
-    if session.out.is_json() {
+fn done(session: &mut Session, shown: Option<Value>, applied: &Applied) -> Outcome {
+    if let Some(mut document) = shown {
         if let Some(members) = document.as_object_mut() {
             members.insert("revision".to_owned(), applied.revision().get().into());
             members.insert("change".to_owned(), applied.change().into());

@@ -4,15 +4,14 @@
 mod args;
 mod author;
 mod show;
+mod written;
 
 use kvconf::{Applied, Bucket, CommitError, FileOrigin, Origin, PlainEdit, PlainPlan, ReadError, Report};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
-use crate::interrupt::Interrupt;
 use crate::schemas::{self, Change, Judged, Rules};
 use crate::session::Session;
 
@@ -21,12 +20,10 @@ pub(crate) use author::author;
 pub(crate) use show::{
     changes_table, counted, differences_table, flag_lines, plan_json, problems_json, value_json,
 };
+pub(crate) use written::{Stopped, agree, attend, finish};
 
 /// The most keys of one change set.
 pub(crate) const MOST_AT_ONCE: usize = 1_000;
-
-/// How long an answer is waited for after Ctrl-C: an atomic batch is answered within milliseconds or not at all.
-const LAST_WORD_WITHIN: Duration = Duration::from_secs(2);
 
 /// Plans, shows, asks and writes. `edit` is called again when the plan has become stale. Gives `None` when nothing was to
 /// be written, or nothing was to be written yet.
@@ -68,12 +65,13 @@ pub(crate) async fn make_of_file(
             }
             return Ok(None);
         }
-        agree(session, &plan, args).await?;
+        agree(session, args, plan.len(), |secrecy| changes_table(&plan, secrecy)).await?;
         let shown = session.out.is_json().then(|| plan_json(&plan, session.out.secrecy()));
         let shown = shown.map(|document| with(document, "fleet", fleet));
         match write(plan, args).await {
             Ok(applied) => {
-                finish(session, bucket, shown, &applied, args).await?;
+                let tell = |session: &mut Session, shown| tell_written(session, bucket, shown, &applied);
+                finish(session, shown, &applied, args, tell).await?;
                 return Ok(Some(applied));
             }
             // Whoever answered beforehand has not seen what stands there now.
@@ -190,24 +188,7 @@ fn judge(plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     Ok(())
 }
 
-async fn agree(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
-    if args.yes {
-        return Ok(());
-    }
-    if session.out.is_json() && session.is_attended() {
-        let table = changes_table(plan, session.out.secrecy());
-        session.out.aside(&table)?;
-    }
-    session.confirm(&format!("Write {}?", counted(plan.len(), "key")), "--yes").await
-}
-
-/// Why a commit did not end as it was to.
-pub(crate) enum Stopped {
-    Failed(CommitError),
-    Interrupted(Failure),
-}
-
-async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped> {
+async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped<CommitError>> {
     let keys = plan.len();
     let mut commit = plan.commit().author(author(args.author.as_deref()));
     if let Some(reason) = &args.reason {
@@ -220,40 +201,7 @@ async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped> {
         commit = commit.in_parts();
     }
     let look = format!("kvconf show {}", commit.change());
-    attend(commit, keys, look).await
-}
-
-/// Waits for the commit of so many keys, and after Ctrl-C for a moment more: then it says what is known. `look` is the command
-/// that tells later.
-pub(crate) async fn attend<C>(commit: C, keys: usize, look: String) -> Result<Applied, Stopped>
-where
-    C: IntoFuture<Output = Result<Applied, CommitError>, IntoFuture: Unpin>,
-{
-    let interrupt = Interrupt::listen().await;
-    let mut commit = commit.into_future();
-    tokio::select! {
-        biased;
-        outcome = &mut commit => return outcome.map_err(Stopped::Failed),
-        () = interrupt.wait() => {}
-    }
-    let keys = counted(keys, "key");
-    let failure = match tokio::time::timeout(LAST_WORD_WITHIN, commit).await {
-        Ok(Ok(applied)) => {
-            let revision = applied.revision();
-            Failure::new(
-                Exit::Interrupted,
-                format!("interrupted; {keys} were written before, up to revision {revision}"),
-            )
-            .hint(format!("kvconf revert {}", applied.change()))
-        }
-        Ok(Err(error)) => Failure::from(error).exiting(Exit::Interrupted),
-        Err(_) => Failure::new(
-            Exit::Interrupted,
-            format!("interrupted while {keys} were being written: they may have been written or not"),
-        )
-        .hint(look),
-    };
-    Err(Stopped::Interrupted(failure))
+    attend(commit, keys, &look).await
 }
 
 /// Adds what there is to a document.
@@ -264,28 +212,13 @@ pub(crate) fn with(mut document: Value, name: &str, value: Option<Value>) -> Val
     document
 }
 
-/// Tells what was written, and waits for the fleet if that was asked for: in JSON it is one document.
-pub(crate) async fn finish(
+/// Says what was written, as the document of the plan with it, or in words.
+pub(crate) fn tell_written(
     session: &mut Session,
     bucket: &Bucket,
     shown: Option<Value>,
     applied: &Applied,
-    args: &WriteArgs,
 ) -> Outcome {
-    let is_told = shown.is_none();
-    if is_told {
-        done(session, bucket, None, applied)?;
-    }
-    let by = author(args.author.as_deref());
-    let waited = fleet::wait::wait(session, applied, &args.fleet, &by).await;
-    if !is_told {
-        let shown = shown.map(|document| with(document, "settled", waited.document));
-        done(session, bucket, shown, applied)?;
-    }
-    waited.failure.map_or(Ok(()), Err)
-}
-
-fn done(session: &mut Session, bucket: &Bucket, shown: Option<Value>, applied: &Applied) -> Outcome {
     if let Some(mut document) = shown {
         if let Some(members) = document.as_object_mut() {
             let written: Vec<_> = applied

@@ -13,7 +13,7 @@ use super::evaluate::now;
 use super::shares::{self, Share};
 use crate::change::{
     MOST_AT_ONCE, Stopped, WriteArgs, attend, author, counted, finish, hold_against_schemas, refused,
-    tell_unchecked, value_json, with,
+    tell_unchecked, tell_written, value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -156,7 +156,10 @@ impl Change {
             }
             let shown = session.out.is_json().then(|| with(document, "fleet", fleet));
             match self.write(plan, keys).await {
-                Ok(applied) => return finish(session, &bucket, shown, &applied, &self.write).await,
+                Ok(applied) => {
+                    let tell = |session: &mut Session, shown| tell_written(session, &bucket, shown, &applied);
+                    return finish(session, shown, &applied, &self.write, tell).await;
+                }
                 // Whoever answered beforehand has not seen what stands there now.
                 Err(Stopped::Failed(CommitError::Conflict(conflict))) if !self.write.yes => {
                     catch_up(&flags, &bucket, &conflict.key).await?;
@@ -191,7 +194,7 @@ impl Change {
         Ok(())
     }
 
-    async fn write(&self, plan: FlagPlan, keys: usize) -> Result<Applied, Stopped> {
+    async fn write(&self, plan: FlagPlan, keys: usize) -> Result<Applied, Stopped<CommitError>> {
         let mut commit = plan.commit().author(author(self.write.author.as_deref()));
         if let Some(reason) = &self.write.reason {
             commit = commit.reason(reason);
@@ -202,7 +205,7 @@ impl Change {
         if self.write.in_parts && keys > MOST_AT_ONCE {
             commit = commit.one_by_one();
         }
-        attend(commit, keys, "kvconf log".to_owned()).await
+        attend(commit, keys, "kvconf log").await
     }
 }
 
