@@ -132,6 +132,12 @@ impl From<io::Error> for Failure {
     }
 }
 
+/// A subject as it is allowed: a consumer has another name each time.
+fn any_name(subject: &str) -> String {
+    let parts = subject.split('.').map(|part| if part.starts_with("kvconf-") { "*" } else { part });
+    parts.collect::<Vec<_>>().join(".")
+}
+
 /// The exit code of a read that failed, and what to do.
 pub(crate) fn of_read(error: &ReadError) -> (Exit, Option<String>) {
     match error {
@@ -141,7 +147,8 @@ pub(crate) fn of_read(error: &ReadError) -> (Exit, Option<String>) {
         ReadError::NotPermitted { subject } => (
             Exit::NotPermitted,
             Some(format!(
-                "allow the user to publish to {subject}, or connect as another one: `kvconf doctor` lists what is missing"
+                "allow the user to publish to {}, or connect as another one: `kvconf doctor` lists what is missing",
+                any_name(subject)
             )),
         ),
         ReadError::Timeout { .. } => (

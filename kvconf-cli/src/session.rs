@@ -3,20 +3,26 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
 
-use kvconf::Bucket;
 use kvconf::nats::Connection;
+use kvconf::{Bucket, ReadError};
 
 use crate::arguments::{Common, Invocation};
 use crate::connect::{self, ConnectError, Settings, Surroundings};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::Output;
+use crate::interrupt::Interrupts;
+use crate::output::{Output, about, patiently};
+
+/// A difference of clocks that nobody notices in what is told here.
+const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a verb works with.
 pub(crate) struct Session {
     pub(crate) common: Common,
     pub(crate) out: Output,
+    pub(crate) interrupts: Interrupts,
     connection: Option<Connection>,
 }
 
@@ -24,7 +30,11 @@ pub(crate) struct Session {
 pub(crate) async fn run(invocation: Invocation) -> ExitCode {
     let Invocation { common, verb } = invocation;
     let mut session = Session::new(common);
-    let outcome = verb.run(&mut session).await;
+    let interrupts = session.interrupts.clone();
+    let outcome = tokio::select! {
+        outcome = verb.run(&mut session) => outcome,
+        () = interrupts.unattended() => Err(Failure::new(Exit::Interrupted, "interrupted")),
+    };
     let outcome = outcome.and_then(|()| Ok(session.out.flush()?));
     let Err(failure) = outcome else { return Exit::Ok.into() };
     session.out.failure(&failure);
@@ -40,7 +50,8 @@ pub(crate) fn without_runtime(error: &io::Error) -> ExitCode {
 impl Session {
     /// With the process's own output, and no connection yet.
     pub(crate) fn new(common: Common) -> Self {
-        Self { out: Output::of_process(&common.output), common, connection: None }
+        let out = Output::of_process(&common.output);
+        Self { out, common, interrupts: Interrupts::default(), connection: None }
     }
 
     /// What to connect to, from flags, the environment and stored contexts.
@@ -58,7 +69,9 @@ impl Session {
         if let Some(connection) = &self.connection {
             return Ok(connection.clone());
         }
-        let connection = connect::connect(&self.settings()?).await?;
+        let settings = self.settings()?;
+        let words = format!("connecting to {}", settings.shown_servers());
+        let connection = patiently(&words, &self.out, connect::connect(&settings)).await?;
         self.connection = Some(connection.clone());
         Ok(connection)
     }
@@ -76,12 +89,45 @@ impl Session {
     pub(crate) async fn bucket(&mut self) -> Outcome<Bucket> {
         let name = self.bucket_name()?;
         let connection = self.connection().await?;
-        let bucket = Bucket::open(connection, &name).await?;
+        let bucket = patiently("asking for the bucket", &self.out, Bucket::open(connection, &name)).await;
+        let bucket = bucket.map_err(|error| self.unopened(error))?;
         if !self.common.output.reveal && !self.out.knows_schemas() {
             let schemas = crate::schemas::for_showing(&bucket).await;
             self.out.learn(schemas);
         }
         Ok(bucket)
+    }
+
+    /// Why a bucket cannot be opened. Where another JetStream was asked for than that of the server, it may not be there.
+    fn unopened(&self, error: ReadError) -> Failure {
+        let is_nobody = matches!(error, ReadError::Server { code: 503, .. });
+        let failure = Failure::from(error);
+        let settings = self.settings().ok().filter(|_| is_nobody);
+        match settings.map(|settings| (settings.js_api_prefix, settings.js_domain)) {
+            Some((Some(prefix), _)) => failure.hint(format!("is {prefix} where JetStream answers?")),
+            Some((None, Some(domain))) => {
+                failure.hint(format!("is {domain} the name of a JetStream domain?"))
+            }
+            _ => failure,
+        }
+    }
+
+    /// Takes the time from the bucket's clock, which has stamped its entries: `10m` ago is to mean the same on every machine,
+    /// also on one whose own clock is off. Where the bucket does not say, this machine's has to do.
+    pub(crate) async fn take_time_from(&mut self, bucket: &Bucket) -> Outcome {
+        let began = SystemTime::now();
+        let Some(theirs) = bucket.status().await.ok().and_then(|status| status.time) else { return Ok(()) };
+        // It answered at some moment in between.
+        let ours = began..=SystemTime::now();
+        let off = match (ours.start().duration_since(theirs), theirs.duration_since(*ours.end())) {
+            (Ok(ahead), _) => Some(("ahead of", ahead)),
+            (_, Ok(behind)) => Some(("behind", behind)),
+            _ => None,
+        };
+        let Some((side, by)) = off.filter(|(_, by)| *by > CLOCKS_AGREE_WITHIN) else { return Ok(()) };
+        self.out.set_now(theirs);
+        let by = about(by);
+        self.out.note(format!("this machine's clock is {by} {side} the server's, whose times are meant here"))
     }
 
     /// Whether somebody is there who can answer a question.
@@ -110,19 +156,20 @@ impl Session {
     /// Asks a person for a line; empty at the end of input.
     pub(crate) async fn ask(&mut self, question: &str) -> Outcome<String> {
         self.out.flush()?;
+        // Before anybody can see the question and leave it.
+        let interrupt = self.interrupts.attend().await;
         self.out.prompt(question)?;
         // In a thread, for the connection has to be served while somebody thinks.
         let line = tokio::task::spawn_blocking(|| {
             let mut line = String::new();
             io::stdin().read_line(&mut line).map(|_| line)
         });
-        // Once something was written here, Ctrl-C does not end the process by itself any more.
         tokio::select! {
             line = line => match line {
                 Ok(line) => Ok(line?.trim().to_owned()),
                 Err(error) => Err(Failure::new(Exit::Failed, error)),
             },
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupt.wait() => {
                 // The cursor stands behind the question.
                 self.out.prompt("\n")?;
                 Err(Failure::new(Exit::Interrupted, "interrupted, nothing was written"))

@@ -1,17 +1,19 @@
 //! How `rollback` and `revert` make their change: the plan is shown, somebody agrees, it is one change set, and a plan that
 //! has become stale meanwhile is made anew and shown again.
 
-use kvconf::{Applied, PlainKeys, Rollback, RollbackError, RollbackPlan};
+use std::future::IntoFuture;
+
+use kvconf::{Applied, CommitError, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
 use crate::change::{
-    Stopped, WriteArgs, agree, attend, author, counted, differences_table, finish, flag_lines,
-    hold_against_schemas, tell_unchecked, value_json, with,
+    Attended, WriteArgs, agree, author, counted, differences_table, finish, flag_lines, hold_against_schemas,
+    tell_unchecked, value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
-use crate::output::rfc3339;
+use crate::output::{patiently, rfc3339};
 use crate::schemas;
 use crate::secrecy::Secrecy;
 use crate::session::Session;
@@ -61,8 +63,8 @@ pub(crate) async fn take_back(
     rollback: impl Fn() -> Rollback<PlainKeys>,
 ) -> Outcome {
     loop {
-        let plan = rollback().plan().await?;
-        let is_last = args.dry_run || plan.is_empty() || plan.obstacle().is_some();
+        let plan = patiently("planning", &session.out, rollback().plan()).await?;
+        let is_last = args.dry_run || plan.is_empty() || obstacle(&plan, args).is_some();
         let document = plan_json(&plan, session.out.secrecy());
         if !session.out.is_json() {
             tell(session, &plan)?;
@@ -86,23 +88,28 @@ pub(crate) async fn take_back(
         let document = with(document, "fleet", fleet);
         let keys = plan.values().count();
         agree(session, args, keys, |secrecy| differences_table(plan.values(), secrecy)).await?;
-        match write(plan, args, keys).await {
+        match write(session, plan, args).await? {
             Ok(applied) => {
                 let shown = session.out.is_json().then_some(document);
                 let tell = |session: &mut Session, shown| done(session, shown, &applied);
                 return finish(session, shown, &applied, args, tell).await;
             }
             // Whoever answered beforehand has not seen what stands there now.
-            Err(Stopped::Failed(RollbackError::Conflict(conflict))) if !args.yes => {
+            Err(RollbackError::Conflict(conflict)) if !args.yes => {
                 session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
             }
-            Err(Stopped::Failed(error)) => return Err(error.into()),
-            Err(Stopped::Interrupted(failure)) => return Err(failure),
+            Err(error) => return Err(error.into()),
         }
     }
 }
 
-async fn write(plan: RollbackPlan, args: &WriteArgs, keys: usize) -> Result<Applied, Stopped<RollbackError>> {
+/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
+async fn write(
+    session: &Session,
+    plan: RollbackPlan,
+    args: &WriteArgs,
+) -> Outcome<Result<Applied, RollbackError>> {
+    let attended = Attended::new(session, plan.values().count()).await;
     let mut commit = plan.commit().author(author(args.author.as_deref()));
     if let Some(reason) = &args.reason {
         commit = commit.reason(reason);
@@ -111,9 +118,15 @@ async fn write(plan: RollbackPlan, args: &WriteArgs, keys: usize) -> Result<Appl
         commit = commit.force();
     }
     if args.in_parts {
-        commit = commit.in_parts();
+        commit = commit.in_parts().on_part(attended.on_part());
     }
-    attend(commit, keys, "kvconf log").await
+    match attended.attend(&session.out, commit.into_future()).await {
+        Ok(outcome) => Ok(outcome),
+        Err(last_word) => Err(last_word.told(None, |error| match error {
+            RollbackError::Commit(CommitError::Stopped { written, left }) => Ok((written.len(), left)),
+            other => Err(other),
+        })),
+    }
 }
 
 /// What keeps the plan from being written, whoever agrees.

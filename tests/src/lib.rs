@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 mod backend;
 pub mod foreign;
+pub mod instances;
 pub mod proxy;
 pub mod python;
 pub mod server;

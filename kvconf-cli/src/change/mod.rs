@@ -3,6 +3,7 @@
 
 mod args;
 mod author;
+mod parts;
 mod show;
 mod written;
 
@@ -12,15 +13,17 @@ use serde_json::{Value, json};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::fleet;
+use crate::output::patiently;
 use crate::schemas::{self, Change, Judged, Rules};
 use crate::session::Session;
 
 pub(crate) use args::{InLayer, LayerArgs, WriteArgs};
 pub(crate) use author::author;
+pub(crate) use parts::Attended;
 pub(crate) use show::{
     changes_table, counted, differences_table, flag_lines, plan_json, problems_json, value_json,
 };
-pub(crate) use written::{Stopped, agree, attend, finish};
+pub(crate) use written::{agree, finish};
 
 /// The most keys of one change set.
 pub(crate) const MOST_AT_ONCE: usize = 1_000;
@@ -45,7 +48,7 @@ pub(crate) async fn make_of_file(
     place: &dyn Fn(&str) -> Option<FileOrigin>,
 ) -> Outcome<Option<Applied>> {
     loop {
-        let mut plan = edit(bucket).plan().await?;
+        let mut plan = patiently("planning", &session.out, edit(bucket).plan()).await?;
         if plan.is_empty() {
             unchanged(session, &plan)?;
             return Ok(None);
@@ -68,18 +71,17 @@ pub(crate) async fn make_of_file(
         agree(session, args, plan.len(), |secrecy| changes_table(&plan, secrecy)).await?;
         let shown = session.out.is_json().then(|| plan_json(&plan, session.out.secrecy()));
         let shown = shown.map(|document| with(document, "fleet", fleet));
-        match write(plan, args).await {
+        match write(session, plan, args).await? {
             Ok(applied) => {
                 let tell = |session: &mut Session, shown| tell_written(session, bucket, shown, &applied);
                 finish(session, shown, &applied, args, tell).await?;
                 return Ok(Some(applied));
             }
             // Whoever answered beforehand has not seen what stands there now.
-            Err(Stopped::Failed(CommitError::Conflict(conflict))) if !args.yes => {
+            Err(CommitError::Conflict(conflict)) if !args.yes => {
                 session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
             }
-            Err(Stopped::Failed(error)) => return Err(error.into()),
-            Err(Stopped::Interrupted(failure)) => return Err(failure),
+            Err(error) => return Err(error.into()),
         }
     }
 }
@@ -188,8 +190,13 @@ fn judge(plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     Ok(())
 }
 
-async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped<CommitError>> {
-    let keys = plan.len();
+/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
+async fn write(
+    session: &Session,
+    plan: PlainPlan,
+    args: &WriteArgs,
+) -> Outcome<Result<Applied, CommitError>> {
+    let attended = Attended::new(session, plan.len()).await;
     let mut commit = plan.commit().author(author(args.author.as_deref()));
     if let Some(reason) = &args.reason {
         commit = commit.reason(reason);
@@ -198,10 +205,16 @@ async fn write(plan: PlainPlan, args: &WriteArgs) -> Result<Applied, Stopped<Com
         commit = commit.force();
     }
     if args.in_parts {
-        commit = commit.in_parts();
+        commit = commit.in_parts().on_part(attended.on_part());
     }
-    let look = format!("kvconf show {}", commit.change());
-    attend(commit, keys, &look).await
+    let change = commit.change().to_owned();
+    match attended.attend(&session.out, commit.into_future()).await {
+        Ok(outcome) => Ok(outcome),
+        Err(last_word) => Err(last_word.told(Some(&change), |error| match error {
+            CommitError::Stopped { written, left } => Ok((written.len(), left)),
+            other => Err(other),
+        })),
+    }
 }
 
 /// Adds what there is to a document.

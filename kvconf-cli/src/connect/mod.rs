@@ -2,19 +2,21 @@
 //!
 //! `settings` decides from flags, variables and stored contexts, and is pure; this file does what it says.
 
+mod credentials;
 mod error;
 mod settings;
 mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
 use clap::Args;
 use kvconf::nats::{Connection, Denials};
 
 pub(crate) use error::ConnectError;
+use error::Trust;
 pub(crate) use settings::{Login, Settings, Surroundings, resolve};
 
 /// Where the server is and who asks.
@@ -126,6 +128,8 @@ fn options(settings: &Settings, denials: &Denials) -> Result<ConnectOptions, Con
             .credentials(text)
             .map_err(|cause| ConnectError::Credentials { path: path.clone(), cause })?,
         Login::Nkey { seed, .. } => options.nkey(seed.clone()),
+        // There is nothing to sign with, and nobody who asks for it.
+        Login::Bearer(jwt) => options.jwt(jwt.clone(), |_| std::future::ready(Ok(Vec::new()))),
         Login::User { name, password } => options.user_and_password(name.clone(), password.clone()),
         Login::Token(token) => options.token(token.clone()),
     };
@@ -144,21 +148,33 @@ fn options(settings: &Settings, denials: &Denials) -> Result<ConnectOptions, Con
     Ok(options)
 }
 
+/// Since when a login is of no use any more, as far as it says so itself.
+fn expired(login: &Login) -> Option<SystemTime> {
+    let (Login::Credentials { text, .. } | Login::Bearer(text)) = login else { return None };
+    credentials::expiry(text).filter(|at| *at <= SystemTime::now())
+}
+
 /// Of several servers the first may be silent; the others are still to be tried within the whole bound.
 const MOST_FOR_ONE_SERVER: Duration = Duration::from_secs(2);
 
 fn refused(settings: &Settings, error: async_nats::ConnectError) -> ConnectError {
     let servers = settings.shown_servers();
+    let login = settings.login.to_string();
+    let words = error.to_string().to_ascii_lowercase();
     match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            ConnectError::Login { servers, login: settings.login.to_string() }
+            match expired(&settings.login) {
+                Some(at) => ConnectError::Expired { servers, login, at },
+                None => ConnectError::Login { servers, login },
+            }
         }
         ConnectErrorKind::TimedOut => ConnectError::Timeout { servers, after: settings.timeout },
         ConnectErrorKind::ServerParse => ConnectError::Url { servers, cause: error },
-        ConnectErrorKind::Tls => ConnectError::Tls { servers, cause: error },
-        // The client tells of a certificate that it does not accept as of any other trouble with the socket.
-        ConnectErrorKind::Io if error.to_string().contains("certificate") => {
-            ConnectError::Tls { servers, cause: error }
+        ConnectErrorKind::Tls => ConnectError::Tls { servers, trust: Trust::of(&words), cause: error },
+        // The client tells of a certificate that it does not accept, and of its own that the server does not, as of any
+        // other trouble with the socket.
+        ConnectErrorKind::Io if words.contains("certificate") || words.contains("fatal alert") => {
+            ConnectError::Tls { servers, trust: Trust::of(&words), cause: error }
         }
         _ => ConnectError::Unreachable { servers, cause: error },
     }

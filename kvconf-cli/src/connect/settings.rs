@@ -25,9 +25,20 @@ pub(crate) struct Surroundings<'a> {
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum Login {
     Nobody,
-    Credentials { path: PathBuf, text: String },
-    Nkey { path: PathBuf, seed: String },
-    User { name: String, password: String },
+    Credentials {
+        path: PathBuf,
+        text: String,
+    },
+    Nkey {
+        path: PathBuf,
+        seed: String,
+    },
+    /// A JWT that is good without the key that it was made for.
+    Bearer(String),
+    User {
+        name: String,
+        password: String,
+    },
     Token(String),
 }
 
@@ -37,6 +48,7 @@ impl fmt::Display for Login {
             Self::Nobody => f.write_str("a client without a login"),
             Self::Credentials { path, .. } => write!(f, "the credentials in {}", path.display()),
             Self::Nkey { path, .. } => write!(f, "the nkey in {}", path.display()),
+            Self::Bearer(_) => f.write_str("the JWT of the context"),
             Self::User { name, .. } => write!(f, "the user {name} with this password"),
             Self::Token(_) => f.write_str("this token"),
         }
@@ -103,7 +115,7 @@ struct Layer {
 #[derive(Debug)]
 enum RawLogin {
     Credentials(String),
-    Jwt { jwt: String, seed: String },
+    Jwt { jwt: String, seed: Option<String> },
     Nkey(String),
     User(String, String),
     Token(String),
@@ -119,6 +131,9 @@ pub(crate) fn resolve(args: &ConnectArgs, around: &Surroundings<'_>) -> Result<S
         flags.login = Some(RawLogin::User(user.clone(), password));
     }
     let environment = of_environment(around.variable);
+    if read_variable(around.variable, "NATS_SOCKS_PROXY").is_some() {
+        return Err(ConnectError::Unsupported { of: "NATS_SOCKS_PROXY".to_owned(), what: "a SOCKS proxy" });
+    }
     let (named, context) = context(args, around)?;
     let stored = match &context {
         Some((name, stored)) => of_stored(name, stored)?,
@@ -166,10 +181,16 @@ fn settle(
     let pick = |part: fn(&Layer) -> &Option<String>| layers.iter().find_map(|layer| part(layer).clone());
     let path = |part| pick(part).map(|text| stored::expand(&text, around.variable));
     let (tls_cert, tls_key) = (path(|layer| &layer.tls_cert), path(|layer| &layer.tls_key));
+    let tls_ca = path(|layer| &layer.tls_ca);
     match (&tls_cert, &tls_key) {
         (Some(_), None) => return Err(ConnectError::Incomplete { given: "--tlscert", missing: "--tlskey" }),
         (None, Some(_)) => return Err(ConnectError::Incomplete { given: "--tlskey", missing: "--tlscert" }),
         _ => {}
+    }
+    for (path, what) in [(&tls_ca, "CERTIFICATE"), (&tls_cert, "CERTIFICATE"), (&tls_key, "PRIVATE KEY")] {
+        if let Some(path) = path {
+            check_pem(path, what, around)?;
+        }
     }
     let timeout = match pick(|layer| &layer.timeout) {
         None => CONNECT_WITHIN,
@@ -179,7 +200,7 @@ fn settle(
         servers: pick(|layer| &layer.servers).unwrap_or_else(|| LOCAL.to_owned()),
         tls_cert,
         tls_key,
-        tls_ca: path(|layer| &layer.tls_ca),
+        tls_ca,
         tls_first: layers.iter().any(|layer| layer.tls_first),
         js_domain: pick(|layer| &layer.js_domain),
         js_api_prefix: pick(|layer| &layer.js_api_prefix),
@@ -188,6 +209,16 @@ fn settle(
         context,
         login: login(layers.into_iter().find_map(|layer| layer.login), around)?,
     })
+}
+
+/// The client would say what is wrong with a file, and not with which.
+fn check_pem(path: &Path, what: &'static str, around: &Surroundings<'_>) -> Result<(), ConnectError> {
+    let text = (around.read)(path).map_err(|cause| ConnectError::File { path: path.to_owned(), cause })?;
+    let is_there = text
+        .lines()
+        .any(|line| line.trim().starts_with("-----BEGIN ") && line.contains(&format!("{what}-----")));
+    let what = if what == "CERTIFICATE" { "certificate" } else { "private key" };
+    if is_there { Ok(()) } else { Err(ConnectError::Pem { path: path.to_owned(), what }) }
 }
 
 fn parse_wait(text: &str) -> Result<Duration, ConnectError> {
@@ -211,10 +242,14 @@ fn login(raw: Option<RawLogin>, around: &Surroundings<'_>) -> Result<Login, Conn
         }
         Some(RawLogin::Nkey(path)) => {
             let (path, text) = read(&path)?;
-            let seed = text.lines().map(str::trim).find(|line| line.starts_with('S')).unwrap_or_default();
-            Login::Nkey { seed: seed.to_owned(), path }
+            let mut lines = text.lines().map(str::trim);
+            match lines.find(|line| nkeys::KeyPair::from_seed(line).is_ok()).map(str::to_owned) {
+                Some(seed) => Login::Nkey { path, seed },
+                None => return Err(ConnectError::Nkey { path }),
+            }
         }
-        Some(RawLogin::Jwt { jwt, seed }) => Login::Credentials {
+        Some(RawLogin::Jwt { jwt, seed: None }) => Login::Bearer(jwt),
+        Some(RawLogin::Jwt { jwt, seed: Some(seed) }) => Login::Credentials {
             path: PathBuf::from("the context"),
             text: format!(
                 "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
@@ -292,7 +327,7 @@ fn of_environment(variable: &dyn Fn(&str) -> Option<String>) -> Layer {
 }
 
 fn of_stored(name: &str, stored: &Stored) -> Result<Layer, ConnectError> {
-    let unsupported = |what| Err(ConnectError::Unsupported { name: name.to_owned(), what });
+    let unsupported = |what| Err(ConnectError::Unsupported { of: format!("the context {name}"), what });
     let text = |text: &str| filled(Some(text));
     if !stored.nsc.is_empty() {
         return unsupported("the `nsc` command for its login");
@@ -300,8 +335,11 @@ fn of_stored(name: &str, stored: &Stored) -> Result<Layer, ConnectError> {
     if !stored.socks_proxy.is_empty() {
         return unsupported("a SOCKS proxy");
     }
+    if !stored.windows_cert_store.is_empty() {
+        return unsupported("the certificate store of Windows");
+    }
     let login = match (text(&stored.user_jwt), text(&stored.user_seed)) {
-        (Some(jwt), Some(seed)) => Some(RawLogin::Jwt { jwt, seed }),
+        (Some(jwt), seed) => Some(RawLogin::Jwt { jwt, seed }),
         _ => raw_login([
             text(&stored.creds),
             text(&stored.nkey),

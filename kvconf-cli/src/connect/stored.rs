@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 /// A stored context, as far as it matters here. Empty texts are the same as none.
+///
+/// Left out is what has no say in a connection: `description`, `color_scheme`, `jetstream_event_prefix`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub(super) struct Stored {
@@ -25,6 +27,7 @@ pub(super) struct Stored {
     pub(super) jetstream_api_prefix: String,
     pub(super) inbox_prefix: String,
     pub(super) socks_proxy: String,
+    pub(super) windows_cert_store: String,
 }
 
 /// The folder of the `nats` command's own files, from the environment.

@@ -98,13 +98,18 @@ fn a_context_that_a_flag_names_wins_over_the_environment_and_flags_over_all() {
 
 #[test]
 fn files_are_found_from_the_home_folder() {
-    let world = World::at_home().file("/home/ops/a.creds", "creds").file("/home/ops/b.nk", "# ours\nSUABC\n");
+    let world = World::at_home()
+        .file("/home/ops/a.creds", "creds")
+        .file("/home/ops/b.nk", "# ours\nSUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y\n");
     let settings = world.resolve(&flags(|args| args.creds = Some("~/a.creds".to_owned()))).unwrap();
     let path = "/home/ops/a.creds".into();
     assert_eq!(settings.login, Login::Credentials { path, text: "creds".to_owned() });
     let settings = world.resolve(&flags(|args| args.nkey = Some("~/b.nk".to_owned()))).unwrap();
     let path = "/home/ops/b.nk".into();
-    assert_eq!(settings.login, Login::Nkey { path, seed: "SUABC".to_owned() });
+    assert_eq!(
+        settings.login,
+        Login::Nkey { path, seed: "SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y".to_owned() }
+    );
     let error = world.resolve(&flags(|args| args.creds = Some("/none".to_owned()))).unwrap_err();
     assert_eq!(error.to_string(), "/none cannot be read");
 }
@@ -119,12 +124,40 @@ fn what_cannot_be_used_is_named() {
     let nsc = World::at_home().file("/home/ops/.config/nats/context/x.json", r#"{"nsc":"nsc://o/a/u"}"#);
     assert_eq!(
         told(nsc, named("x")),
-        "the context x needs the `nsc` command for its login, which kvconf cannot do"
+        "the context x asks for the `nsc` command for its login, which kvconf cannot use"
     );
+    let store = World::at_home()
+        .file("/home/ops/.config/nats/context/x.json", r#"{"windows_cert_store":"windowscurrentuser"}"#);
+    assert_eq!(
+        told(store, named("x")),
+        "the context x asks for the certificate store of Windows, which kvconf cannot use"
+    );
+    let proxy = World::at_home().with("NATS_SOCKS_PROXY", "localhost:1080");
+    assert_eq!(
+        told(proxy, ConnectArgs::default()),
+        "NATS_SOCKS_PROXY asks for a SOCKS proxy, which kvconf cannot use"
+    );
+    let no_seed = World::at_home().file("/home/ops/b.nk", "UABC\nSUABC\n");
+    let nkey = flags(|args| args.nkey = Some("~/b.nk".to_owned()));
+    assert_eq!(told(no_seed, nkey), "/home/ops/b.nk has no usable seed of an nkey");
     let wait = flags(|args| args.timeout = Some("soon".to_owned()));
     assert_eq!(told(World::default(), wait), "\"soon\" is no time to wait");
     let half = flags(|args| args.tlskey = Some("k.pem".to_owned()));
     assert_eq!(told(World::default(), half), "--tlskey is given without --tlscert");
+}
+
+#[test]
+fn a_jwt_of_a_context_needs_no_seed_where_it_is_one_for_whoever_has_it() {
+    let context = "/home/ops/.config/nats/context/x.json";
+    let resolved = |text: &'static str| {
+        let args = flags(|args| args.context = Some("x".to_owned()));
+        World::at_home().file(context, text).resolve(&args).unwrap().login
+    };
+    assert_eq!(resolved(r#"{"user_jwt":"j.w.t"}"#), Login::Bearer("j.w.t".to_owned()));
+    let Login::Credentials { text, .. } = resolved(r#"{"user_jwt":"j.w.t","user_seed":"SUABC"}"#) else {
+        panic!("a JWT with its seed is a login by credentials")
+    };
+    assert!(text.contains("\nj.w.t\n") && text.contains("\nSUABC\n"), "{text}");
 }
 
 #[test]

@@ -476,7 +476,8 @@ fn clock(stream: &Stream, findings: &mut Vec<Finding>) {
         return;
     }
     let found = format!(
-        "the server's is {} {ahead} this one: times typed here, such as `--to 14:02`, mean another moment there",
+        "the server's is {} {ahead} this one: times typed here, such as `--to 14:02`, are taken by the server's, \
+         rules of flags that ask for the time by this one",
         millis(by)
     );
     findings.push(

@@ -356,7 +356,7 @@ fn a_clock_is_judged_by_how_long_the_answer_took() {
         }))
     };
     assert_snapshot!(skewed(90, 0), @r"
-    warn clock: the server's is 90 s behind this one: times typed here, such as `--to 14:02`, mean another moment there
+    warn clock: the server's is 90 s behind this one: times typed here, such as `--to 14:02`, are taken by the server's, rules of flags that ask for the time by this one
       help: timedatectl set-ntp true, on the machine that is wrong
     ");
     assert_eq!(skewed(3, 2), "");

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, of_read};
+use crate::output::patiently;
 use crate::session::Session;
 
 pub(crate) use args::{FleetArgs, time};
@@ -41,7 +42,8 @@ pub(crate) async fn preflight(
         return Ok(None);
     }
     let request = if let Some(instances) = args.expect { request.expect(instances) } else { request };
-    let verdict = match request.await {
+    let asked = patiently("asking the fleet", &session.out, request.into_future()).await;
+    let verdict = match asked {
         Ok(verdict) => verdict,
         // Most users who may write one prefix may not ask, and most fleets do not answer: no reason not to write.
         Err(FleetError::Ask(error)) if args.expect.is_none() => {

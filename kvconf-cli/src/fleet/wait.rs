@@ -1,7 +1,7 @@
 //! Waiting for the fleet after a change.
 
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use kvconf::fleet::{FleetWait, FleetWaitError, Progress};
 use kvconf::{Applied, Bucket, Key, Revision};
@@ -10,11 +10,8 @@ use serde_json::{Value, json};
 use super::FleetArgs;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::interrupt::Interrupt;
+use crate::output::watched;
 use crate::session::Session;
-
-/// What is faster is not worth a line.
-const SILENT_FOR: Duration = Duration::from_secs(1);
 
 impl From<FleetWaitError> for Failure {
     fn from(error: FleetWaitError) -> Self {
@@ -65,13 +62,22 @@ async fn run(session: &mut Session, waiting: FleetWait, args: &FleetArgs, way_ba
     if args.or_rollback {
         waiting = waiting.or_rollback();
     }
-    let mut line = Line::new(!session.out.is_json_asked());
-    let waiting = waiting.on_progress(move |progress| line.draw(progress)).into_future();
-    let interrupt = Interrupt::listen().await;
+    let newest: Arc<Mutex<Option<Progress>>> = Arc::default();
+    let told = Arc::clone(&newest);
+    let waiting = waiting.on_progress(move |progress| {
+        *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(*progress);
+    });
+    let text = |since: Duration| line(*newest.lock().unwrap_or_else(PoisonError::into_inner), since);
+    let waiting = watched(&session.out, text, waiting.into_future());
+    let interrupt = session.interrupts.attend().await;
     let outcome = tokio::select! {
         outcome = waiting => outcome,
         () = interrupt.wait() => {
-            let words = "interrupted while the fleet was waited for: the change stands";
+            let words = if args.or_rollback {
+                "interrupted while the fleet was waited for: the change stands, unless it was just being taken back"
+            } else {
+                "interrupted while the fleet was waited for: the change stands"
+            };
             let failure = Failure::new(Exit::Interrupted, words).hint(way_back);
             return Waited { document: None, failure: Some(failure) };
         }
@@ -95,35 +101,11 @@ async fn run(session: &mut Session, waiting: FleetWait, args: &FleetArgs, way_ba
     Waited { document, failure }
 }
 
-/// The progress on one line of the terminal, where there is one.
-struct Line {
-    is_shown: bool,
-    begun: Instant,
-    has_drawn: bool,
-}
-
-impl Line {
-    fn new(is_wanted: bool) -> Self {
-        Self { is_shown: is_wanted && io::stderr().is_terminal(), begun: Instant::now(), has_drawn: false }
-    }
-
-    fn draw(&mut self, progress: &Progress) {
-        if !self.is_shown || self.begun.elapsed() < SILENT_FOR {
-            return;
-        }
-        self.has_drawn = true;
-        // Nobody is harmed by a line that does not appear.
-        let _ = write!(io::stderr(), "\r\x1b[K{}/{} have it", progress.applied, progress.asked);
-        let _ = io::stderr().flush();
-    }
-}
-
-/// Takes the line away.
-impl Drop for Line {
-    fn drop(&mut self) {
-        if self.has_drawn {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-            let _ = io::stderr().flush();
-        }
+/// Fits into 40 columns for any number that there is.
+fn line(progress: Option<Progress>, since: Duration) -> String {
+    let since = since.as_secs();
+    match progress {
+        None => format!("asking the fleet … {since} s"),
+        Some(progress) => format!("{} of {} have it … {since} s", progress.applied, progress.asked),
     }
 }

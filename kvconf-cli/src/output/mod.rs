@@ -9,6 +9,7 @@ mod style;
 mod table;
 mod time;
 mod value;
+mod whole;
 
 use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal, Write};
@@ -17,18 +18,20 @@ use std::time::SystemTime;
 use kvconf::settings::Schemas;
 use serde::Serialize;
 use serde_json::json;
+use terminal_size::{Height, Width, terminal_size_of};
 
 use crate::arguments::{Color, OutputArgs};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::secrecy::Secrecy;
 
-pub(crate) use progress::Progress;
+pub(crate) use progress::{Progress, bar, patiently, waiting, watched};
 pub(crate) use record::Record;
 pub(crate) use style::{Style, Tone};
-pub(crate) use table::{Column, Table};
-pub(crate) use time::{ago, rfc3339};
+pub(crate) use table::{Column, Frame, Table};
+pub(crate) use time::{about, ago, rfc3339};
 pub(crate) use value::{Shown, cut, shown, tame_lines};
+pub(crate) use whole::{Unwritten, Whole};
 
 /// What the output is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,8 +51,6 @@ pub(crate) struct Output {
     /// For standard output.
     style: Style,
     stderr_style: Style,
-    /// Columns of the terminal; `None` where nothing is cut.
-    width: Option<usize>,
     quiet: bool,
     reveal: bool,
     /// What programs have published, once a bucket was opened: for as long as the process lives, so that it is copied
@@ -70,7 +71,6 @@ impl Output {
                 is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
-        let size = terminal_size::terminal_size().filter(|_| is_terminal);
         Self {
             stdout: BufWriter::with_capacity(64 * 1024, Box::new(io::stdout())),
             stderr: Box::new(io::stderr()),
@@ -79,7 +79,6 @@ impl Output {
             is_terminal,
             style: Style::new(colours(is_terminal)),
             stderr_style: Style::new(colours(io::stderr().is_terminal())),
-            width: size.map(|(terminal_size::Width(columns), _)| usize::from(columns)),
             quiet: args.quiet,
             reveal: args.reveal,
             schemas: None,
@@ -112,9 +111,14 @@ impl Output {
         self.style
     }
 
-    /// When this run began.
+    /// When this run began; by the bucket's clock, once that was asked.
     pub(crate) const fn now(&self) -> SystemTime {
         self.now
+    }
+
+    /// Takes another clock's word for it.
+    pub(crate) const fn set_now(&mut self, now: SystemTime) {
+        self.now = now;
     }
 
     /// What may be shown of secrets.
@@ -150,7 +154,19 @@ impl Output {
 
     /// A table of the form for people.
     pub(crate) fn table(&mut self, table: &Table) -> Outcome {
-        let text = table.render(self.style, self.width);
+        let text = table.render(self.style, columns(terminal_size_of(io::stdout())));
+        Ok(self.stdout.write_all(text.as_bytes())?)
+    }
+
+    /// The widths of columns on this output, for [`Self::row`].
+    pub(crate) fn fitted(&self, frame: &Frame) -> Vec<usize> {
+        frame.fit(columns(terminal_size_of(io::stdout())))
+    }
+
+    /// One row of what would be too long to be kept as a table.
+    pub(crate) fn row(&mut self, frame: &Frame, widths: &[usize], row: &[String]) -> Outcome {
+        let mut text = String::new();
+        frame.push(&mut text, self.style, widths, row);
         Ok(self.stdout.write_all(text.as_bytes())?)
     }
 
@@ -166,7 +182,7 @@ impl Output {
 
     /// A table for the person at the terminal while the output goes elsewhere.
     pub(crate) fn aside(&mut self, table: &Table) -> Outcome {
-        let text = table.render(self.stderr_style, self.width);
+        let text = table.render(self.stderr_style, columns(terminal_size_of(io::stderr())));
         Ok(self.stderr.write_all(text.as_bytes())?)
     }
 
@@ -205,6 +221,13 @@ impl Output {
         let _ = self.stderr.write_all(text.as_bytes());
         let _ = self.stderr.flush();
     }
+}
+
+/// How many columns the terminal has now: somebody may have made it wider since. `None` where there is none and nothing is cut.
+fn columns(size: Option<(Width, Height)>) -> Option<usize> {
+    let (Width(columns), _) = size?;
+    // 0 is what a terminal says that does not know.
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 fn failure_for_people(failure: &Failure, style: Style) -> String {

@@ -30,46 +30,30 @@ impl Column {
     }
 }
 
-/// Rows of texts under columns. A column without a text in any row is left out.
+/// Columns, and how wide the texts are that were seen of them. For rows that nobody keeps; [`Table`] keeps them.
 #[derive(Debug)]
-pub(crate) struct Table {
+pub(crate) struct Frame {
     columns: Vec<Column>,
-    rows: Vec<Vec<String>>,
+    /// 0 for a column without a text so far.
+    widest: Vec<usize>,
 }
 
-impl Table {
+impl Frame {
     pub(crate) fn new(columns: impl Into<Vec<Column>>) -> Self {
-        Self { columns: columns.into(), rows: Vec::new() }
+        let columns = columns.into();
+        Self { widest: vec![0; columns.len()], columns }
     }
 
-    /// Adds a row, a text for each column.
-    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
-        self.rows.push(cells.into());
-    }
-
-    /// The table with a line end after each row; headings only where a column has one.
-    pub(crate) fn render(&self, style: Style, width: Option<usize>) -> String {
-        let widths = self.widths(width);
-        let mut text = String::new();
-        if self.columns.iter().any(|column| !column.heading.is_empty()) {
-            let headings = self.columns.iter().map(|column| (Tone::Heading, column.heading));
-            push_row(&mut text, style, headings.zip(&widths));
+    /// Takes the widths of a row into account.
+    pub(crate) fn measure(&mut self, row: &[String]) {
+        for (widest, cell) in self.widest.iter_mut().zip(row) {
+            *widest = (*widest).max(width_of(cell));
         }
-        for row in &self.rows {
-            let cells = self.columns.iter().map(|column| column.tone).zip(row.iter().map(String::as_str));
-            push_row(&mut text, style, cells.zip(&widths));
-        }
-        text
     }
 
-    /// The width of each column; 0 for one that is left out.
-    fn widths(&self, limit: Option<usize>) -> Vec<usize> {
-        let mut widths: Vec<usize> = (0..self.columns.len())
-            .map(|at| {
-                let cells = self.rows.iter().filter_map(|row| row.get(at));
-                cells.map(|cell| width_of(cell)).max().unwrap_or(0)
-            })
-            .collect();
+    /// The width of each column in so many in all; 0 for one that is left out.
+    pub(super) fn fit(&self, limit: Option<usize>) -> Vec<usize> {
+        let mut widths = self.widest.clone();
         for (width, column) in widths.iter_mut().zip(&self.columns) {
             if *width > 0 {
                 *width = (*width).max(width_of(column.heading));
@@ -91,6 +75,45 @@ impl Table {
                 _ => return widths,
             }
         }
+    }
+
+    /// Adds a row with its line end to a text.
+    pub(super) fn push(&self, text: &mut String, style: Style, widths: &[usize], row: &[String]) {
+        let cells = self.columns.iter().map(|column| column.tone).zip(row.iter().map(String::as_str));
+        push_row(text, style, cells.zip(widths));
+    }
+}
+
+/// Rows of texts under columns. A column without a text in any row is left out.
+#[derive(Debug)]
+pub(crate) struct Table {
+    frame: Frame,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(crate) fn new(columns: impl Into<Vec<Column>>) -> Self {
+        Self { frame: Frame::new(columns), rows: Vec::new() }
+    }
+
+    /// Adds a row, a text for each column.
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
+        let cells = cells.into();
+        self.frame.measure(&cells);
+        self.rows.push(cells);
+    }
+
+    /// The table with a line end after each row; headings only where a column has one.
+    pub(crate) fn render(&self, style: Style, width: Option<usize>) -> String {
+        let widths = self.frame.fit(width);
+        let columns = &self.frame.columns;
+        let mut text = String::new();
+        if columns.iter().any(|column| !column.heading.is_empty()) {
+            let headings = columns.iter().map(|column| (Tone::Heading, column.heading));
+            push_row(&mut text, style, headings.zip(&widths));
+        }
+        self.rows.iter().for_each(|row| self.frame.push(&mut text, style, &widths, row));
+        text
     }
 }
 

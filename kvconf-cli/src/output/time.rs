@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use kvconf::{Codec as _, Text};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -26,9 +27,25 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     OffsetDateTime::from(time).format(&Rfc3339).unwrap_or_else(|_| "out of range".to_owned())
 }
 
+/// How long something is, to the minute where nobody counts seconds: `12s`, `3h`, `2h 59m`.
+pub(crate) fn about(duration: Duration) -> String {
+    let seconds = match duration.as_secs() {
+        few @ 0..600 => few,
+        many => (many + 30) / 60 * 60,
+    };
+    let text = Text.encode(&Duration::from_secs(seconds));
+    text.map_or_else(|_| format!("{seconds}s"), |text| String::from_utf8_lossy(&text).into_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_time_is_told_to_the_minute() {
+        let told = [0, 12, 599, 629, 630, 10_799, 10_801].map(|seconds| about(Duration::from_secs(seconds)));
+        assert_eq!(told, ["0s", "12s", "9m 59s", "10m", "11m", "3h", "3h"]);
+    }
 
     #[test]
     fn times_are_told_in_one_unit() {

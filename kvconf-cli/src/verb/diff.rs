@@ -5,15 +5,17 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use clap::Args;
-use kvconf::{Bucket, Filter, Key, Point, Prefix};
+use kvconf::{Bucket, Entry, Filter, Key, Point, Prefix};
 use serde_json::json;
 
 use crate::change::{LayerArgs, differences_table, flag_lines, value_json};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
+use crate::output::{Progress, patiently};
 use crate::schemas::Rules;
 use crate::session::Session;
+use crate::stream::Stream;
 use crate::verb::apply::{Source, scopes};
 use crate::verb::export::{Format, prefix};
 use crate::when;
@@ -53,31 +55,13 @@ type State = BTreeMap<Key, Bytes>;
 impl Diff {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let prefix = self.prefix.clone().unwrap_or_else(Prefix::root);
-        let now = session.out.now();
-        let from = if is_file(&self.from) { None } else { Some(point(&self.from, now)?) };
-        let (before, after) = match from {
-            Some(from) => {
-                let to = self.to.as_deref().map_or(Ok(Point::Latest), |to| point(to, now))?;
-                let bucket = session.bucket().await?;
-                let before = state_at(session, &bucket, &prefix, from).await?;
-                (before, state_at(session, &bucket, &prefix, to).await?)
-            }
-            None if self.to.is_some() => {
-                return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
-            }
-            None => {
-                let source = Source::open(&self.from, self.format)?;
-                let bucket = session.bucket().await?;
-                let wanted = source.wanted(None, &Rules::of(&bucket, &LayerArgs::default()).await?)?;
-                let present = state_at(session, &bucket, &prefix, Point::Latest).await?;
-                with_file(present, wanted, &prefix)
-            }
+        let differing = if is_file(&self.from) {
+            self.to_file(session, &prefix).await?
+        } else {
+            self.between(session, &prefix).await?
         };
-        let keys: BTreeSet<&Key> = before.keys().chain(after.keys()).collect();
-        let differing = |key: &&&Key| before.get(**key) != after.get(**key);
-        let differing: Vec<&Key> = keys.iter().filter(differing).copied().collect();
-        let changes = differing.iter().map(|key| (*key, before.get(*key), after.get(*key)));
         let secrecy = session.out.secrecy();
+        let changes = differing.iter().map(|(key, (before, after))| (key, before.as_ref(), after.as_ref()));
         if session.out.is_json() {
             for (key, before, after) in changes {
                 let value = |value| value_json(secrecy, key, value);
@@ -98,6 +82,81 @@ impl Diff {
         }
         Ok(())
     }
+
+    /// What differs between two moments. Of the later state only what differs is ever held.
+    async fn between(&self, session: &mut Session, prefix: &Prefix) -> Outcome<Differences> {
+        let points = |now: SystemTime| {
+            let to = self.to.as_deref().map_or(Ok(Point::Latest), |to| point(to, now))?;
+            Ok::<_, Failure>((point(&self.from, now)?, to))
+        };
+        // What is no moment is told before anybody is asked.
+        let (mut from, mut to) = points(session.out.now())?;
+        let bucket = session.bucket().await?;
+        if [from, to].iter().any(|point| matches!(point, Point::Time(_))) {
+            session.take_time_from(&bucket).await?;
+            (from, to) = points(session.out.now())?;
+        }
+        let mut differences = Differing::from(state_at(session, &bucket, prefix, from).await?);
+        if to == Point::Latest {
+            let mut progress = Progress::new(None, session.out.is_quiet());
+            let mut stream = Stream::open(&bucket, vec![Filter::from(prefix)]).await?;
+            while let Some(entry) = stream.next().await? {
+                progress.add(1);
+                differences.take(entry.key().clone(), entry.value().clone());
+            }
+        } else {
+            let after = state_at(session, &bucket, prefix, to).await?;
+            after.into_iter().for_each(|(key, value)| differences.take(key, value));
+        }
+        Ok(differences.rest())
+    }
+
+    /// What a file would change.
+    async fn to_file(&self, session: &mut Session, prefix: &Prefix) -> Outcome<Differences> {
+        if self.to.is_some() {
+            return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
+        }
+        let source = Source::open(&self.from, self.format)?;
+        let bucket = session.bucket().await?;
+        let wanted = source.wanted(None, &Rules::of(&bucket, &LayerArgs::default()).await?)?;
+        let present = state_at(session, &bucket, prefix, Point::Latest).await?;
+        let (before, after) = with_file(present, wanted, prefix);
+        let mut differences = Differing::from(before);
+        after.into_iter().for_each(|(key, value)| differences.take(key, value));
+        Ok(differences.rest())
+    }
+}
+
+/// The values before and after of keys that differ.
+type Differences = BTreeMap<Key, (Option<Bytes>, Option<Bytes>)>;
+
+/// Two states on the way to what differs: what is equal is dropped as soon as it is seen.
+struct Differing {
+    before: State,
+    found: Differences,
+}
+
+impl From<State> for Differing {
+    fn from(before: State) -> Self {
+        Self { before, found: Differences::new() }
+    }
+}
+
+impl Differing {
+    /// A value of the later state.
+    fn take(&mut self, key: Key, after: Bytes) {
+        let before = self.before.remove(&key);
+        if before.as_ref() != Some(&after) {
+            self.found.insert(key, (before, Some(after)));
+        }
+    }
+
+    /// What differs, once the whole later state was seen.
+    fn rest(self) -> Differences {
+        let Self { before, mut found } = self;
+        found.extend(before.into_iter().map(|(key, value)| (key, (Some(value), None))));
+        found
+    }
 }
 
 /// Whether it can only be a file: by its name, or because there is one.
@@ -114,22 +173,23 @@ fn point(text: &str, now: SystemTime) -> Outcome<Point> {
 
 /// A revision within a change set stands for the state before that set, and that is said.
 async fn state_at(session: &mut Session, bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {
-    let entries: Vec<_> = match point {
-        Point::Latest => bucket.read(prefix.clone()).await?.live().cloned().collect(),
-        point => {
-            let past = bucket.at(prefix.clone(), point).await?;
-            if let Point::Revision(asked) = point
-                && past.revision() < asked
-            {
-                let shown = past.revision();
-                let words = format!("revision {asked} lies within a change set: it is taken for {shown}, the state before");
-                session.out.note(words)?;
-            }
-            past.entries().cloned().collect()
-        }
+    let own = |entry: &Entry| {
+        let value = entry.put_value().filter(|_| !entry.key().is_reserved())?;
+        Some((entry.key().clone(), value.clone()))
     };
-    let own = entries.into_iter().filter(|entry| !entry.key().is_reserved());
-    Ok(own.filter_map(|entry| Some((entry.key().clone(), entry.put_value()?.clone()))).collect())
+    if point == Point::Latest {
+        let reading = patiently("reading", &session.out, bucket.read(prefix.clone())).await?;
+        return Ok(reading.live().filter_map(own).collect());
+    }
+    let past = patiently("reading", &session.out, bucket.at(prefix.clone(), point)).await?;
+    if let Point::Revision(asked) = point
+        && past.revision() < asked
+    {
+        let shown = past.revision();
+        let words = format!("revision {asked} lies within a change set: it is taken for {shown}, the state before");
+        session.out.note(words)?;
+    }
+    Ok(past.entries().filter_map(own).collect())
 }
 
 /// The bucket's state where the file has a say, and what the file makes of it.

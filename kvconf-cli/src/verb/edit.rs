@@ -182,8 +182,11 @@ impl Draft {
         session.out.flush()?;
         self.opened.clone_from(&self.text);
         let path = self.path.clone();
+        // Ctrl-C is for the editor: without this, it would end the command behind the editor's back.
+        let interrupt = session.interrupts.attend().await;
         // In a thread: the connection has to be served while somebody writes.
         let status = tokio::task::spawn_blocking(move || run_editor(&path)).await;
+        interrupt.end().await;
         let status = status.map_err(|error| Failure::new(Exit::Failed, error))??;
         self.text = fs::read_to_string(&self.path).map_err(|cause| self.failed(cause))?;
         self.is_untouched = self.is_untouched && self.is_unchanged_since_opened();
@@ -243,8 +246,9 @@ fn run_editor(path: &Path) -> Outcome<ExitStatus> {
     let set = variables.into_iter().find_map(|name| std::env::var(name).ok().filter(|text| !text.trim().is_empty()));
     let editor = set.unwrap_or_else(|| "vi".to_owned());
     let status = if cfg!(unix) {
-        // As git does it: the editor may have arguments and quotes.
-        Command::new("sh").arg("-c").arg(format!("{editor} \"$1\"")).arg("sh").arg(path).status()
+        // As git does it: the editor may have arguments and quotes. A Ctrl-C that the editor has taken must not end the
+        // shell behind it, which some do when their child is done; ignoring it would be inherited by the editor.
+        Command::new("sh").arg("-c").arg(format!("trap : INT; {editor} \"$1\"")).arg("sh").arg(path).status()
     } else {
         let mut words = editor.split_whitespace();
         Command::new(words.next().unwrap_or("notepad")).args(words).arg(path).status()

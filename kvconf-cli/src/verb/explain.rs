@@ -86,6 +86,7 @@ impl Explain {
             let document = document(&known, &key, session);
             return session.out.json(&document);
         }
+        session.take_time_from(&bucket).await?;
         tell(session, &known, &key, bucket.name())
     }
 }

@@ -1,7 +1,7 @@
 //! `kvconf export`: keys with their values, to be read again by `import` or `apply`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::Write;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use kvconf::{Filter, KeyError, Prefix};
@@ -9,11 +9,10 @@ use kvconf::{Filter, KeyError, Prefix};
 use crate::document::{self, Leaf, Tree};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Progress, Shown, shown};
+use crate::output::{Progress, Shown, Unwritten, Whole, shown};
 use crate::record::Line;
 use crate::session::Session;
 use crate::stream::Stream;
-use crate::verb::set::FileError;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -76,18 +75,23 @@ impl Export {
         let mut stream = Stream::open(&bucket, filters(&self.prefixes)).await?;
         let mut file = match &self.output {
             None => None,
-            Some(path) => {
-                let created = File::create(path).map_err(|cause| {
-                    Failure::new(Exit::Failed, FileError { path: path.clone(), cause })
-                })?;
-                Some(BufWriter::with_capacity(64 * 1024, created))
-            }
+            Some(path) => Some(Whole::create(Path::new(path)).map_err(|cause| unwritten(path, cause))?),
         };
+        // A file that is on the way is to be taken away.
+        let interrupt = session.interrupts.attend().await;
         let secrecy = session.out.secrecy();
         let mut masked = 0;
-        let mut progress = Progress::new(None, session.out.is_quiet());
+        // Lines that come are progress enough, and one between them would take part of one away.
+        let is_seen = format == Format::Lines && self.output.is_none() && session.out.is_terminal();
+        let mut progress = Progress::new(None, session.out.is_quiet() || is_seen);
         let mut tree = Tree::default();
-        while let Some(entry) = stream.next().await? {
+        loop {
+            let entry = tokio::select! {
+                biased;
+                entry = stream.next() => entry?,
+                () = interrupt.wait() => return Err(Failure::new(Exit::Interrupted, "interrupted")),
+            };
+            let Some(entry) = entry else { break };
             progress.add(1);
             if format.document().is_some() {
                 let leaf = match shown(secrecy, entry.key(), entry.value()) {
@@ -116,11 +120,15 @@ impl Export {
                 Some(file) => file.write_all(text.as_bytes())?,
             }
         }
-        if let Some(mut file) = file {
-            file.flush()?;
+        if let (Some(file), Some(path)) = (file, &self.output) {
+            file.finish().map_err(|cause| unwritten(path, cause))?;
         }
         tell(session, masked, stream.moment().map(kvconf::Revision::get))
     }
+}
+
+fn unwritten(path: &str, cause: std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, Unwritten { path: path.to_owned(), cause })
 }
 
 fn tell(session: &mut Session, masked: usize, moment: Option<u64>) -> Outcome {

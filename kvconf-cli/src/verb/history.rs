@@ -51,6 +51,7 @@ impl History {
             }
             return Ok(());
         }
+        session.take_time_from(&bucket).await?;
         let now = session.out.now();
         let mut table = Table::new([
             Column::fixed("", Tone::Heading),

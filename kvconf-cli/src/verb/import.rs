@@ -128,7 +128,7 @@ impl Import {
             written: 0,
             newest: Revision::ZERO,
             waits_for: self.write.fleet.wait.map(|_| Vec::new()),
-            interrupt: Arc::new(Interrupt::listen().await),
+            interrupt: Arc::new(session.interrupts.attend().await),
         };
         let mut progress = Progress::new(Some(count.differing() as u64), session.out.is_quiet());
         let mut part: Vec<(Wanted, Revision)> = Vec::new();
@@ -138,8 +138,8 @@ impl Import {
             let Some(revision) = differs(&wanted, &known) else { continue };
             let size = if let Wish::Set(value) = &wanted.wish { value.len() } else { 0 };
             if part.len() == MOST_AT_ONCE || (bytes + size > MOST_BYTES && !part.is_empty()) {
-                progress.add(part.len() as u64);
                 writer.attend(std::mem::take(&mut part)).await?;
+                progress.set(writer.written as u64);
                 bytes = 0;
             }
             bytes += size;

@@ -7,6 +7,7 @@ use kvconf::{Bucket, Key, LogStream, LoggedChange, LoggedKey, Prefix, Revision};
 
 use crate::failure::Outcome;
 use crate::past::{change_json, heading, keys_table};
+use crate::output::patiently;
 use crate::session::Session;
 use crate::when;
 
@@ -60,20 +61,22 @@ struct Wanted {
 
 impl Log {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
-        let now = session.out.now();
-        let moment = |text: &Option<String>| text.as_deref().map(|text| when::time(text, now)).transpose();
-        let wanted = Wanted {
-            since: moment(&self.since)?,
-            until: moment(&self.until)?,
-            author: self.author,
-            prefix: self.prefix.unwrap_or_else(Prefix::root),
+        let moments = |now: SystemTime| {
+            let moment = |text: &Option<String>| text.as_deref().map(|text| when::time(text, now)).transpose();
+            Ok::<_, when::WhenError>((moment(&self.since)?, moment(&self.until)?))
         };
+        // What is no moment is told before anybody is asked.
+        moments(session.out.now())?;
         let bucket = session.bucket().await?;
+        session.take_time_from(&bucket).await?;
+        let (since, until) = moments(session.out.now())?;
+        let prefix = self.prefix.unwrap_or_else(Prefix::root);
+        let wanted = Wanted { since, until, author: self.author, prefix };
         let mut log = open(&bucket, &wanted.prefix, self.before).await?;
         let most = self.limit.unwrap_or(if session.out.is_json() { usize::MAX } else { SHOWN });
         let mut count = 0;
         let mut oldest = None;
-        while let Some(change) = log.next().await {
+        while let Some(change) = patiently("looking", &session.out, log.next()).await {
             let change = change?;
             // Newest first: nothing that follows is younger.
             if wanted.since.is_some_and(|since| change.time() < since) {

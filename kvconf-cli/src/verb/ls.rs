@@ -1,12 +1,13 @@
 //! `kvconf ls`: which keys there are.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
 use kvconf::{Attribution, Bucket, Entry, Key, Prefix};
 
 use crate::failure::Outcome;
-use crate::output::{Column, Record, Table, Tone, ago, shown};
+use crate::output::{Column, Frame, Progress, Record, Tone, ago, shown};
 use crate::session::Session;
 use crate::stream::Stream;
 use crate::verb::export::{filters, prefix};
@@ -44,7 +45,7 @@ struct Leaf {
     value: String,
     revision: u64,
     created: SystemTime,
-    author: String,
+    author: Arc<str>,
 }
 
 impl Ls {
@@ -53,7 +54,10 @@ impl Ls {
         let mut leaves = Vec::new();
         let secrecy = session.out.secrecy();
         let mut stream = Stream::open(&bucket, filters(&self.prefixes)).await?.with_reserved(self.all);
+        let is_seen = session.out.is_json() && session.out.is_terminal();
+        let mut progress = Progress::new(None, session.out.is_quiet() || is_seen);
         while let Some(entry) = stream.next().await? {
+            progress.add(1);
             if session.out.is_json() {
                 session.out.json(&Record::new(&entry, secrecy))?;
             } else {
@@ -61,15 +65,18 @@ impl Ls {
                 leaves.push(Leaf::new(&entry, value));
             }
         }
+        drop(progress);
         if session.out.is_json() {
             return Ok(());
         }
         if leaves.is_empty() {
             return self.none(session, &bucket);
         }
+        if self.long {
+            session.take_time_from(&bucket).await?;
+        }
         leaves.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        let table = self.table(&leaves, session.out.now());
-        session.out.table(&table)
+        self.tell(session, &leaves)
     }
 
     fn none(&self, session: &mut Session, bucket: &Bucket) -> Outcome {
@@ -81,14 +88,25 @@ impl Ls {
         })
     }
 
-    fn table(&self, leaves: &[Leaf], now: SystemTime) -> Table {
-        let mut table = Table::new([
+    /// Row by row, for there may be very many: the first time their widths are taken, the second time they are written.
+    fn tell(&self, session: &mut Session, leaves: &[Leaf]) -> Outcome {
+        let now = session.out.now();
+        let mut frame = Frame::new([
             Column::fixed("", Tone::Key),
             Column::flexible("", Tone::Plain),
             Column::fixed("", Tone::Dim),
             Column::fixed("", Tone::Dim),
             Column::flexible("", Tone::Dim),
         ]);
+        self.rows(leaves, now, &mut |row| {
+            frame.measure(row);
+            Ok(())
+        })?;
+        let widths = session.out.fitted(&frame);
+        self.rows(leaves, now, &mut |row| session.out.row(&frame, &widths, row))
+    }
+
+    fn rows(&self, leaves: &[Leaf], now: SystemTime, each: &mut impl FnMut(&[String]) -> Outcome) -> Outcome {
         let mut above: Vec<&str> = Vec::new();
         for leaf in leaves {
             let tokens: Vec<&str> = leaf.key.tokens().collect();
@@ -98,18 +116,18 @@ impl Ls {
                 let shared = tokens.iter().zip(&above).take_while(|(one, other)| one == other).count();
                 let last = tokens.len().saturating_sub(1);
                 for depth in shared.min(last)..last {
-                    table.row([format!("{}{}", "  ".repeat(depth), tokens.get(depth).unwrap_or(&""))]);
+                    each(&[format!("{}{}", "  ".repeat(depth), tokens.get(depth).unwrap_or(&""))])?;
                 }
                 format!("{}{}", "  ".repeat(last), tokens.last().unwrap_or(&""))
             };
             let mut row = vec![name, leaf.value.clone()];
             if self.long {
-                row.extend([leaf.revision.to_string(), ago(leaf.created, now), leaf.author.clone()]);
+                row.extend([leaf.revision.to_string(), ago(leaf.created, now), leaf.author.to_string()]);
             }
-            table.row(row);
+            each(&row)?;
             above = tokens;
         }
-        table
+        Ok(())
     }
 }
 
@@ -120,7 +138,7 @@ impl Leaf {
             value,
             revision: entry.revision().get(),
             created: entry.created(),
-            author: Attribution::of(entry).author.unwrap_or_default().to_string(),
+            author: Attribution::of(entry).author.unwrap_or_default(),
         }
     }
 }

@@ -42,11 +42,16 @@ pub(crate) struct Rollback {
 impl Rollback {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let filters = filters(&self.targets)?;
-        let point = when::point(&self.to, session.out.now())?;
+        // What is no moment is told before anybody is asked.
+        let mut point = when::point(&self.to, session.out.now())?;
         if point == Point::Revision(Revision::ZERO) {
             return Err(before_everything(&filters));
         }
         let bucket = session.bucket().await?;
+        if matches!(point, Point::Time(_)) {
+            session.take_time_from(&bucket).await?;
+            point = when::point(&self.to, session.out.now())?;
+        }
         if let Point::Time(time) = point {
             within_life(&bucket, time, session.out.now()).await?;
             session.out.note(format!("{} is {}", self.to, rfc3339(time)))?;

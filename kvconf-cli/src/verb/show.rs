@@ -30,6 +30,9 @@ impl Show {
         let bucket = session.bucket().await?;
         let prefix = self.prefix.unwrap_or_else(Prefix::root);
         let found = find(&bucket, &prefix, &self.change).await?;
+        if !session.out.is_json() {
+            session.take_time_from(&bucket).await?;
+        }
         let secrecy = session.out.secrecy();
         for (at, change) in found.iter().enumerate() {
             let keys: Vec<&LoggedKey> = change.keys().iter().collect();

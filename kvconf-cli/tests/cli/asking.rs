@@ -61,8 +61,41 @@ async fn ctrl_c_at_a_question_writes_nothing() {
     terminal.sees("[y/N]", 1).await;
     terminal.interrupts();
     let ended = terminal.ends().await;
-    assert_ne!(ended.code, 0, "{}", ended.text);
+    assert_eq!(ended.code, 130, "{}", ended.text);
+    assert!(ended.text.ends_with("error: interrupted, nothing was written\n"), "{}", ended.text);
     assert_eq!(value(&bucket, "app.port").await, "2");
+}
+
+#[tokio::test]
+async fn the_end_of_input_at_a_question_is_a_no() {
+    let (server, bucket) = changed().await;
+    let mut terminal = Kvconf::of(&server).in_terminal("unset app.port", 100);
+    terminal.sees("Write 1 key? [y/N]", 1).await;
+    terminal.ends_input();
+    let ended = terminal.ends().await;
+    assert_eq!(ended.code, 10, "{}", ended.text);
+    assert!(ended.text.ends_with("error: not confirmed, nothing was written\n"), "{}", ended.text);
+    assert_eq!(value(&bucket, "app.port").await, "2");
+}
+
+#[tokio::test]
+async fn a_window_that_was_made_wider_is_used() {
+    let (server, bucket) = changed().await;
+    bucket.put("app.port", "x".repeat(90)).await.unwrap();
+    let mut terminal = Kvconf::of(&server).in_terminal("rollback app.port --to 1", 40);
+    terminal.sees("[y/N]", 1).await;
+    let narrow = terminal.text();
+    terminal.resizes(120);
+    bucket.put("app.port", "y".repeat(90)).await.unwrap();
+    terminal.types("y");
+    terminal.sees("[y/N]", 2).await;
+    let all = terminal.text();
+    let plan = |text: &str| text.lines().find(|line| line.starts_with("~ ")).unwrap().to_owned();
+    let (before, after) = (plan(&narrow), plan(&all[narrow.len()..]));
+    assert!(before.chars().count() <= 40 && before.contains('…'), "{all}");
+    assert!(after.contains(&format!("{}  →  1", "y".repeat(90))), "{all}");
+    terminal.types("n");
+    assert_eq!(terminal.ends().await.code, 10);
 }
 
 #[tokio::test]
@@ -84,7 +117,18 @@ async fn forty_columns_are_enough_and_colours_are_for_terminals_that_want_them()
     let (server, bucket) = changed().await;
     bucket.put("app.motd", "a text that is much longer than such a line can be".repeat(3)).await.unwrap();
     let kvconf = Kvconf::of(&server);
-    for words in ["log", "history app.motd", "ls", "bucket info"] {
+    for words in [
+        "log",
+        "history app.motd",
+        "ls",
+        "ls -l --flat",
+        "bucket info",
+        "bucket ls",
+        "show 3",
+        "diff 1",
+        "rollback app --to 1 --dry-run",
+        "set app.motd=short --dry-run",
+    ] {
         let terminal = kvconf.in_terminal(words, 40);
         let ended = terminal.ends().await;
         let widest = ended

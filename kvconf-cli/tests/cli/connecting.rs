@@ -1,12 +1,11 @@
 //! Finding the server, and what is said when there is none.
 
-use std::path::Path;
-
 use insta::assert_snapshot;
 use kvconf::{Bucket, BucketConfig};
 use kvconf_tests::server::Server;
 
 use crate::command::{Kvconf, file, normalised, server_with_bucket};
+use crate::identity::context;
 
 #[tokio::test]
 async fn without_a_server_it_says_which_one_and_what_to_do() {
@@ -62,12 +61,6 @@ async fn guarded(config: &str) -> (Server, Kvconf) {
     let server = Server::builder().config(config).start().await;
     let kvconf = Kvconf::of(&server);
     (server, kvconf)
-}
-
-fn context(home: &Path, name: &str, json: &serde_json::Value) {
-    let folder = home.join(".config/nats/context");
-    std::fs::create_dir_all(&folder).unwrap();
-    std::fs::write(folder.join(format!("{name}.json")), json.to_string()).unwrap();
 }
 
 #[tokio::test]
@@ -142,7 +135,7 @@ async fn tls_with_a_certificate_of_ones_own() {
     --- err
     error: no TLS with nats://127.0.0.1:[port]
       because IO error: invalid peer certificate: UnknownIssuer
-      help: --tlsca names who has signed the server's certificate, --tlscert and --tlskey the client's own
+      help: --tlsca names who has signed the server's certificate
     ");
     let half = kvconf.run(&format!("ls --tlscert {certificate}")).await;
     assert_snapshot!(half, @r"

@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::command::{Kvconf, Ran, normalised, server_with_bucket};
+use crate::command::{Kvconf, Ran, file, normalised, server_with_bucket};
 
 /// Replaces the folder of the text, whose name is another one each time.
 fn shown(ran: &Ran) -> String {
@@ -91,4 +91,66 @@ async fn a_mistake_opens_the_editor_again_and_loses_nothing() {
     --- err
     error: the editor ended with exit status: 1; nothing was written
     ");
+}
+
+/// An editor that is a script, with the file in `$1`.
+fn editor(script: &str) -> (tempfile::TempDir, String) {
+    let (folder, path) = file("editor.sh", script);
+    (folder, format!("sh {path}"))
+}
+
+#[tokio::test]
+async fn a_session_in_a_terminal_from_a_mistake_over_a_stale_plan_to_the_change() {
+    // P6
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("a.x", "1").await.unwrap();
+    let (_folder, editor) = editor(
+        "if grep -q '^#! error: line 4, column 5' \"$1\"; then echo mending; sed -i 's/^x = = 2/x = 2/' \"$1\"
+         else echo breaking; sed -i 's/^x = 1/x = = 2/' \"$1\"; fi",
+    );
+    let mut terminal = Kvconf::of(&server).variable("EDITOR", &editor).in_terminal("edit a", 80);
+    terminal.sees("breaking\nmending\n~  a.x  1  →  2\nWrite 1 key? [y/N]", 1).await;
+    bucket.put("a.x", "7").header("Kvconf-Author", "dev").await.unwrap();
+    terminal.types("y");
+    terminal.sees("~  a.x  7  →  2\nWrite 1 key? [y/N]", 1).await;
+    assert_eq!(bucket.get("a.x").await.unwrap().as_deref(), Some(&b"7"[..]));
+    terminal.types("y");
+    let ended = terminal.ends().await;
+    assert_eq!(ended.code, 0, "{}", ended.text);
+    let stale = "note: a.x was changed meanwhile: based on revision 1, now at revision 2 by dev";
+    assert!(ended.text.contains(stale), "{}", ended.text);
+    assert!(ended.text.contains("1 key written to prod, revision 3\n"), "{}", ended.text);
+    assert_eq!(bucket.get("a.x").await.unwrap().as_deref(), Some(&b"2"[..]));
+}
+
+#[tokio::test]
+async fn ctrl_c_in_the_editor_is_for_the_editor() {
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("a.x", "1").await.unwrap();
+    let (_folder, editor) = editor(
+        "trap 'echo caught' INT
+         echo editing
+         while ! read -r line; do :; done
+         sed -i \"s/^x = 1/x = $line/\" \"$1\"",
+    );
+    let mut terminal = Kvconf::of(&server).variable("EDITOR", &editor).in_terminal("edit a", 80);
+    terminal.sees("editing", 1).await;
+    terminal.interrupts();
+    terminal.sees("caught", 1).await;
+    terminal.types("5");
+    terminal.sees("~  a.x  1  →  5", 1).await;
+    terminal.sees("[y/N]", 1).await;
+    terminal.types("y");
+    assert_eq!(terminal.ends().await.code, 0);
+    assert_eq!(bucket.get("a.x").await.unwrap().as_deref(), Some(&b"5"[..]));
+
+    // One that it ends with leaves everything as it was, and nothing behind.
+    let (_folder, editor) = self::editor("echo editing; read -r line");
+    let mut terminal = Kvconf::of(&server).variable("EDITOR", &editor).in_terminal("edit a", 80);
+    terminal.sees("editing", 1).await;
+    terminal.interrupts();
+    let ended = terminal.ends().await;
+    assert_eq!(ended.code, 10, "{}", ended.text);
+    assert!(ended.text.contains("error: the editor ended with "), "{}", ended.text);
+    assert!(!ended.text.contains("is kept"), "{}", ended.text);
 }

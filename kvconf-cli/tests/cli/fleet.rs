@@ -3,6 +3,8 @@
 use insta::assert_snapshot;
 use kvconf::fleet::Instance;
 use kvconf::{Bucket, KvConfig, Live};
+use kvconf_tests::instances::{self, Manner};
+use kvconf_tests::server::Server;
 
 use crate::command::{Kvconf, normalised, server_with_bucket};
 
@@ -230,4 +232,97 @@ async fn imports_of_any_size_wait_for_the_fleet() {
     error: no instance is asked about more than 1000 keys before they are written
       help: --wait all --expect COUNT waits for so many afterwards
     ");
+}
+
+#[tokio::test]
+async fn an_instance_with_layers_judges_what_a_layer_makes_of_it() {
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("base.checkout.max_items", "100").await.unwrap();
+    let instance = Instance::named("checkout").id("a").version("1.1.0").host("node-1");
+    let layered = bucket.live::<Checkout>().layers(["base", "env.prod"]).instance(instance);
+    let live = layered.start().await.unwrap();
+    let kvconf = Kvconf::of(&server);
+    let set = async |what: &str| kvconf.text(&format!("set {what} --expect 1 --yes -q --wait all")).await;
+    assert_snapshot!(set("env.prod.checkout.max_items=900").await, @r"
+    exit 5
+    --- out
+    +  env.prod.checkout.max_items  900
+    --- err
+    error: the fleet would reject the change
+      because 1 rejects
+      × env.prod.checkout.max_items: 900 is outside 1..=500
+          in a
+      help: mend it, or write it all the same with --force --reason TEXT
+    ");
+    let taken = set("env.prod.checkout.max_items=200").await;
+    assert_eq!((taken.code, live.load().max_items), (0, 200), "{taken}");
+    // What a more specific layer hides makes no difference to it, but is not good either.
+    let hidden = set("base.checkout.max_items=901").await;
+    assert_eq!((hidden.code, live.load().max_items), (0, 200), "{hidden}");
+    let uncovered = kvconf.text("unset env.prod.checkout.max_items --expect 1 --yes -q").await;
+    assert_eq!((uncovered.code, live.load().max_items), (5, 200), "{uncovered}");
+    let elsewhere = set("env.test.checkout.max_items=900").await;
+    assert_eq!(elsewhere.code, 0, "{elsewhere}");
+    let roster = kvconf.text("fleet --expect 1 --check -q").await;
+    assert_eq!(roster.code, 0, "{roster}");
+}
+
+/// How a thousand instances behave, and how many do.
+const MANNERS: [(Manner, usize); 6] = [
+    (Manner::Good, 900),
+    (Manner::Twice, 50),
+    (Manner::Lags, 10),
+    (Manner::Rejects, 15),
+    (Manner::Silent, 15),
+    (Manner::Garbage, 10),
+];
+
+async fn thousand(server: &Server) {
+    const CONNECTIONS: usize = 20;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(server.client().await);
+    }
+    for (manner, count) in MANNERS {
+        for (n, client) in (0..count).zip(clients.iter().cycle()) {
+            let id = format!("{manner:?}-{n:03}").to_lowercase();
+            instances::live(client.clone(), "prod", id, manner).await;
+        }
+    }
+    for client in &clients {
+        client.flush().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_instances_are_listed_asked_and_waited_for() {
+    const KNOWN: usize = 990;
+    let (server, bucket) = server_with_bucket().await;
+    thousand(&server).await;
+    let kvconf = Kvconf::of(&server);
+    let listed = kvconf.run(&format!("fleet --expect {KNOWN} --within 20s")).await;
+    assert_eq!((listed.code, listed.out.lines().count()), (0, KNOWN), "{}", listed.err);
+    let set = |value: u32, more: &str| format!("set app.max={value} --expect {KNOWN} --yes -q {more}");
+    let told = "960 accept, 15 reject, 15 are silent\n  × app.max: 70 is outside 1..=10\n      in rejects-000, rejects-001, \
+        rejects-002, rejects-003, rejects-004 and 10 more\n  silent: silent-000, silent-001, silent-002, silent-003, \
+        silent-004 and 10 more\n  answers that could not be read: 10\n";
+    let refused = kvconf.text(&set(70, "")).await;
+    let error = format!(
+        "error: the fleet would reject the change\n  because {told}  help: mend it, or write it all the same with --force \
+         --reason TEXT\n"
+    );
+    assert_eq!((refused.code, refused.err.as_str()), (5, error.as_str()));
+    assert_eq!(bucket.get("app.max").await.unwrap(), None);
+
+    let forced = kvconf.text(&set(70, "--force -m sale --wait 96% --within 30s")).await;
+    assert_eq!((forced.code, forced.err.as_str()), (0, ""), "{forced}");
+    assert!(forced.out.contains(&format!("fleet: {told}")), "{forced}");
+    assert!(
+        forced.out.contains(" of 990 instances have it") && forced.out.contains("; 951 are enough"),
+        "{forced}"
+    );
+    let in_vain = kvconf.text(&set(71, "--force -m sale --wait 97% --within 5s --or-rollback")).await;
+    let error = "error: the change was taken back: 960 of 990 instances have it, 15 reject it, 15 not yet; 961 are enough\n";
+    assert!(in_vain.code == 5 && in_vain.err.starts_with(error), "{}", in_vain.err);
+    assert_eq!(bucket.get("app.max").await.unwrap().as_deref(), Some(&b"70"[..]));
 }

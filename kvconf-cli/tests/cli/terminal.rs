@@ -14,7 +14,7 @@ const BOUND: Duration = Duration::from_secs(60);
 /// A running command in a terminal of its own.
 pub(crate) struct Terminal {
     /// Kept, for the terminal ends with it.
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
     keyboard: Box<dyn Write + Send>,
     child: Box<dyn Child + Send + Sync>,
     written: Arc<Mutex<Vec<u8>>>,
@@ -39,8 +39,7 @@ impl Kvconf {
 
     /// Starts another program in the same surroundings.
     pub(crate) fn in_terminal_with(&self, program: &str, arguments: &[&str], columns: u16) -> Terminal {
-        let size = PtySize { rows: 40, cols: columns, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
+        let pair = native_pty_system().openpty(size(columns)).unwrap();
         let mut command = CommandBuilder::new(program);
         command.args(arguments);
         command.env_clear();
@@ -60,7 +59,7 @@ impl Kvconf {
             }
         });
         let keyboard = pair.master.take_writer().unwrap();
-        Terminal { _master: pair.master, keyboard, child, written }
+        Terminal { master: pair.master, keyboard, child, written }
     }
 }
 
@@ -94,6 +93,16 @@ impl Terminal {
         self.presses(b"\x03");
     }
 
+    /// Presses Ctrl-D: there will be no more input.
+    pub(crate) fn ends_input(&mut self) {
+        self.presses(b"\x04");
+    }
+
+    /// Makes the window so many columns wide.
+    pub(crate) fn resizes(&self, columns: u16) {
+        self.master.resize(size(columns)).unwrap();
+    }
+
     /// Presses these keys.
     pub(crate) fn presses(&mut self, keys: &[u8]) {
         self.keyboard.write_all(keys).unwrap();
@@ -118,6 +127,10 @@ impl Terminal {
         .await;
         Ended { code: code.unwrap(), text: self.text() }
     }
+}
+
+fn size(columns: u16) -> PtySize {
+    PtySize { rows: 40, cols: columns, pixel_width: 0, pixel_height: 0 }
 }
 
 /// Without escapes and carriage returns.

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
 use super::guard::{Guards, Unwritten, carrier};
+use super::on_part::OnPart;
 use super::over_rejected::OverRejected;
 use super::plan::{Masked, Plan, PlanError, Planned};
 use crate::attribution::{self, new_change_id};
@@ -85,6 +86,15 @@ pub enum CommitError {
         /// Why.
         #[error(source)]
         error: Box<CommitError>,
+    },
+    /// Writing in parts was stopped after one of them, as whoever was told of it wanted.
+    #[display("stopped: {} keys were written, {left} were not", written.len())]
+    #[from(ignore)]
+    Stopped {
+        /// What was written, with the revisions.
+        written: Vec<(Key, Revision)>,
+        /// How many keys were not.
+        left: usize,
     },
 }
 
@@ -368,7 +378,10 @@ impl<T: KvConfig> Commit<T> {
         let guards = terms.guards(&plan.tails, Unwritten::Carried);
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         let written = match terms.manner {
-            Manner::OneByOne => job.in_parts(plan.writes.into_iter().map(|write| vec![write])).await?,
+            Manner::OneByOne => {
+                let parts = plan.writes.into_iter().map(|write| vec![write]).collect();
+                job.in_parts(parts, &mut OnPart::nobody()).await?
+            }
             Manner::Atomic if races == Races::Often => match job.send(&plan.writes).await? {
                 Ok(written) => written,
                 Err(error) => match shared.lost_race(&error, &plan.writes, &change).await {
@@ -549,28 +562,6 @@ impl Job<'_> {
     async fn newest_under(&self, filter: &Filter) -> Result<Option<crate::Entry>, ReadError> {
         let reading = self.store.read(std::slice::from_ref(filter), crate::store::Point::Latest).await?;
         Ok(reading.entries.into_iter().max_by_key(|entry| entry.revision()))
-    }
-
-    /// One change set after the other; stops at the first that fails.
-    pub(super) async fn in_parts(
-        &mut self,
-        parts: impl IntoIterator<Item = Vec<Planned>>,
-    ) -> Result<Vec<(Key, Revision)>, CommitError> {
-        let mut written: Vec<(Key, Revision)> = Vec::new();
-        for part in parts {
-            match self.atomic(&part).await {
-                Ok(done) => {
-                    self.guards.expect_own(&done);
-                    written.extend(done);
-                }
-                Err(error) if written.is_empty() => return Err(error),
-                Err(error) => {
-                    let Some(first) = part.into_iter().next() else { return Err(error) };
-                    return Err(CommitError::Partial { written, key: first.key, error: Box::new(error) });
-                }
-            }
-        }
-        Ok(written)
     }
 }
 

@@ -9,6 +9,7 @@ mod conflict;
 mod diff;
 mod edit;
 mod guard;
+mod on_part;
 mod otherwise;
 mod over_rejected;
 mod parts;

@@ -182,4 +182,7 @@ pub struct Status {
     pub max_batch: usize,
     /// The server's version, where there is a server.
     pub server_version: Option<String>,
+    /// What the bucket's own clock said when it was asked: the one that stamps its entries. Another machine's may be off by
+    /// hours.
+    pub time: Option<SystemTime>,
 }

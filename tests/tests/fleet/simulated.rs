@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 
 use kvconf::fleet::{Candidate, Fleet, FleetWaitError, Opinion, Progress, Share};
 use kvconf::{Bucket, BucketConfig, Key, Revision};
+use kvconf_tests::instances::{Manner, live};
 use kvconf_tests::server::Server;
-
-use super::made_up::{Manner, live};
 
 const GOOD: usize = 900;
 const TWICE: usize = 50;
@@ -37,7 +36,8 @@ async fn thousand() -> (Server, Bucket) {
     ];
     for (manner, count) in manners {
         for n in 0..count {
-            live(clients[n % CONNECTIONS].clone(), format!("{manner:?}-{n:03}").to_lowercase(), manner).await;
+            let id = format!("{manner:?}-{n:03}").to_lowercase();
+            live(clients[n % CONNECTIONS].clone(), "b", id, manner).await;
         }
     }
     for client in &clients {

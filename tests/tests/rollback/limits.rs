@@ -1,5 +1,8 @@
 //! Times to live, servers without batches, more keys than one change set can hold.
 
+use std::error::Error as _;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, CommitError, Key, KvConfig, Live, ReadError, RollbackError, WriteError};
@@ -261,4 +264,30 @@ async fn parts_that_stop_half_way_say_what_was_written() {
     let rest = live.rollback_to(good).author("ops").in_parts().await.unwrap();
     assert_eq!(rest.written().len(), 700);
     assert_eq!(value(&bucket, "tenants.names.t000").await.as_deref(), Some(long.as_str()));
+}
+
+// P8: whoever is told of a part may stop there, and nothing is left open.
+#[tokio::test]
+async fn parts_can_be_stopped_between_two_and_followed_later() {
+    let bucket = Bucket::memory();
+    let live = many(&bucket).await;
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let rollback = async |stops_at: usize| {
+        let told = Arc::clone(&told);
+        let plan = live.rollback_to(rev(1_500)).plan().await.unwrap();
+        let commit = plan.commit().author("ops").in_parts().on_part(move |written| {
+            told.lock().unwrap().push(written);
+            if written == stops_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        commit.await
+    };
+    let error = rollback(700).await.unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "stopped: 700 keys were written, 800 were not");
+    let RollbackError::Commit(CommitError::Stopped { written, left }) = error else { panic!("{error:?}") };
+    assert_eq!((written.len(), left, last(&bucket).await), (700, 800, rev(3_700)));
+    assert_eq!(written.last().map(|(_, revision)| *revision), Some(rev(3_700)));
+    // To stop after the last part is too late.
+    let rest = rollback(800).await.unwrap();
+    assert_eq!((rest.written().len(), last(&bucket).await), (800, rev(4_500)));
+    assert_eq!(*told.lock().unwrap(), [700, 800]);
 }

@@ -12,7 +12,7 @@ use super::Place;
 use super::evaluate::now;
 use super::shares::{self, Share};
 use crate::change::{
-    MOST_AT_ONCE, Stopped, WriteArgs, attend, author, counted, finish, hold_against_schemas, refused,
+    Attended, MOST_AT_ONCE, WriteArgs, author, counted, finish, hold_against_schemas, refused,
     tell_unchecked, tell_written, value_json, with,
 };
 use crate::exit::Exit;
@@ -155,18 +155,17 @@ impl Change {
                 session.confirm(&format!("Write {}?", counted(keys, "key")), "--yes").await?;
             }
             let shown = session.out.is_json().then(|| with(document, "fleet", fleet));
-            match self.write(plan, keys).await {
+            match self.write(session, plan, keys).await? {
                 Ok(applied) => {
                     let tell = |session: &mut Session, shown| tell_written(session, &bucket, shown, &applied);
                     return finish(session, shown, &applied, &self.write, tell).await;
                 }
                 // Whoever answered beforehand has not seen what stands there now.
-                Err(Stopped::Failed(CommitError::Conflict(conflict))) if !self.write.yes => {
+                Err(CommitError::Conflict(conflict)) if !self.write.yes => {
                     catch_up(&flags, &bucket, &conflict.key).await?;
                     session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
                 }
-                Err(Stopped::Failed(error)) => return Err(error.into()),
-                Err(Stopped::Interrupted(failure)) => return Err(failure),
+                Err(error) => return Err(error.into()),
             }
         }
     }
@@ -194,7 +193,13 @@ impl Change {
         Ok(())
     }
 
-    async fn write(&self, plan: FlagPlan, keys: usize) -> Result<Applied, Stopped<CommitError>> {
+    /// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
+    async fn write(
+        &self,
+        session: &Session,
+        plan: FlagPlan,
+        keys: usize,
+    ) -> Outcome<Result<Applied, CommitError>> {
         let mut commit = plan.commit().author(author(self.write.author.as_deref()));
         if let Some(reason) = &self.write.reason {
             commit = commit.reason(reason);
@@ -205,7 +210,11 @@ impl Change {
         if self.write.in_parts && keys > MOST_AT_ONCE {
             commit = commit.one_by_one();
         }
-        attend(commit, keys, "kvconf log").await
+        let attended = Attended::new(session, keys).await;
+        match attended.attend(&session.out, commit.into_future()).await {
+            Ok(outcome) => Ok(outcome),
+            Err(last_word) => Err(last_word.told(None, Err)),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Writing a plan of plain keys.
 
 use std::future::IntoFuture;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -9,6 +10,7 @@ use super::plan::PlainPlan;
 use crate::attribution::new_change_id;
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
 use crate::change::guard::{Guards, Unwritten};
+use crate::change::on_part::OnPart;
 use crate::change::parts::{divide, order};
 use crate::change::plan::Planned;
 use crate::{Key, Revision};
@@ -21,11 +23,18 @@ pub struct PlainCommit {
     terms: Terms,
     change: Arc<str>,
     in_parts: bool,
+    on_part: OnPart,
 }
 
 impl PlainCommit {
     pub(super) fn new(plan: PlainPlan) -> Self {
-        Self { plan, terms: Terms::default(), change: new_change_id(), in_parts: false }
+        Self {
+            plan,
+            terms: Terms::default(),
+            change: new_change_id(),
+            in_parts: false,
+            on_part: OnPart::nobody(),
+        }
     }
 
     /// The change's id, known before anything is written: for whoever is interrupted in the middle and has to look later
@@ -62,6 +71,30 @@ impl PlainCommit {
         self
     }
 
+    /// Calls `told` after each part with the number of keys that were written so far: to show how far it is, and to stop
+    /// without leaving open what was written. `ControlFlow::Break` ends it there, with [`CommitError::Stopped`]; after the
+    /// last part it changes nothing.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = kvconf::Bucket::memory();
+    /// use std::ops::ControlFlow;
+    /// use kvconf::CommitError;
+    ///
+    /// let keys = (0..2_500).map(|number| format!("t{}.k{number}", number % 3));
+    /// let plan = keys.fold(bucket.edit(), |edit, key| edit.set(key, "1")).plan().await?;
+    /// let commit = plan.commit().author("ops").in_parts().on_part(|_written| ControlFlow::Break(()));
+    /// let Err(CommitError::Stopped { written, left }) = commit.await else { panic!("it was to stop") };
+    /// assert_eq!((written.len(), left), (834, 1_666));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on_part(mut self, told: impl FnMut(usize) -> ControlFlow<()> + Send + 'static) -> Self {
+        self.on_part = OnPart::new(told);
+        self
+    }
+
     /// Writes what a report of the plan is against. Needs a reason.
     pub fn force(mut self) -> Self {
         self.terms.set_force();
@@ -74,7 +107,7 @@ impl PlainCommit {
     }
 
     async fn run(self) -> Result<Applied, CommitError> {
-        let Self { plan, terms, change, in_parts } = self;
+        let Self { plan, terms, change, in_parts, mut on_part } = self;
         let mut attribution = terms.attribution()?;
         attribution.change = Some(Arc::clone(&change));
         if let Some(report) = plan.report()
@@ -101,7 +134,7 @@ impl PlainCommit {
         };
         let guards = Guards { all: plan.guards, unwritten: Unwritten::Ignored };
         let mut job = Job { store: &*plan.store, attribution, change: &change, guards, mark: Mark::None };
-        let written = job.in_parts(parts).await?;
+        let written = job.in_parts(parts, &mut on_part).await?;
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or(Revision::ZERO);
         Ok(Applied::new(&plan.store, revision, change, written))
     }
@@ -114,7 +147,8 @@ impl IntoFuture for PlainCommit {
     /// # Errors
     /// [`CommitError::Conflict`] with the key, both revisions and the other author when somebody was faster;
     /// [`CommitError::Invalid`] with the first report against the plan; [`CommitError::Write`] and
-    /// [`CommitError::Attribution`]. Nothing was written, but for what [`CommitError::Partial`] names.
+    /// [`CommitError::Attribution`]. Nothing was written, but for what [`CommitError::Partial`] and
+    /// [`CommitError::Stopped`] name.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made (but see [`PlainCommit::in_parts`] and

@@ -1,6 +1,7 @@
 //! Writing a rollback.
 
 use std::future::IntoFuture;
+use std::ops::ControlFlow;
 
 use futures_util::future::BoxFuture;
 
@@ -9,6 +10,7 @@ use super::plan::RollbackPlan;
 use super::read::{Present, present};
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms, terms};
 use crate::change::guard::Guards;
+use crate::change::on_part::OnPart;
 use crate::change::plan::Planned;
 use crate::{Filter, Key, Revision};
 
@@ -32,6 +34,7 @@ pub struct RollbackCommit {
     plan: RollbackPlan,
     terms: Terms,
     division: Division,
+    on_part: OnPart,
 }
 
 /// The words that a commit and a rollback that commits at once have in common.
@@ -57,15 +60,24 @@ pub(super) use division;
 
 impl RollbackCommit {
     pub(super) fn new(plan: RollbackPlan) -> Self {
-        Self { plan, terms: Terms::default(), division: Division::default() }
+        Self::with(plan, Terms::default(), Division::default())
     }
 
     pub(super) fn with(plan: RollbackPlan, terms: Terms, division: Division) -> Self {
-        Self { plan, terms, division }
+        Self { plan, terms, division, on_part: OnPart::nobody() }
     }
 
     terms!(terms);
     division!();
+
+    /// Calls `told` after each part with the number of keys that were written so far: to show how far it is, and to stop
+    /// without leaving open what was written. `ControlFlow::Break` ends it there, with
+    /// [`CommitError::Stopped`](crate::CommitError::Stopped); the same rollback again goes on from there. After the last part
+    /// it changes nothing.
+    pub fn on_part(mut self, told: impl FnMut(usize) -> ControlFlow<()> + Send + 'static) -> Self {
+        self.on_part = OnPart::new(told);
+        self
+    }
 
     #[cfg(feature = "fleet")]
     pub(in crate::change) const fn terms_mut(&mut self) -> &mut Terms {
@@ -73,7 +85,7 @@ impl RollbackCommit {
     }
 
     pub(super) async fn run(self) -> Result<Applied, RollbackError> {
-        let Self { plan, terms, division } = self;
+        let Self { plan, terms, division, mut on_part } = self;
         let store = plan.scope.store().ok_or(RollbackError::Fixed)?;
         let attribution = terms.attribution()?;
         let change = attribution.change.clone().unwrap_or_default();
@@ -104,8 +116,11 @@ impl RollbackCommit {
         };
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         // Who asked for everything under the prefix to be guarded does not want to be spared.
-        let written =
-            if terms.guards_all() { job.in_parts(parts).await? } else { write(job, &plan, parts).await? };
+        let written = if terms.guards_all() {
+            job.in_parts(parts, &mut on_part).await?
+        } else {
+            write(job, &plan, parts, &mut on_part).await?
+        };
         let revision = written.iter().map(|(_, revision)| *revision).max().unwrap_or_default();
         plan.scope.note_written(revision);
         Ok(Applied::new(&store, revision, change, written))
@@ -123,10 +138,11 @@ async fn write(
     mut job: Job<'_>,
     plan: &RollbackPlan,
     parts: Vec<Vec<Planned>>,
+    on_part: &mut OnPart,
 ) -> Result<Vec<(Key, Revision)>, RollbackError> {
     let mut attempts = 0;
     loop {
-        let conflict = match job.in_parts(parts.clone()).await {
+        let conflict = match job.in_parts(parts.clone(), on_part).await {
             Err(CommitError::Conflict(conflict)) => conflict,
             outcome => return Ok(outcome?),
         };

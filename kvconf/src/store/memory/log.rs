@@ -111,7 +111,7 @@ impl Log {
         self.records.range(revision..).map(|(_, record)| &record.entry)
     }
 
-    pub(super) fn status(&self, consumers: usize) -> Status {
+    pub(super) fn status(&self, consumers: usize, now: SystemTime) -> Status {
         let first = self.records.first_key_value().map_or(self.last + 1, |(revision, _)| *revision);
         Status {
             config: self.settings.config().clone(),
@@ -123,6 +123,7 @@ impl Log {
             consumers: consumers as u64,
             max_batch: if self.settings.takes_batches() { MAX_BATCH } else { 1 },
             server_version: None,
+            time: Some(now),
         }
     }
 

@@ -281,10 +281,10 @@ impl Store for MemoryStore {
 
     fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>> {
         async {
-            self.shared.with(|state, _| {
+            self.shared.with(|state, now| {
                 state.planned.next_read()?;
                 let consumers = state.subscribers.len();
-                Ok(state.log(&self.shared.name)?.status(consumers))
+                Ok(state.log(&self.shared.name)?.status(consumers, now))
             })
         }
         .boxed()
@@ -352,7 +352,7 @@ impl Store for MemoryStore {
                 let consumers = state.subscribers.len();
                 let log = state.log_mut(&self.shared.name)?;
                 log.update(config, now)?;
-                let status = log.status(consumers);
+                let status = log.status(consumers, now);
                 state.settings = log.settings().clone();
                 Ok(status)
             })

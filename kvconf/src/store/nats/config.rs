@@ -30,6 +30,9 @@ const HEARD_WITHIN: Duration = Duration::from_secs(3);
 pub(super) struct Info {
     pub(super) config: Stream,
     pub(super) created: String,
+    /// What the server's clock says.
+    #[serde(default)]
+    ts: Option<String>,
     state: State,
     #[serde(default)]
     cluster: Option<Cluster>,
@@ -256,6 +259,7 @@ impl NatsStore {
             consumers: info.state.consumer_count,
             max_batch: if self.known.allows_batches() { MAX_BATCH } else { 1 },
             server_version: (!version.is_empty()).then_some(version),
+            time: info.ts.as_deref().and_then(time),
         })
     }
 

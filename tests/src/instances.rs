@@ -11,6 +11,7 @@ use tokio::time::sleep;
 /// What a made-up instance does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
+    /// It takes every change.
     Good,
     /// It finds something wrong with every change.
     Rejects,
@@ -24,10 +25,13 @@ pub enum Manner {
     Garbage,
 }
 
-/// An instance under the prefix `app` of bucket `b`, until the client ends.
-pub async fn live(client: Client, id: String, manner: Manner) {
-    let who = client.subscribe("kvconf.b.who").await.unwrap();
-    let asked = client.subscribe("kvconf.b.*.app").await.unwrap();
+/// An instance under the prefix `app` of a bucket, until the client ends.
+///
+/// # Panics
+/// When the client cannot subscribe, or is asked in another form than the protocol has.
+pub async fn live(client: Client, bucket: &str, id: String, manner: Manner) {
+    let who = client.subscribe(format!("kvconf.{bucket}.who")).await.unwrap();
+    let asked = client.subscribe(format!("kvconf.{bucket}.*.app")).await.unwrap();
     let mut asked = select(who, asked);
     tokio::spawn(async move {
         let mut settled = 0;
