@@ -46,7 +46,7 @@ impl Attribution {
     pub(crate) fn stamp(&self, headers: &mut Headers) {
         for (name, text) in [(CHANGE, &self.change), (AUTHOR, &self.author), (REASON, &self.reason)] {
             if let Some(text) = text {
-                headers.insert(name, &**text);
+                headers.add(name, &**text);
             }
         }
     }

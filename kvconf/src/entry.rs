@@ -1,5 +1,6 @@
 //! What stands in a bucket: one entry a write.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::SystemTime;
 
@@ -46,7 +47,7 @@ pub enum MarkerReason {
 /// A bucket on a server gives them sorted by name, several values of one name in the order they were written: the client
 /// below does not keep the order among names.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<(Cow<'static, str>, String)>);
 
 impl Headers {
     /// No headers.
@@ -63,12 +64,31 @@ impl Headers {
 
     /// Adds a header. A name or value that no server would take is refused when the write is sent.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.0.push((Cow::Owned(name.into()), value.into()));
+    }
+
+    pub(crate) fn with_capacity(headers: usize) -> Self {
+        Self(Vec::with_capacity(headers))
+    }
+
+    /// Adds a header whose name is known beforehand: nothing is copied for it.
+    pub(crate) fn add(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.0.push((name.into(), value.into()));
+    }
+
+    /// Sorts by name. Several values of one name stay in their order.
+    pub(crate) fn sort(&mut self) {
+        self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
 
     /// All headers, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+
+    /// The same, and each name as it is held.
+    pub(crate) fn all(&self) -> &[(Cow<'static, str>, String)] {
+        &self.0
     }
 
     /// How many there are.
@@ -92,7 +112,7 @@ impl fmt::Debug for Headers {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        Self(headers.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(headers.into_iter().map(|(name, value)| (Cow::Owned(name.into()), value.into())).collect())
     }
 }
 

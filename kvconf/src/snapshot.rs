@@ -44,10 +44,6 @@ impl<T> Snapshot<T> {
         self.basis = basis;
     }
 
-    pub(crate) fn into_value(self) -> T {
-        self.value
-    }
-
     /// The struct.
     #[must_use]
     pub const fn value(&self) -> &T {
@@ -88,6 +84,50 @@ impl<T> Snapshot<T> {
     }
 }
 
+/// A snapshot that nobody else holds, to be changed where it lies.
+///
+/// A struct of 1 000 fields is 20 kilobytes. Handed on by value from the trial to the swap it was copied again and again,
+/// which took nearly as long as everything else that one changed key needs.
+pub(crate) struct Unshared<T>(Arc<Snapshot<T>>);
+
+impl<T> Unshared<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::default())))
+    }
+
+    /// Takes a snapshot back; `None` while somebody else holds it.
+    pub(crate) fn take_back(mut snapshot: Arc<Snapshot<T>>) -> Option<Self> {
+        // Without others that hold it there is nobody left who could hand it on.
+        Arc::get_mut(&mut snapshot).is_some().then_some(Self(snapshot))
+    }
+
+    #[expect(clippy::expect_used, reason = "both ways to make one see to it that nobody else holds it")]
+    fn get_mut(&mut self) -> &mut Snapshot<T> {
+        Arc::get_mut(&mut self.0).expect("nobody else holds it")
+    }
+
+    /// The struct, to be changed.
+    pub(crate) fn value_mut(&mut self) -> &mut T {
+        &mut self.get_mut().value
+    }
+
+    /// The snapshot, as readers get it.
+    pub(crate) fn share(
+        mut self,
+        revision: Revision,
+        epoch: u64,
+        rejected: Arc<[Rejected]>,
+        basis: Basis,
+    ) -> Arc<Snapshot<T>> {
+        let snapshot = self.get_mut();
+        snapshot.revision = revision;
+        snapshot.epoch = epoch;
+        snapshot.rejected = rejected;
+        snapshot.basis = basis;
+        self.0
+    }
+}
+
 impl<T> Deref for Snapshot<T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -103,5 +143,34 @@ impl<T: fmt::Debug> fmt::Debug for Snapshot<T> {
             .field("rejected", &self.rejected)
             .field("basis", &self.basis)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_that_a_reader_holds_is_not_taken_back() {
+        let mut unshared = Unshared::new(vec![1]);
+        unshared.value_mut().push(2);
+        let shared = unshared.share(Revision::new(7), 1, Arc::default(), Basis::Defaults);
+        assert_eq!((shared.value().as_slice(), shared.revision().get(), shared.epoch()), (&[1, 2][..], 7, 1));
+        assert_eq!(shared.basis(), Basis::Defaults);
+        let reader = Arc::clone(&shared);
+        assert!(Unshared::take_back(shared).is_none());
+        let address = Arc::as_ptr(&reader);
+        let mut unshared = Unshared::take_back(reader).unwrap();
+        unshared.value_mut().push(3);
+        let shared = unshared.share(Revision::new(8), 1, Arc::default(), Basis::Bucket);
+        assert_eq!((shared.value().as_slice(), Arc::as_ptr(&shared)), (&[1, 2, 3][..], address));
+    }
+
+    #[test]
+    fn a_snapshot_that_somebody_can_still_ask_for_is_not_taken_back() {
+        let shared = Unshared::new(1).share(Revision::ZERO, 0, Arc::default(), Basis::Bucket);
+        let asked_for = Arc::downgrade(&shared);
+        assert!(Unshared::take_back(shared).is_none());
+        assert!(asked_for.upgrade().is_none());
     }
 }

@@ -161,8 +161,8 @@ fn stamp(writes: &mut [Write]) {
     let id = new_change_id();
     for (at, write) in writes.iter_mut().enumerate() {
         if write.headers.get(CHANGE).is_none() {
-            write.headers.insert(CHANGE, &*id);
+            write.headers.add(CHANGE, &*id);
         }
-        write.headers.insert(SET, layout.header(at + 1));
+        write.headers.add(SET, layout.header(at + 1));
     }
 }

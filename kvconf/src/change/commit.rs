@@ -436,9 +436,9 @@ impl Job<'_> {
             Mark::None => {}
             Mark::Provisional(lives) => {
                 ttl = Some(*lives);
-                headers.insert(attribution::PROVISIONAL, planned.expected.to_string());
+                headers.add(attribution::PROVISIONAL, planned.expected.to_string());
             }
-            Mark::Header(name, value) => headers.insert(*name, &**value),
+            Mark::Header(name, value) => headers.add(*name, &**value),
         }
         Write {
             key: planned.key.clone(),
@@ -500,7 +500,7 @@ impl Job<'_> {
             let keys: Vec<Key> = all.iter().map(|write| write.key.clone()).collect();
             let layout = Layout::new(&keys);
             for (at, write) in all.iter_mut().enumerate() {
-                write.headers.insert(attribution::SET, layout.header(at + 1));
+                write.headers.add(attribution::SET, layout.header(at + 1));
             }
         }
         Ok(all)

@@ -365,11 +365,11 @@ impl<T: KvConfig> View<T> {
         let alone = changes.clone();
         let mut trial = self.rejected.clone();
         trial.push(Group::of_bucket(changes, revision));
-        let (accepted, _) = self.select(&trial, self.snapshot.value().clone());
+        let (accepted, _) = self.select(&trial, self.copy());
         if accepted.is_some_and(|(_, taken)| taken.last() == Some(&true)) {
             return None;
         }
-        let mut problems = self.evaluate(&alone, self.snapshot.value().clone()).err().unwrap_or_default();
+        let mut problems = self.evaluate(&alone, self.copy()).err().unwrap_or_default();
         for problem in &mut problems {
             name_the_plan(problem, revision);
         }

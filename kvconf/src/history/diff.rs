@@ -189,7 +189,7 @@ fn told(key: String, error: &FieldError, entry: Option<&Arc<Entry>>) -> Problem 
 
 /// The state of the keys below the prefix.
 fn raw_state(keys: &KeysAt, frame: &Frame) -> RawState {
-    let mut raw = RawState::default();
+    let mut raw = RawState::new(Arc::clone(&frame.table));
     for entry in &keys.entries {
         if let Some((layer, key)) = frame.table.layers.place(entry.key()) {
             raw.set(layer, key, Some(entry));

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use super::error::LostKey;
 use super::retention::Retention;
 use crate::schema::{Kind, Slot, join};
@@ -98,7 +100,7 @@ pub(crate) fn has_gaps(entries: &[Arc<Entry>], wanted: Wanted<'_>) -> bool {
 /// What a reading has of a struct's keys.
 struct Found<'a> {
     table: &'a Table,
-    entries: HashMap<(usize, &'a str), &'a Arc<Entry>>,
+    entries: HashMap<(usize, &'a str), &'a Arc<Entry>, RandomState>,
 }
 
 impl<'a> Found<'a> {

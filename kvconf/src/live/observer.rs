@@ -232,17 +232,23 @@ pub(super) struct LiveObserver<T: KvConfig> {
     draft: Option<Draft<T>>,
     /// What arrived before the struct's table was there.
     early: Vec<Arc<Entry>>,
+    /// How much will arrive.
+    expected: usize,
 }
 
 impl<T: KvConfig> LiveObserver<T> {
     pub(super) fn new(seat: &Arc<Seat<T>>) -> Self {
-        Self { seat: Arc::clone(seat), draft: None, early: Vec::new() }
+        Self { seat: Arc::clone(seat), draft: None, early: Vec::new(), expected: 0 }
     }
 
     /// Brings the draft up to what has arrived, with this table.
     fn catch_up(&mut self, table: Arc<Table>) -> &mut Draft<T> {
-        let given = &self.seat.beginning.given;
-        let draft = self.draft.get_or_insert_with(|| Draft::new(table, given.to_vec()));
+        let (given, expected) = (&self.seat.beginning.given, self.expected);
+        let draft = self.draft.get_or_insert_with(|| {
+            let mut draft = Draft::new(table, given.to_vec());
+            draft.expect(expected);
+            draft
+        });
         for entry in std::mem::take(&mut self.early) {
             draft.take(entry.key(), Some(&entry));
         }
@@ -254,6 +260,11 @@ impl<T: KvConfig> Observer for LiveObserver<T> {
     fn loading(&mut self) {
         self.draft = None;
         self.early.clear();
+        self.expected = 0;
+    }
+
+    fn expecting(&mut self, entries: usize) {
+        self.expected = entries;
     }
 
     fn arrived(&mut self, entries: &[Arc<Entry>]) {

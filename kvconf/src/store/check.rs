@@ -53,7 +53,7 @@ fn headers(headers: &Headers) -> Result<(), WriteError> {
             "its name is empty"
         } else if !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
             "its name has a character other than visible ASCII, or a colon"
-        } else if value.contains(['\r', '\n']) {
+        } else if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
             "its value has a line break"
         } else if value.trim().len() != value.len() {
             "its value begins or ends with white space, which readers cut off"

@@ -11,6 +11,7 @@ pub(crate) mod memory;
 pub(crate) mod nats;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -171,7 +172,7 @@ pub(crate) struct Subscription {
 pub(crate) enum Delivery {
     /// An entry.
     Entry {
-        entry: Entry,
+        entry: Arc<Entry>,
         /// The number of this delivery.
         sequence: u64,
         /// How many entries stood behind it when the server sent it.
@@ -259,7 +260,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The way to everybody else who uses the bucket.
     #[cfg(feature = "fleet")]
-    fn exchange(&self) -> std::sync::Arc<dyn exchange::Exchange>;
+    fn exchange(&self) -> Arc<dyn exchange::Exchange>;
 
     /// The connection, where the backend is a NATS server.
     #[cfg(feature = "nats")]

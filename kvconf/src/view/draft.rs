@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::evaluate::{build, contained};
 use super::overlay::raw_of;
-use super::{RawState, Table, Target, View, report};
+use super::{Found, RawState, Table, Target, View, report};
 use crate::schema::{Kind, KvConfig, Prepared, Slot, node_at};
 use crate::seal::is_sealed;
 use crate::source::{Content, Source};
@@ -39,7 +39,8 @@ pub(crate) struct Draft<T> {
 impl<T: KvConfig> Draft<T> {
     /// A state with no keys in the bucket, and what other sources say.
     pub(crate) fn new(table: Arc<Table>, contents: Vec<(Source, Content)>) -> Self {
-        let (mut raw, mut outside, mut unusable) = (RawState::default(), BTreeMap::new(), Vec::new());
+        let mut raw = RawState::new(Arc::clone(&table));
+        let (mut outside, mut unusable) = (BTreeMap::new(), Vec::new());
         for (source, content) in contents {
             raw.given.set(source, content.sheet);
             unusable.extend(content.problems);
@@ -67,25 +68,31 @@ impl<T: KvConfig> Draft<T> {
         Self { observed: false, ..self }
     }
 
+    /// Makes room for so many entries.
+    pub(crate) fn expect(&mut self, entries: usize) {
+        self.raw.expect(entries);
+    }
+
     /// Takes what stands under a key, or that nothing does.
     pub(crate) fn take(&mut self, key: &Key, entry: Option<&Arc<Entry>>) {
         let Some((layer, key)) = self.table.layers.place(key) else { return };
-        match self.table.target(key) {
-            Some(Target::Field(at)) => {
-                let slot = self.table.slot(at);
-                if slot.is_some_and(|slot| slot.key != key || slot.meta.deprecated.is_some()) {
+        let found = self.table.find(key);
+        match found {
+            Some(Found::Own(at) | Found::Old(at)) => {
+                let is_deprecated = |slot: &Slot| slot.meta.deprecated.is_some();
+                if matches!(found, Some(Found::Old(_))) || self.table.slot(at).is_some_and(is_deprecated) {
                     self.odd.insert((layer, key.to_owned()));
                 }
                 self.contest(at, layer, key);
                 self.prepare(at, None, entry);
             }
-            Some(Target::Entry(at, segment)) => {
+            Some(Found::Entry(at, segment)) => {
                 self.contest(at, layer, key);
                 self.prepare(at, Some(segment), entry);
             }
             None => _ = self.odd.insert((layer, key.to_owned())),
         }
-        self.raw.set(layer, key, entry);
+        self.raw.set_found(layer, (key, found.as_ref()), entry);
     }
 
     /// Notes that a layer has something for a slot. Where another one has, too, it is known at the end which one counts.
@@ -154,7 +161,7 @@ impl<T: KvConfig> Draft<T> {
             Arc::new(found)
         });
         Ok(View {
-            snapshot: Arc::new(Snapshot::new(value, revision, epoch, Arc::from([]))),
+            snapshot: Arc::new(Snapshot::new(value, revision, epoch, Arc::default())),
             table,
             bucket: bucket.to_owned(),
             raw,

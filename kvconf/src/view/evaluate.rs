@@ -3,28 +3,26 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use super::overlay::{Layered, Overlay, RawState};
+use super::overlay::{Layered, Overlay};
 use super::report::{Place, describe_complaint, describe_field};
-use super::{Group, Table, Target, View};
+use super::{Group, RawState, Table, Target, View};
 use crate::change::same_field;
 use crate::schema::{
     FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, link,
     node_at, validate_struct,
 };
+use crate::snapshot::Unshared;
 use crate::{Problem, ProblemKind};
 
 /// What changes lead to.
 pub(crate) struct Candidate<T> {
-    pub(crate) value: T,
+    pub(crate) unshared: Unshared<T>,
     /// Touched slots whose value takes effect at the next start only, and whether it differs from the present one.
-    pub(crate) restarts: Vec<(usize, bool)>,
+    pub(crate) restarts: Restarts,
 }
 
-impl<T> Candidate<T> {
-    pub(super) const fn new(value: T) -> Self {
-        Self { value, restarts: Vec::new() }
-    }
-}
+/// Slots whose value takes effect at the next start only, and whether it differs from the present one.
+type Restarts = Vec<(usize, bool)>;
 
 /// Everything that is wrong, before it is told.
 #[derive(Default)]
@@ -160,22 +158,26 @@ pub(super) fn decode_slot<T: KvConfig>(
 impl<T: KvConfig> View<T> {
     /// What the changes lead to when they are laid over the taken state.
     ///
-    /// `value` is equal to the present snapshot's.
-    pub(crate) fn evaluate(&self, over: &Overlay, value: T) -> Result<Candidate<T>, Vec<Problem>> {
+    /// `unshared` is equal to the present snapshot.
+    pub(crate) fn evaluate(
+        &self,
+        over: &Overlay,
+        mut unshared: Unshared<T>,
+    ) -> Result<Candidate<T>, Vec<Problem>> {
         let layered = Layered::new(&self.table, &self.raw, over);
         let attempt = contained(|| {
-            let mut candidate = Candidate::new(value);
-            let mut faults = Faults::default();
-            self.read_fields(&layered, &mut candidate, &mut faults);
-            faults.fields.extend(link(&self.table.linkers, &mut candidate.value));
-            validate(&self.table, &candidate.value, &mut faults);
+            let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
+            let value = unshared.value_mut();
+            self.read_fields(&layered, value, &mut restarts, &mut faults);
+            faults.fields.extend(link(&self.table.linkers, value));
+            validate(&self.table, value, &mut faults);
             if let Some(observers) = &self.table.observers {
-                candidate.value.__equip(observers);
+                value.__equip(observers);
             }
-            (candidate, faults)
+            (restarts, faults)
         });
         match attempt {
-            Some((candidate, faults)) if faults.is_empty() => Ok(candidate),
+            Some((restarts, faults)) if faults.is_empty() => Ok(Candidate { unshared, restarts }),
             Some((_, faults)) => {
                 Err(tell(&faults, &Place { table: &self.table, state: &layered, served: Some(self) }))
             }
@@ -186,7 +188,8 @@ impl<T: KvConfig> View<T> {
     pub(super) fn read_fields(
         &self,
         layered: &Layered<'_>,
-        candidate: &mut Candidate<T>,
+        value: &mut T,
+        restarts: &mut Restarts,
         faults: &mut Faults,
     ) {
         // Slots in the order of the struct, each once, with the map keys that changed.
@@ -203,29 +206,29 @@ impl<T: KvConfig> View<T> {
         for (at, mut segments) in touched {
             segments.sort_unstable();
             segments.dedup();
-            self.read_slot(at, &segments, layered, candidate, faults);
+            self.read_slot((at, &segments), layered, value, restarts, faults);
         }
     }
 
     fn read_slot(
         &self,
-        at: usize,
-        segments: &[&str],
+        (at, segments): (usize, &[&str]),
         layered: &Layered<'_>,
-        candidate: &mut Candidate<T>,
+        value: &mut T,
+        restarts: &mut Restarts,
         faults: &mut Faults,
     ) {
         let Some(slot) = self.table.slot(at) else { return };
         // A value that waits for a restart is checked as any other, on a copy.
-        let mut copy = slot.meta.restart.then(|| candidate.value.clone());
-        let target = copy.as_mut().unwrap_or(&mut candidate.value);
+        let mut copy = slot.meta.restart.then(|| value.clone());
+        let target = copy.as_mut().unwrap_or(value);
         let before = faults.fields.len();
         decode_slot(slot, segments, layered, target, &mut faults.fields);
         if let Some(copy) = copy
             && faults.fields.len() == before
         {
-            let differs = !same_field(&copy, &candidate.value, slot.path);
-            candidate.restarts.push((at, differs));
+            let differs = !same_field(&copy, value, slot.path);
+            restarts.push((at, differs));
         }
     }
 
@@ -233,9 +236,9 @@ impl<T: KvConfig> View<T> {
     pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
         let layered = Layered::new(&self.table, &self.raw, &group.changes);
         contained(|| {
-            let mut candidate = Candidate::new(T::clone(&self.snapshot));
-            let mut faults = Faults::default();
-            self.read_fields(&layered, &mut candidate, &mut faults);
+            let mut value = T::clone(&self.snapshot);
+            let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
+            self.read_fields(&layered, &mut value, &mut restarts, &mut faults);
             !faults.fields.is_empty()
         })
         .unwrap_or(true)

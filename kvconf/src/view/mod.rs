@@ -17,6 +17,7 @@ mod outside;
 mod outside_tests;
 mod overlay;
 mod per_layer;
+mod raw_state;
 mod report;
 mod spare;
 mod standing;
@@ -25,6 +26,7 @@ mod table;
 mod tests;
 mod trial;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -32,17 +34,20 @@ use std::time::SystemTime;
 pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
-pub(crate) use overlay::{Layered, Opened, Overlay, RawState, origin_of};
+pub(crate) use overlay::{Layered, Opened, Overlay, origin_of};
+pub(crate) use raw_state::RawState;
 pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes};
 use spare::Spare;
 pub(crate) use standing::Storing;
 #[cfg(feature = "files")]
 pub(crate) use table::FieldsOf;
+use table::Found;
 pub(crate) use table::{Table, Target};
 pub(crate) use trial::{Trial, clear_map};
 
 use crate::layer::Layers;
 use crate::schema::KvConfig;
+use crate::snapshot::Unshared;
 use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
 use crate::{Basis, Entry, Filter, Origin, Prefix, Problem, Report, Revision, Snapshot};
@@ -154,6 +159,7 @@ impl<T: KvConfig> View<T> {
             return Outcome { snapshot: None, report_changed: false };
         }
         let keys = fresh.iter().flat_map(|group| group.changes.iter());
+        let keys = keys.filter(|(_, key, _)| report::may_be_odd(&self.table, key));
         let changed: BTreeSet<(usize, String)> =
             keys.map(|(layer, key, _)| (layer, key.to_owned())).collect();
         let mut trial = std::mem::take(&mut self.rejected);
@@ -169,9 +175,16 @@ impl<T: KvConfig> View<T> {
     /// Finds the groups to take: all of them, else as many as are valid together. Returns what they lead to, and the
     /// problems of the bucket's true state.
     ///
-    /// `scratch` is a value equal to the snapshot's, used for the first trial.
-    pub(crate) fn select(&self, trial: &[Group], scratch: T) -> (Option<Selection<T>>, Vec<Problem>) {
-        let everything = merge(trial.iter());
+    /// `scratch` is equal to the snapshot, and used for the first trial.
+    pub(crate) fn select(
+        &self,
+        trial: &[Group],
+        scratch: Unshared<T>,
+    ) -> (Option<Selection<T>>, Vec<Problem>) {
+        let everything = match trial {
+            [only] => Cow::Borrowed(&only.changes),
+            several => Cow::Owned(merge(several.iter())),
+        };
         let mut problems: Vec<Problem> = trial.iter().flat_map(|group| &group.problems).cloned().collect();
         match self.evaluate(&everything, scratch) {
             // What cannot be taken asked for nothing: a file that is no text of its format.
@@ -191,7 +204,7 @@ impl<T: KvConfig> View<T> {
         let hopeful = || trial.iter().zip(&hopeless).filter(|(_, bad)| !**bad).map(|(group, _)| group);
         if hopeless.contains(&true)
             && hopeful().next().is_some()
-            && let Ok(candidate) = self.evaluate(&merge(hopeful()), self.snapshot.value().clone())
+            && let Ok(candidate) = self.evaluate(&merge(hopeful()), self.copy())
         {
             let taken: Vec<bool> = hopeless.iter().map(|bad| !bad).collect();
             if !self.layers().are_several() {
@@ -229,9 +242,7 @@ impl<T: KvConfig> View<T> {
         singles.chain(pairs).find_map(|add| {
             let with: Vec<bool> = (0..trial.len()).map(|at| is_set(taken, at) || add.contains(&at)).collect();
             let chosen = trial.iter().zip(&with).filter(|(_, taken)| **taken).map(|(group, _)| group);
-            self.evaluate(&merge(chosen), self.snapshot.value().clone())
-                .ok()
-                .map(|candidate| (candidate, with))
+            self.evaluate(&merge(chosen), self.copy()).ok().map(|candidate| (candidate, with))
         })
     }
 
@@ -243,7 +254,10 @@ impl<T: KvConfig> View<T> {
         revision: Revision,
         basis: Basis,
     ) -> Option<Arc<Snapshot<T>>> {
-        let taken = accepted.as_ref().map_or_else(|| vec![false; trial.len()], |(_, taken)| taken.clone());
+        let (accepted, taken) = match accepted {
+            Some((candidate, taken)) => (Some(candidate), taken),
+            None => (None, vec![false; trial.len()]),
+        };
         let mut newest_taken = self.snapshot.revision();
         let mut changed = Overlay::default();
         for (group, taken) in trial.into_iter().zip(&taken).rev() {
@@ -256,22 +270,25 @@ impl<T: KvConfig> View<T> {
             if *taken {
                 newest_taken = newest_taken.max(group.revision);
                 self.raw.absorb(&group.changes);
-                changed.extend(&group.changes);
+                if changed.is_empty() {
+                    changed = group.changes;
+                } else {
+                    changed.extend(&group.changes);
+                }
             } else {
                 self.rejected.push(group);
             }
         }
         self.rejected.reverse();
-        let snapshot = accepted.map(|(candidate, _)| {
+        let snapshot = accepted.map(|candidate| {
             self.note_restarts(&candidate);
-            let rejected: Arc<[Rejected]> = self.rejections().into();
+            let rejected: Arc<[Rejected]> =
+                if self.rejected.is_empty() { Arc::default() } else { self.rejections().into() };
             let same_bucket = self.snapshot.epoch() == self.epoch;
             // A file that is left out leaves nothing out of the bucket.
             let whole = self.rejected.iter().all(|group| group.source.is_some());
             let revision = if whole || !same_bucket { revision } else { newest_taken };
-            let mut snapshot = Snapshot::new(candidate.value, revision, self.epoch, rejected);
-            snapshot.set_basis(basis);
-            Arc::new(snapshot)
+            candidate.unshared.share(revision, self.epoch, rejected, basis)
         });
         if let Some(snapshot) = &snapshot {
             let old = std::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
@@ -292,6 +309,9 @@ impl<T: KvConfig> View<T> {
 
     /// Looks at changed keys again, and at the other names of their fields.
     fn renew_warnings(&mut self, changed: &BTreeSet<(usize, String)>) {
+        if changed.is_empty() {
+            return;
+        }
         let rejected = merge(self.rejected.iter());
         let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<((usize, String), Option<Problem>)> = Vec::new();
@@ -453,11 +473,11 @@ impl<T: KvConfig> View<T> {
     /// A view with no bucket behind it.
     pub(crate) fn fixed(table: Arc<Table>, value: T) -> Self {
         Self {
+            raw: RawState::new(Arc::clone(&table)),
             table,
             bucket: String::new(),
-            raw: RawState::default(),
             rejected: Vec::new(),
-            snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::from([]))),
+            snapshot: Arc::new(Snapshot::new(value, Revision::ZERO, 0, Arc::default())),
             seen: Revision::ZERO,
             epoch: 0,
             created: None,
@@ -473,6 +493,6 @@ impl<T: KvConfig> View<T> {
     /// Gives a fixed view another value.
     pub(crate) fn replace(&mut self, value: T, revision: Revision) {
         self.seen = revision;
-        self.snapshot = Arc::new(Snapshot::new(value, revision, self.epoch, Arc::from([])));
+        self.snapshot = Arc::new(Snapshot::new(value, revision, self.epoch, Arc::default()));
     }
 }

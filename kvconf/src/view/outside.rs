@@ -61,9 +61,9 @@ impl<T: KvConfig> View<T> {
             source: Some(source),
             problems: Vec::new(),
         });
-        let (accepted, found) = self.select(&trial, self.snapshot.value().clone());
+        let (accepted, found) = self.select(&trial, self.copy());
         if accepted.as_ref().is_none_or(|(_, taken)| taken.last() != Some(&true)) {
-            let problems = self.evaluate(&changes, self.snapshot.value().clone()).err();
+            let problems = self.evaluate(&changes, self.copy()).err();
             return Err(self.refusal(problems.unwrap_or_default()));
         }
         self.rejected.clear();

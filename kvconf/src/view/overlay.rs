@@ -1,127 +1,20 @@
-//! Raw keys below a prefix, changes laid over them, and which of all sources has the say.
+//! Changes laid over raw keys, and which of all sources has the say.
 
-use std::borrow::Borrow;
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use super::Table;
-use super::given::{SheetChanges, Sheets};
+use super::given::SheetChanges;
 use super::kept::Kept;
 use super::per_layer::PerLayer;
+use super::{RawState, Table};
 use crate::layer::Layers;
 use crate::origin::KeyOrigin;
 use crate::schema::{Raw, RawKeys, Slot, join};
 use crate::seal::{Clear, SealError, Seals};
 use crate::source::{Given, Source};
-use crate::{Entry, Operation, Origin, Revision};
-
-/// An entry by its key below the prefix. The text is the entry's own: a copy for each of 10 000 keys is a measurable part of
-/// a start.
-#[derive(Debug, Clone)]
-struct Named {
-    entry: Arc<Entry>,
-    /// Where the part below the prefix begins.
-    from: usize,
-}
-
-impl Named {
-    fn new(key: &str, entry: &Arc<Entry>) -> Self {
-        let full = entry.key().as_str();
-        debug_assert!(full.ends_with(key), "{full} does not stand under {key}");
-        Self { entry: Arc::clone(entry), from: full.len().saturating_sub(key.len()) }
-    }
-
-    fn key(&self) -> &str {
-        self.entry.key().as_str().get(self.from..).unwrap_or_default()
-    }
-}
-
-impl Borrow<str> for Named {
-    fn borrow(&self) -> &str {
-        self.key()
-    }
-}
-
-impl Hash for Named {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
-
-impl PartialEq for Named {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Named {}
-
-/// The newest entry of each key, and what other sources say.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RawState {
-    entries: PerLayer<HashSet<Named, RandomState>>,
-    pub(crate) given: Sheets,
-}
-
-impl RawState {
-    pub(crate) fn get(&self, layer: usize, key: &str) -> Option<&Arc<Entry>> {
-        self.entries.get(layer)?.get(key).map(|named| &named.entry)
-    }
-
-    /// What has the say in the bucket among keys that can hold one value: of the most specific layer that has any of
-    /// them, the first that has a value there.
-    pub(crate) fn winner<'k>(
-        &self,
-        names: &(impl Iterator<Item = &'k str> + Clone),
-    ) -> Option<(usize, &Arc<Entry>)> {
-        (0..self.entries.len()).rev().find_map(|layer| {
-            let mut found = names.clone().filter_map(|name| self.get(layer, name));
-            Some((layer, found.find(|entry| !entry.operation().is_removal())?))
-        })
-    }
-
-    /// The newest entry of every key, markers included, layer by layer from general to specific.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, &Arc<Entry>)> {
-        let layers = self.entries.iter().enumerate();
-        layers.flat_map(|(layer, all)| all.iter().map(move |named| (layer, named.key(), &named.entry)))
-    }
-
-    /// The newest entry of every key, markers included.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.iter().flatten().map(|named| &named.entry)
-    }
-
-    /// All keys of the bucket that have a value, layer by layer from general to specific.
-    pub(crate) fn live_keys(&self) -> impl Iterator<Item = (usize, &str, &Arc<Entry>)> {
-        self.iter().filter(|(.., entry)| !entry.operation().is_removal())
-    }
-
-    /// The newest revision of any key of a layer that counts, markers included.
-    pub(crate) fn newest_revision(&self, layer: usize, counts: impl Fn(&str) -> bool) -> Revision {
-        let all = self.entries.get(layer).into_iter().flatten();
-        let counted = all.filter(|named| counts(named.key()));
-        counted.map(|named| named.entry.revision()).max().unwrap_or_default()
-    }
-
-    pub(crate) fn absorb(&mut self, changes: &Overlay) {
-        for (layer, key, entry) in changes.iter() {
-            self.set(layer, key, entry);
-        }
-        self.given.absorb(&changes.given);
-    }
-
-    /// `key` is what stands below the layer's prefix in the key of the entry.
-    pub(crate) fn set(&mut self, layer: usize, key: &str, entry: Option<&Arc<Entry>>) {
-        let all = self.entries.entry(layer);
-        match entry {
-            Some(entry) => _ = all.replace(Named::new(key, entry)),
-            None => _ = all.remove(key),
-        }
-    }
-}
+use crate::{Entry, Operation, Origin};
 
 /// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::overlay::{Layered, Overlay, RawState, origin_of};
-use super::{Table, Target, View, masked};
+use super::overlay::{Layered, Overlay, origin_of};
+use super::{Found, RawState, Table, Target, View, masked};
 use crate::origin::KeyOrigin;
 use crate::problem::{deprecated, old_name, unknown_key};
 use crate::schema::{
@@ -158,6 +158,19 @@ pub(super) fn warnings<T: KvConfig>(
     let of_key =
         |(layer, key): &(usize, String)| Some(((*layer, key.clone()), warning::<T>(&layered, *layer, key)?));
     keys.iter().filter_map(of_key).collect()
+}
+
+/// Whether something can be odd about a key, or about another name of its field, whatever stands there.
+pub(super) fn may_be_odd(table: &Table, key: &str) -> bool {
+    // Between layers a bad value may be masked.
+    table.layers.are_several()
+        || match table.find(key) {
+            Some(Found::Own(at)) => {
+                table.slot(at).is_some_and(|slot| slot.meta.deprecated.is_some() || !slot.aliases.is_empty())
+            }
+            Some(Found::Entry(..)) => false,
+            Some(Found::Old(_)) | None => true,
+        }
 }
 
 /// What is odd about one key of a layer.

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use super::View;
-use super::evaluate::{Candidate, Faults};
+use super::evaluate::Faults;
 use super::overlay::{Layered, Overlay};
 use crate::Snapshot;
 use crate::schema::{KvConfig, link};
+use crate::snapshot::Unshared;
 
 /// Above how many keys a clone is cheaper than reading them again.
 const MOST_KEYS: usize = 64;
@@ -31,18 +32,23 @@ impl<T> Spare<T> {
 
 impl<T: KvConfig> View<T> {
     /// A value equal to the present snapshot's, to be changed.
-    pub(super) fn scratch(&mut self) -> T {
+    pub(super) fn scratch(&mut self) -> Unshared<T> {
         let spare = self.spare.take();
-        spare.and_then(|spare| self.bring_up(spare)).unwrap_or_else(|| T::clone(&self.snapshot))
+        spare.and_then(|spare| self.bring_up(spare)).unwrap_or_else(|| self.copy())
     }
 
-    fn bring_up(&self, spare: Spare<T>) -> Option<T> {
-        let value = Arc::try_unwrap(spare.snapshot).ok()?.into_value();
+    /// The same by a clone.
+    pub(crate) fn copy(&self) -> Unshared<T> {
+        Unshared::new(T::clone(&self.snapshot))
+    }
+
+    fn bring_up(&self, spare: Spare<T>) -> Option<Unshared<T>> {
+        let mut unshared = Unshared::take_back(spare.snapshot)?;
         let layered = Layered::new(&self.table, &self.raw, &spare.changed);
-        let mut candidate = Candidate::new(value);
-        let mut faults = Faults::default();
-        self.read_fields(&layered, &mut candidate, &mut faults);
-        faults.fields.extend(link(&self.table.linkers, &mut candidate.value));
-        faults.is_empty().then_some(candidate.value)
+        let (mut restarts, mut faults) = (Vec::new(), Faults::default());
+        let value = unshared.value_mut();
+        self.read_fields(&layered, value, &mut restarts, &mut faults);
+        faults.fields.extend(link(&self.table.linkers, value));
+        faults.is_empty().then_some(unshared)
     }
 }

@@ -108,7 +108,7 @@ impl<T: KvConfig> View<T> {
         let mut outcome = self.apply(&update);
         if outcome.snapshot.is_none() && self.rejected.is_empty() {
             let value = T::clone(&self.snapshot);
-            self.snapshot = Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::from([])));
+            self.snapshot = Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::default()));
             outcome.snapshot = Some(Arc::clone(&self.snapshot));
         }
         outcome

@@ -24,16 +24,34 @@ pub(crate) enum Target<'a> {
     Entry(usize, &'a str),
 }
 
+/// The same, and under which name a field was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found<'a> {
+    /// A field under its own key.
+    Own(usize),
+    /// A field under an old name.
+    Old(usize),
+    /// One entry of a map.
+    Entry(usize, &'a str),
+}
+
+/// Which name of a field a key is.
+#[derive(Debug, Clone, Copy)]
+enum Name {
+    Own(usize),
+    Old(usize),
+}
+
 /// The fields of a struct, found by key or by path.
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) name: &'static str,
+    /// In the order of their paths, which is that of the struct.
     pub(crate) slots: Vec<Slot>,
     pub(crate) validators: Vec<Validator>,
     pub(crate) linkers: Vec<Linker>,
-    by_key: HashMap<String, usize, RandomState>,
+    by_key: HashMap<String, Name, RandomState>,
     maps: HashMap<String, usize, RandomState>,
-    by_path: HashMap<Path, usize, RandomState>,
     /// Values from the environment.
     env: Sheet,
     /// What is wrong with variables as a whole. Their keys stand below the prefix.
@@ -60,21 +78,23 @@ impl Table {
             linkers,
             by_key: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             maps: HashMap::default(),
-            by_path: HashMap::with_capacity_and_hasher(slots.len(), RandomState::default()),
             env: Sheet::new(),
             env_problems: Vec::new(),
             seals: Seals::default(),
             observers: None,
             layers: Layers::none(prefix.unwrap_or_else(Prefix::root)),
         };
+        debug_assert!(
+            slots.is_sorted_by_key(|slot| slot.path.steps()),
+            "slots stand in the order of their paths"
+        );
         for (at, slot) in slots.iter().enumerate() {
-            table.by_path.insert(slot.path, at);
             match slot.kind {
-                Kind::Entries => table.maps.insert(slot.key.clone(), at),
-                Kind::Leaf => table.by_key.insert(slot.key.clone(), at),
-            };
+                Kind::Entries => _ = table.maps.insert(slot.key.clone(), at),
+                Kind::Leaf => _ = table.by_key.insert(slot.key.clone(), Name::Own(at)),
+            }
             for alias in &slot.aliases {
-                table.by_key.insert(alias.clone(), at);
+                table.by_key.insert(alias.clone(), Name::Old(at));
             }
         }
         table.slots = slots;
@@ -126,17 +146,39 @@ impl Table {
     }
 
     pub(crate) fn slot_at(&self, path: Path) -> Option<(usize, &Slot)> {
-        let at = *self.by_path.get(&path)?;
+        let at = self.slots.binary_search_by(|slot| slot.path.steps().cmp(path.steps())).ok()?;
         Some((at, self.slots.get(at)?))
     }
 
     /// What a key below the prefix belongs to; `None` when no field knows it.
     pub(crate) fn target<'a>(&self, key: &'a str) -> Option<Target<'a>> {
-        if let Some(at) = self.by_key.get(key) {
-            return Some(Target::Field(*at));
+        self.find(key).map(|found| match found {
+            Found::Own(at) | Found::Old(at) => Target::Field(at),
+            Found::Entry(at, segment) => Target::Entry(at, segment),
+        })
+    }
+
+    /// The same, with the name under which a field was found.
+    pub(super) fn find<'a>(&self, key: &'a str) -> Option<Found<'a>> {
+        match self.by_key.get(key) {
+            Some(Name::Own(at)) => return Some(Found::Own(*at)),
+            Some(Name::Old(at)) => return Some(Found::Old(*at)),
+            None => {}
         }
         let (parent, segment) = key.rsplit_once('.').unwrap_or(("", key));
-        self.maps.get(parent).map(|at| Target::Entry(*at, segment))
+        self.maps.get(parent).map(|at| Found::Entry(*at, segment))
+    }
+
+    /// The field whose own key this is.
+    pub(super) fn own(&self, key: &str) -> Option<usize> {
+        match self.by_key.get(key) {
+            Some(Name::Own(at)) => Some(*at),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_maps(&self) -> bool {
+        !self.maps.is_empty()
     }
 
     /// What the environment says under a key below the prefix.
@@ -185,8 +227,11 @@ impl<T: KvConfig> Fields for FieldsOf<'_, T> {
     }
 
     fn stored_form(&self, key: &str, text: Option<&str>) -> Option<Stored> {
-        let at = self.table.by_key.get(key).or_else(|| self.table.maps.get(key))?;
-        let slot = self.table.slot(*at)?;
+        let at = match self.table.by_key.get(key) {
+            Some(Name::Own(at) | Name::Old(at)) => *at,
+            None => *self.table.maps.get(key)?,
+        };
+        let slot = self.table.slot(at)?;
         let (node, rest) = node_at::<T>(slot.path.steps())?;
         node.stored_form(text, rest)
     }

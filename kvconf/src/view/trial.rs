@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::evaluate::{Faults, build, contained, decode_slot, panicked, tell, validate};
-use super::overlay::{Layered, Overlay, RawState};
+use super::overlay::{Layered, Overlay};
 use super::report::Place;
-use super::{Table, Target};
+use super::{RawState, Table, Target};
 use crate::schema::{FieldProblem, Kind, KvConfig, Raw, Slot, link, node_at};
 use crate::{Entry, Problem};
 
@@ -25,7 +25,8 @@ pub(crate) struct Trial<T> {
 
 impl<T: KvConfig> Trial<T> {
     pub(crate) fn new(table: Arc<Table>) -> Self {
-        Self { table, raw: RawState::default(), value: None, bad: BTreeMap::new() }
+        let raw = RawState::new(Arc::clone(&table));
+        Self { table, raw, value: None, bad: BTreeMap::new() }
     }
 
     /// Begins with some value of the struct, whatever it is: it only saves the search for a state that can be built.

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::machine::{Effect, Input, Machine, Tuning};
+use super::machine::{Effect, Input, Machine, Tuning, room_for};
 use super::{Remembered, Update, WatchState};
 use crate::backoff::Backoff;
 use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
@@ -38,6 +38,10 @@ const CHECK_WITHIN: Duration = Duration::from_secs(2);
 pub(crate) trait Observer: Send + 'static {
     /// A load begins: what has arrived before no longer counts. Only before the first state.
     fn loading(&mut self) {}
+    /// About so many entries are to arrive: time to make room for them. Only before the first state.
+    fn expecting(&mut self, entries: usize) {
+        let _ = entries;
+    }
     /// Entries that a load has brought, in the order of the bucket, while the server still delivers more: time to prepare.
     /// They are no state yet. Only before the first state.
     fn arrived(&mut self, entries: &[Arc<Entry>]) {
@@ -339,6 +343,12 @@ impl Driver {
             Ok(Subscription { pending, incarnation, history, clock, promised, deliveries }) => {
                 self.deliveries = Some(deliveries);
                 self.input(Input::Opened { pending, incarnation, history, clock, promised });
+                // Of several handles nobody knows for which the entries are.
+                if let [only] = self.observers.as_mut_slice()
+                    && !only.loaded
+                {
+                    only.observer.expecting(room_for(pending));
+                }
                 if pending == 0 {
                     self.input(Input::Drained);
                 }

@@ -78,11 +78,11 @@ impl Lifetimes {
         prefixes: &[Prefix],
     ) -> bool {
         let provisional = |entry: &Entry| entry.headers().get(PROVISIONAL).is_some();
-        if published.iter().any(|(key, entry)| provisional(entry) && !fresh.contains_key(key)) {
+        if published.iter().any(|entry| provisional(entry) && fresh.get(entry.key()).is_none()) {
             return true;
         }
         let mut found: HashMap<Arc<str>, (u32, Option<u32>)> = HashMap::new();
-        for entry in fresh.values() {
+        for entry in fresh.iter() {
             if !provisional(entry) {
                 continue;
             }
@@ -106,10 +106,10 @@ impl Lifetimes {
     /// The newest revision that must still be there, of what was published and delivered up to `newest`.
     pub(super) fn newest_left(&self, now: Instant, published: &Keys, newest: Revision) -> Revision {
         let is_newest = |entry: &&Arc<Entry>| entry.revision() == newest;
-        if !published.values().find(is_newest).is_some_and(|entry| self.may_be_gone(now, entry)) {
+        if !published.iter().find(is_newest).is_some_and(|entry| self.may_be_gone(now, entry)) {
             return newest;
         }
-        let left = published.values().filter(|entry| !self.may_be_gone(now, entry));
+        let left = published.iter().filter(|entry| !self.may_be_gone(now, entry));
         left.map(|entry| entry.revision()).max().unwrap_or_default()
     }
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn keys(entries: &[Arc<Entry>]) -> Keys {
-        entries.iter().map(|entry| (entry.key().clone(), Arc::clone(entry))).collect()
+        entries.iter().map(Arc::clone).collect()
     }
 
     #[test]

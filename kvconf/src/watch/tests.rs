@@ -364,7 +364,8 @@ proptest! {
 fn delivered(key: &str, revision: u64, headers: Headers) -> Input {
     match delivered_before(key, revision, revision, 0) {
         Input::Delivered(Delivery::Entry { entry, sequence, pending }) => {
-            Input::Delivered(Delivery::Entry { entry: Entry { headers, ..entry }, sequence, pending })
+            let entry = Arc::new(Entry { headers, ..Arc::unwrap_or_clone(entry) });
+            Input::Delivered(Delivery::Entry { entry, sequence, pending })
         }
         other => other,
     }
@@ -380,7 +381,7 @@ fn delivered_before(key: &str, revision: u64, sequence: u64, pending: u64) -> In
         created: std::time::SystemTime::UNIX_EPOCH,
         headers: Headers::new(),
     };
-    Input::Delivered(Delivery::Entry { entry, sequence, pending })
+    Input::Delivered(Delivery::Entry { entry: Arc::new(entry), sequence, pending })
 }
 
 fn watching(prefix: &str, pending: u64) -> (Machine, tokio::time::Instant) {
@@ -436,7 +437,8 @@ fn a_load_that_a_reading_completes_is_not_what_has_arrived() {
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.y", 2, Headers::new()) else {
         unreachable!()
     };
-    let reading = Reading { entries: vec![entry], revision: Revision::new(2), isolated: true };
+    let reading =
+        Reading { entries: vec![Arc::unwrap_or_clone(entry)], revision: Revision::new(2), isolated: true };
     let effects = machine.step(now, Input::Read(Ok(reading)));
     assert_eq!(effects.last(), Some(&Effect::Loaded { as_arrived: false }));
     let update = machine.snapshot_of(&[Prefix::new("a").unwrap()]).unwrap();
@@ -460,7 +462,8 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     assert_eq!(machine.step(now, Input::Drained), [Effect::Read]);
 
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", 1, part) else { unreachable!() };
-    let reading = Reading { entries: vec![entry], revision: Revision::new(1), isolated: false };
+    let reading =
+        Reading { entries: vec![Arc::unwrap_or_clone(entry)], revision: Revision::new(1), isolated: false };
     assert_eq!(machine.step(now, Input::Read(Ok(reading))), []);
 
     let last: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "2"), (BATCH_COMMIT, "1")].into_iter().collect();

@@ -1,5 +1,6 @@
 //! What a watch of plain keys makes of the deliveries it gets. Pure: the driver subscribes and waits.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Interruption, WatchEvent};
@@ -116,7 +117,7 @@ impl Follower {
     pub(super) fn delivered(&mut self, delivery: Delivery, events: &mut impl Extend<WatchEvent>) -> Next {
         match delivery {
             Delivery::Entry { entry, sequence, pending } => match self.advance(sequence, events) {
-                Next::Continue => self.entry(entry, pending, events),
+                Next::Continue => self.entry(Arc::unwrap_or_clone(entry), pending, events),
                 other => other,
             },
             Delivery::Unreadable { sequence, pending, .. } => {

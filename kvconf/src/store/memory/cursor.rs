@@ -1,6 +1,7 @@
 //! Where a subscription stands in the log. Pure, as the log is.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use super::log::{Change, ChangeKind, Log};
 use crate::store::{Delivery, Fault, Start};
@@ -94,7 +95,7 @@ impl Cursor {
                 continue;
             }
             let (sequence, pending) = (self.sequence, self.pending());
-            return Some(Delivery::Entry { entry: entry.clone(), sequence, pending });
+            return Some(Delivery::Entry { entry: Arc::clone(entry), sequence, pending });
         }
         None
     }
@@ -106,7 +107,7 @@ impl Cursor {
         Some(Delivery::Fault(fault))
     }
 
-    fn take<'a>(&mut self, log: &'a Log) -> Option<&'a crate::Entry> {
+    fn take<'a>(&mut self, log: &'a Log) -> Option<&'a Arc<crate::Entry>> {
         while let Some(revision) = self.backlog.pop_first() {
             if let Some(entry) = log.get(revision) {
                 return Some(entry);

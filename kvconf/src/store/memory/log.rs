@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::settings::Settings;
@@ -34,7 +35,7 @@ pub(super) enum ChangeKind {
 
 #[derive(Debug)]
 struct Record {
-    entry: Entry,
+    entry: Arc<Entry>,
     deadline: Option<SystemTime>,
     ttl: Option<Duration>,
     bytes: u64,
@@ -102,12 +103,12 @@ impl Log {
         std::mem::take(&mut self.changes)
     }
 
-    pub(super) fn get(&self, revision: u64) -> Option<&Entry> {
+    pub(super) fn get(&self, revision: u64) -> Option<&Arc<Entry>> {
         self.records.get(&revision).map(|record| &record.entry)
     }
 
     /// The retained entries from `revision` on.
-    pub(super) fn from(&self, revision: u64) -> impl Iterator<Item = &Entry> {
+    pub(super) fn from(&self, revision: u64) -> impl Iterator<Item = &Arc<Entry>> {
         self.records.range(revision..).map(|(_, record)| &record.entry)
     }
 
@@ -156,10 +157,10 @@ impl Log {
         }
         let mut prepared = Vec::with_capacity(count);
         for (at, mut write) in writes.into_iter().enumerate() {
-            write.headers.insert(header::BATCH_ID, id);
-            write.headers.insert(header::BATCH_SEQUENCE, (at + 1).to_string());
+            write.headers.add(header::BATCH_ID, id);
+            write.headers.add(header::BATCH_SEQUENCE, (at + 1).to_string());
             if at + 1 == count {
-                write.headers.insert(header::BATCH_COMMIT, "1");
+                write.headers.add(header::BATCH_COMMIT, "1");
             }
             prepared.push(self.prepare(write)?);
         }
@@ -186,19 +187,19 @@ impl Log {
     fn prepare(&self, mut write: Write) -> Result<Write, WriteError> {
         match write.action {
             Action::Put(_) => {}
-            Action::Delete => write.headers.insert(header::OPERATION, "DEL"),
+            Action::Delete => write.headers.add(header::OPERATION, "DEL"),
             Action::Purge => {
-                write.headers.insert(header::OPERATION, "PURGE");
-                write.headers.insert(ROLLUP, "sub");
+                write.headers.add(header::OPERATION, "PURGE");
+                write.headers.add(ROLLUP, "sub");
             }
         }
         match &write.expect {
             Expect::Any => {}
-            Expect::Revision(revision) => write.headers.insert(header::EXPECTED, revision.to_string()),
+            Expect::Revision(revision) => write.headers.add(header::EXPECTED, revision.to_string()),
             Expect::On(filter, revision) => {
-                write.headers.insert(header::EXPECTED, revision.to_string());
+                write.headers.add(header::EXPECTED, revision.to_string());
                 let subject = format!("$KV.{}.{filter}", self.settings.name());
-                write.headers.insert(header::EXPECTED_ON, subject);
+                write.headers.add(header::EXPECTED_ON, subject);
             }
         }
         if let Some(asked) = write.ttl {
@@ -209,7 +210,7 @@ impl Log {
                 }));
             }
             let ttl = self.settings.effective_ttl(asked);
-            write.headers.insert(header::TTL, ttl.as_secs().to_string());
+            write.headers.add(header::TTL, ttl.as_secs().to_string());
             write.ttl = Some(ttl);
         }
         let bytes = write.action.value().len() + header_bytes(&write.headers);
@@ -295,7 +296,7 @@ impl Log {
         let keep = if headers.get(ROLLUP).is_some() { 1 } else { self.settings.history() };
         let revision = Revision::new(self.last);
         let entry = Entry { key: key.clone(), revision, value, operation, marker, created, headers };
-        self.records.insert(self.last, Record { entry, deadline, ttl, bytes });
+        self.records.insert(self.last, Record { entry: Arc::new(entry), deadline, ttl, bytes });
         self.deadlines.extend(deadline.map(|at| (at, self.last)));
         self.bytes += bytes;
         self.keys.entry(key.clone()).or_default().push_back(self.last);
@@ -321,7 +322,7 @@ impl Log {
     /// Removes an entry without a trace, as an administrator can.
     pub(super) fn remove(&mut self, revision: u64) {
         let Some(record) = self.records.remove(&revision) else { return };
-        let key = record.entry.key;
+        let key = record.entry.key.clone();
         self.bytes -= record.bytes;
         if let Some(at) = record.deadline {
             self.deadlines.remove(&(at, revision));
@@ -447,7 +448,7 @@ impl Log {
             upto.checked_sub(1).and_then(|index| revisions.get(index).copied())
         };
         let revisions: BTreeSet<u64> = self.matching(filters).into_iter().filter_map(newest).collect();
-        let entries = revisions.into_iter().filter_map(|revision| self.get(revision).cloned()).collect();
+        let entries = revisions.into_iter().filter_map(|revision| self.copy(revision)).collect();
         Ok(Reading { entries, revision: Revision::new(moment), isolated: true })
     }
 
@@ -459,7 +460,7 @@ impl Log {
         let asked = from.get()..=until.get();
         let all = self.matching(filters).into_iter().flatten().copied();
         let revisions: BTreeSet<u64> = all.filter(|revision| asked.contains(revision)).collect();
-        revisions.into_iter().filter_map(|revision| self.get(revision).cloned()).collect()
+        revisions.into_iter().filter_map(|revision| self.copy(revision)).collect()
     }
 
     pub(super) fn kept(&self, filters: &[Filter]) -> Kept {
@@ -480,7 +481,11 @@ impl Log {
 
     pub(super) fn entry(&self, key: &Key, at: Option<Revision>) -> Option<Entry> {
         let revision = at.map(Revision::get).or_else(|| self.last_of(key))?;
-        self.get(revision).filter(|entry| entry.key == *key).cloned()
+        self.copy(revision).filter(|entry| entry.key == *key)
+    }
+
+    fn copy(&self, revision: u64) -> Option<Entry> {
+        self.get(revision).map(|entry| Entry::clone(entry))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Streams, time and faults of the memory bucket. What it shares with a server is in the semantics suite.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -36,7 +37,7 @@ async fn next(subscription: &mut Subscription) -> Delivery {
 
 async fn next_entry(subscription: &mut Subscription) -> (Entry, u64, u64) {
     match next(subscription).await {
-        Delivery::Entry { entry, sequence, pending } => (entry, sequence, pending),
+        Delivery::Entry { entry, sequence, pending } => (Arc::unwrap_or_clone(entry), sequence, pending),
         other => panic!("an entry, not {other:?}"),
     }
 }

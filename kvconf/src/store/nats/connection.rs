@@ -207,11 +207,15 @@ pub(super) fn answer<V: DeserializeOwned>(payload: &[u8]) -> Result<V, Failure> 
     struct Refusal {
         error: Option<ApiError>,
     }
-    let refusal: Refusal = serde_json::from_slice(payload).map_err(|_| Failure::unexpected(payload))?;
-    match refusal.error {
-        Some(error) => Err(Failure::Api(error)),
-        None => serde_json::from_slice(payload).map_err(|_| Failure::unexpected(payload)),
+    // Without this word it is no refusal: few answers are read twice.
+    const ERROR: &[u8] = b"\"error\"";
+    if payload.windows(ERROR.len()).any(|word| word == ERROR) {
+        let refusal: Refusal = serde_json::from_slice(payload).map_err(|_| Failure::unexpected(payload))?;
+        if let Some(error) = refusal.error {
+            return Err(Failure::Api(error));
+        }
     }
+    serde_json::from_slice(payload).map_err(|_| Failure::unexpected(payload))
 }
 
 impl From<&Client> for Connection {

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use async_nats::{HeaderMap, Message};
+use async_nats::{HeaderMap, HeaderValue, Message};
 use bytes::Bytes;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::attribution;
 use crate::store::header;
 use crate::{Entry, Headers, Key, MarkerReason, Operation, Revision};
 
@@ -16,6 +17,10 @@ const ADDED: [&str; 6] =
 pub(super) const SUBJECT: &str = "Nats-Subject";
 pub(super) const SEQUENCE: &str = "Nats-Sequence";
 const TIME_STAMP: &str = "Nats-Time-Stamp";
+
+/// Names that nearly all headers of entries have.
+const KNOWN: [&str; 5] =
+    [header::EXPECTED, attribution::CHANGE, attribution::AUTHOR, attribution::REASON, attribution::SET];
 
 /// A message of the bucket's stream: an entry, or something else that stands there.
 #[derive(Debug)]
@@ -82,14 +87,21 @@ fn operation(headers: &Headers) -> (Operation, Option<MarkerReason>) {
 /// Takes the headers over, sorted by name: the client does not keep their order.
 pub(super) fn headers(map: Option<&HeaderMap>) -> Headers {
     let Some(map) = map.filter(|map| !map.is_empty()) else { return Headers::new() };
-    let mut all: Vec<(String, String)> = Vec::with_capacity(map.len());
+    let mut all = Headers::with_capacity(map.len());
     for (name, values) in map.iter() {
-        let name: &str = name.as_ref();
-        all.extend(values.iter().map(|value| (name.to_owned(), value.as_str().to_owned())));
+        add(&mut all, name.as_ref(), values);
     }
-    // Stable: several values of one header stay in their order.
-    all.sort_by(|(one, _), (other, _)| one.cmp(other));
-    all.into_iter().collect()
+    all.sort();
+    all
+}
+
+fn add(all: &mut Headers, name: &str, values: &[HeaderValue]) {
+    for value in values {
+        match KNOWN.iter().find(|known| **known == name) {
+            Some(known) => all.add(*known, value.as_str()),
+            None => all.insert(name, value.as_str()),
+        }
+    }
 }
 
 /// Headers in their form on the wire, as the API hands them out; sorted by name as everywhere.
@@ -107,16 +119,23 @@ pub(super) fn parse_headers(block: &[u8]) -> Option<Headers> {
 
 /// A message as a direct get hands it out, with its place in headers.
 pub(super) fn direct(prefix: &str, message: Message) -> Option<Stored> {
-    let all = headers(message.headers.as_ref());
-    // The last of several is the server's: a message that was republished brings such headers along.
-    let last = |name: &str| all.iter().filter(|(found, _)| *found == name).last().map(|(_, value)| value);
-    let place = Place {
-        revision: last(SEQUENCE)?.parse().map(Revision::new).ok()?,
-        created: time(last(TIME_STAMP)?)?,
-    };
-    let subject = last(SUBJECT)?;
-    let own = all.iter().filter(|(name, _)| !ADDED.contains(name)).collect();
-    Some(stored(prefix, subject, place, own, message.payload))
+    let (mut subject, mut revision, mut created) = (None, None, None);
+    let mut own = Headers::new();
+    for (name, values) in message.headers.as_ref()?.iter() {
+        // The last of several is the server's: a message that was republished brings such headers along.
+        let last = values.last().map(|value| value.as_str());
+        let name: &str = name.as_ref();
+        match name {
+            SUBJECT => subject = last,
+            SEQUENCE => revision = number(last?.as_bytes()),
+            TIME_STAMP => created = time(last?),
+            _ if ADDED.contains(&name) => {}
+            _ => add(&mut own, name, values),
+        }
+    }
+    own.sort();
+    let place = Place { revision: Revision::new(revision?), created: created? };
+    Some(stored(prefix, subject?, place, own, message.payload))
 }
 
 /// A time in the server's form.
@@ -127,6 +146,17 @@ pub(super) fn time(text: &str) -> Option<SystemTime> {
 /// A time in the form that the server reads.
 pub(super) fn format_time(time: SystemTime) -> Option<String> {
     OffsetDateTime::from(time).format(&Rfc3339).ok()
+}
+
+/// Up to which size a value is copied out of the buffer that it was read into.
+const MOST_COPIED: usize = 16 * 1024;
+
+/// A value that keeps no more memory than its own, or little more.
+///
+/// The client hands out slices of the buffers that it reads into, 64 KiB each. One key that changes now and then would keep
+/// a whole one for as long as its value stands, and a thousand such keys 64 MiB.
+pub(super) fn detached(value: Bytes) -> Bytes {
+    if value.len() <= MOST_COPIED { Bytes::copy_from_slice(&value) } else { value }
 }
 
 /// What the reply subject of a delivered message says.
@@ -266,6 +296,15 @@ mod tests {
         assert_eq!((entry.key().as_str(), entry.revision().get()), ("k", 7));
         assert_eq!(entry.headers().iter().collect::<Vec<_>>(), [("Kvconf-Author", "ops")]);
         assert_eq!(format_time(entry.created()).as_deref(), Some("2026-01-02T03:04:05.678Z"));
+    }
+
+    #[test]
+    fn a_small_value_lets_go_of_the_buffer_that_it_was_read_into() {
+        let buffer = Bytes::from(vec![7; 64 * 1024]);
+        let small = detached(buffer.slice(3..8));
+        assert!(buffer.is_unique() && *small == [7; 5]);
+        let large = detached(buffer.slice(..MOST_COPIED + 1));
+        assert!(!buffer.is_unique() && large.len() == MOST_COPIED + 1);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reading single entries, and how many there are.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -237,7 +238,7 @@ impl NatsStore {
             let (sequence, pending) = match delivery {
                 Delivery::Entry { entry, .. } if until.is_some_and(|until| entry.revision > until) => break,
                 Delivery::Entry { entry, sequence, pending } => {
-                    entries.push(entry);
+                    entries.push(Arc::unwrap_or_clone(entry));
                     (sequence, pending)
                 }
                 Delivery::Unreadable { sequence, pending, .. } => (sequence, pending),

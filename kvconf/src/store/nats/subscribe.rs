@@ -19,7 +19,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use super::NatsStore;
 use super::consumer::{Consumer, Purpose};
 use super::error::Failure;
-use super::message::{Delivered, Place, Stored, headers, stored, time};
+use super::message::{Delivered, Place, Stored, detached, headers, stored, time};
 use super::stream::kept_revisions;
 use crate::store::{Delivery, Start, Subscription};
 use crate::{Fault, Filter, ReadError, Revision};
@@ -101,8 +101,9 @@ impl NatsStore {
     /// Makes the consumer first and subscribes then. Nothing is missed: the server delivers to nobody until somebody
     /// listens.
     ///
-    /// The other order saves a round trip and costs more where there is much to load: a server that finds a listener while
-    /// it makes the consumer takes a seventh longer for 10 000 keys (2.15; 19.0 instead of 16.6 ms until the last one).
+    /// The other order saves a round trip, which is a twentieth of what 20 keys take (0.98 instead of 1.03 ms), and costs
+    /// more where there is much to load: a server that finds a listener while it makes the consumer takes a seventh longer
+    /// for 10 000 keys (2.15; 19.0 instead of 16.6 ms until the last one), also when a client takes what comes meanwhile.
     pub(super) async fn deliveries(&self, filters: &[Filter], start: Start) -> Result<Deliveries, Failure> {
         let client = self.connection.client();
         let inbox = client.new_inbox();
@@ -198,8 +199,11 @@ impl Deliveries {
         let place = Place { revision: Revision::new(delivered.stream_sequence), created: delivered.created };
         let headers = headers(message.headers.as_ref());
         let (sequence, pending) = (delivered.consumer_sequence, delivered.pending);
-        Taken::Delivery(match stored(&self.prefix, &message.subject, place, headers, message.payload) {
-            Stored::Entry(entry) => Delivery::Entry { entry, sequence, pending },
+        // Of what the server delivers in one go nearly all is kept, and little of a buffer is anything else.
+        let is_news = sequence > self.consumer.pending;
+        let value = if is_news { detached(message.payload) } else { message.payload };
+        Taken::Delivery(match stored(&self.prefix, &message.subject, place, headers, value) {
+            Stored::Entry(entry) => Delivery::Entry { entry: Arc::new(entry), sequence, pending },
             Stored::Other { subject, revision } => {
                 Delivery::Unreadable { subject, revision, sequence, pending }
             }

@@ -1,5 +1,6 @@
 //! Writing one key.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use async_nats::HeaderMap;
@@ -77,29 +78,32 @@ impl NatsStore {
             return Err(ReadError::Disconnected.into());
         }
         let mut headers = Block::default();
-        for (name, value) in write.headers.iter() {
-            headers.append(name, value)?;
+        for (name, value) in write.headers.all() {
+            match name {
+                Cow::Borrowed(name) => headers.append_known(name, value)?,
+                Cow::Owned(name) => headers.append(name, value)?,
+            }
         }
         match write.expect {
             Expect::Any => {}
-            Expect::Revision(revision) => headers.append(header::EXPECTED, &revision.to_string())?,
+            Expect::Revision(revision) => headers.append_known(header::EXPECTED, &revision.to_string())?,
             Expect::On(filter, revision) => {
-                headers.append(header::EXPECTED, &revision.to_string())?;
-                headers.append(header::EXPECTED_ON, &format!("{}{filter}", self.read_prefix))?;
+                headers.append_known(header::EXPECTED, &revision.to_string())?;
+                headers.append_known(header::EXPECTED_ON, &format!("{}{filter}", self.read_prefix))?;
             }
         }
         if let Some(ttl) = write.ttl {
-            headers.append(header::TTL, &format!("{}s", ttl.as_secs()))?;
+            headers.append_known(header::TTL, &format!("{}s", ttl.as_secs()))?;
         }
         let payload = match write.action {
             Action::Put(value) => value,
             Action::Delete => {
-                headers.append(header::OPERATION, "DEL")?;
+                headers.append_known(header::OPERATION, "DEL")?;
                 Bytes::new()
             }
             Action::Purge => {
-                headers.append(header::OPERATION, "PURGE")?;
-                headers.append(ROLLUP, "sub")?;
+                headers.append_known(header::OPERATION, "PURGE")?;
+                headers.append_known(ROLLUP, "sub")?;
                 Bytes::new()
             }
         };
@@ -135,6 +139,10 @@ impl NatsStore {
     }
 }
 
+fn refused(name: &str) -> WriteError {
+    WriteError::Header { name: name.to_owned(), reason: "the client does not take it" }
+}
+
 /// Headers to send, with their size on the wire.
 #[derive(Default)]
 pub(super) struct Block {
@@ -150,15 +158,24 @@ impl Block {
 
     /// Adds a header. What the caller may set was checked before; this is so that the client never panics.
     pub(super) fn append(&mut self, name: &str, value: &str) -> Result<(), WriteError> {
-        let (Ok(valid_name), Ok(valid_value)) = (HeaderName::from_str(name), HeaderValue::from_str(value))
-        else {
-            return Err(WriteError::Header { name: name.to_owned(), reason: "the client does not take it" });
-        };
+        match HeaderName::from_str(name) {
+            Ok(valid) => self.push(name, valid, value),
+            Err(_) => Err(refused(name)),
+        }
+    }
+
+    /// Adds a header of kvconf or of the server: its name is valid and need not be copied.
+    pub(super) fn append_known(&mut self, name: &'static str, value: &str) -> Result<(), WriteError> {
+        self.push(name, HeaderName::from_static(name), value)
+    }
+
+    fn push(&mut self, name: &str, valid: HeaderName, value: &str) -> Result<(), WriteError> {
+        let valid_value = HeaderValue::from_str(value).map_err(|_| refused(name))?;
         if self.bytes == 0 {
             self.bytes = Self::FRAME;
         }
         self.bytes += name.len() + value.len() + Self::LINE;
-        self.map.append(valid_name, valid_value);
+        self.map.append(valid, valid_value);
         Ok(())
     }
 }

@@ -19,7 +19,7 @@ impl Machine {
         match delivery {
             Delivery::Entry { entry, sequence, pending } => {
                 if self.accept(sequence, entry.revision(), pending, effects) {
-                    self.entry(now, Arc::new(entry));
+                    self.entry(now, entry);
                 }
             }
             Delivery::Unreadable { subject, revision, sequence, pending } => {

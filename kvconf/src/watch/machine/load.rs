@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::{Effect, LAGGING_COPY, Machine, Phase, Remembered, Tracker};
+use crate::attribution::PROVISIONAL;
 use crate::store::{ReadError, Reading};
 use crate::watch::compare::{Keys, difference, emptied};
 use crate::watch::{Change, ChangeSet, Update, WatchState};
@@ -13,6 +14,11 @@ use crate::{Entry, Key, Prefix, Revision};
 
 /// For how many keys room is made at once. The number comes from outside.
 const MOST_ROOM: u64 = 1 << 20;
+
+/// For how many of so many entries room is made before they come.
+pub(crate) fn room_for(entries: u64) -> usize {
+    usize::try_from(entries.min(MOST_ROOM)).unwrap_or(0)
+}
 
 /// How often in a row a load that is too short is begun again, before what came of it is taken.
 pub(super) const SHORT_LOADS: u32 = 3;
@@ -28,14 +34,15 @@ pub(super) struct Load {
     pub(super) remaining: u64,
     /// What was delivered and not handed on yet.
     arrived: Vec<Arc<Entry>>,
+    /// Whether some of it goes back unless it is confirmed.
+    is_provisional: bool,
     /// Whether all of it was delivered one by one. A consistent reading comes at once, and nobody has prepared it.
     one_by_one: bool,
 }
 
 impl Load {
     fn new(pending: u64) -> Self {
-        let room = usize::try_from(pending.min(MOST_ROOM)).unwrap_or(0);
-        let fresh = Keys::with_capacity_and_hasher(room, Default::default());
+        let fresh = Keys::with_room(room_for(pending));
         Self { fresh, remaining: pending, one_by_one: true, ..Self::default() }
     }
 
@@ -49,7 +56,8 @@ impl Load {
 
     fn insert(&mut self, entry: Arc<Entry>) {
         self.tail = self.tail.max(entry.revision());
-        self.fresh.insert(entry.key().clone(), entry);
+        self.is_provisional |= !entry.headers().is_empty() && entry.headers().get(PROVISIONAL).is_some();
+        self.fresh.put(entry);
     }
 
     /// Takes an entry that was delivered.
@@ -102,12 +110,12 @@ impl Machine {
             return None;
         }
         let is_asked = |key: &Key| prefixes.iter().any(|prefix| key.under(prefix).is_some());
-        let under = self.keys.iter().filter(|(key, _)| is_asked(key));
+        let under = self.keys.iter().filter(|entry| is_asked(entry.key()));
         // In the order in which they came, and so lie in memory: what follows is bound by that.
-        let mut under: Vec<_> = under.map(|(key, entry)| (entry.revision(), key, entry)).collect();
-        under.sort_unstable_by_key(|(revision, ..)| *revision);
-        let change = |(_, key, entry): (Revision, &Key, &Arc<Entry>)| Change {
-            key: key.clone(),
+        let mut under: Vec<_> = under.map(|entry| (entry.revision(), entry)).collect();
+        under.sort_unstable_by_key(|(revision, _)| *revision);
+        let change = |(_, entry): (Revision, &Arc<Entry>)| Change {
+            key: entry.key().clone(),
             entry: Some(Arc::clone(entry)),
         };
         // Whoever has nothing yet takes all of it at once: no matter which entries once belonged together.
@@ -161,7 +169,7 @@ impl Machine {
             self.set_state(WatchState::Suspect { what: LAGGING_COPY }, effects);
             return;
         }
-        if let Some((what, patience)) = self.oddity(now, &load.fresh, tail) {
+        if let Some((what, patience)) = self.oddity(now, &load, tail) {
             let suspicion =
                 self.suspect.get_or_insert(Suspicion { until: now + patience, confirming: false });
             if !suspicion.confirming {
@@ -195,13 +203,16 @@ impl Machine {
     }
 
     /// What is odd about a complete answer, and how long it must last to be believed.
-    fn oddity(&self, now: Instant, fresh: &Keys, tail: Revision) -> Option<(&'static str, Duration)> {
+    fn oddity(&self, now: Instant, load: &Load, tail: Revision) -> Option<(&'static str, Duration)> {
+        let fresh = &load.fresh;
         if emptied(&self.keys, fresh, &self.prefixes) {
             return Some(("empty, where values stood before", self.tuning.suspicion));
         }
         let patience =
             if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
-        if self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
+        // Each entry would be looked at once more, right when everybody waits.
+        let may_go_back = load.is_provisional || !self.keys.is_empty();
+        if may_go_back && self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
             return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
         }
         let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);

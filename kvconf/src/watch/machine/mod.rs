@@ -27,6 +27,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+pub(crate) use self::load::room_for;
 pub(crate) use self::timing::Tuning;
 
 use self::load::{Load, SHORT_LOADS, Suspicion};
@@ -258,9 +259,9 @@ impl Machine {
     }
 
     fn watch(&mut self, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
-        self.keys.retain(|key, _| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
+        self.keys.retain(|key| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
         // What is watched no longer must not make what is watched look old.
-        let tail = self.keys.values().map(|entry| entry.revision()).max().unwrap_or_default();
+        let tail = self.keys.iter().map(|entry| entry.revision()).max().unwrap_or_default();
         self.newest = self.newest.min(tail);
         self.prefixes = prefixes;
         self.down();
