@@ -462,14 +462,7 @@ pub(crate) fn join(left: &str, right: &str) -> String {
     match (left.is_empty(), right.is_empty()) {
         (true, _) => right.to_owned(),
         (_, true) => left.to_owned(),
-        _ => {
-            // A struct's table has thousands: the machinery of `format!` takes twice as long.
-            let mut joined = String::with_capacity(left.len() + 1 + right.len());
-            joined.push_str(left);
-            joined.push('.');
-            joined.push_str(right);
-            joined
-        }
+        _ => [left, ".", right].concat(),
     }
 }
 
