@@ -67,6 +67,7 @@ impl Headers {
         self.0.push((Cow::Owned(name.into()), value.into()));
     }
 
+    #[cfg(feature = "nats")]
     pub(crate) fn with_capacity(headers: usize) -> Self {
         Self(Vec::with_capacity(headers))
     }
@@ -77,6 +78,7 @@ impl Headers {
     }
 
     /// Sorts by name. Several values of one name stay in their order.
+    #[cfg(feature = "nats")]
     pub(crate) fn sort(&mut self) {
         self.0.sort_by(|(one, _), (other, _)| one.cmp(other));
     }
@@ -87,6 +89,7 @@ impl Headers {
     }
 
     /// The same, and each name as it is held.
+    #[cfg(feature = "nats")]
     pub(crate) fn all(&self) -> &[(Cow<'static, str>, String)] {
         &self.0
     }
