@@ -1,7 +1,5 @@
 //! A flag that is ready to be evaluated.
 
-use std::cell::Cell;
-
 use serde_json::{Map, Value as Json};
 
 use super::bucketing::Bucketing;
@@ -200,11 +198,10 @@ impl CompiledFlag {
             Plan::Fixed(resolution) => return *resolution,
             Plan::Rule(program) => program,
         };
-        let steps = Cell::new(0);
-        let frame = Frame::new(&self.scene, context, now, &steps);
+        let frame = Frame::new(&self.scene, context, now);
         match context.schema().and_then(|schema| self.bindings.of(schema, &self.scene.slots)) {
-            Some(binding) => program.run(frame.by_place(binding), &self.targets),
-            None => program.run(frame.by_name(), &self.targets),
+            Some(binding) => program.run(&frame.by_place(binding), &self.targets),
+            None => program.run(&frame.by_name(), &self.targets),
         }
     }
 

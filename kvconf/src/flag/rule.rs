@@ -1,7 +1,5 @@
 //! A rule by itself, on any JSON.
 
-use std::cell::Cell;
-
 use derive_more::{Display, Error};
 use serde_json::{Map, Value as Json};
 
@@ -48,8 +46,7 @@ pub fn evaluate_rule(rule: &Json, data: &Json, bucketing: Bucketing) -> Result<J
     let flag_key = flagd.and_then(|flagd| flagd.get("flagKey")).and_then(Json::as_str).unwrap_or_default();
     let timestamp = flagd.and_then(|flagd| flagd.get("timestamp")).and_then(Json::as_i64).unwrap_or_default();
     let scene = Scene { flag_key: flag_key.into(), bucketing, slots: rule.slots.into() };
-    let steps = Cell::new(0);
-    let sight = Frame::new(&scene, &context, timestamp, &steps).by_name();
+    let sight = Frame::new(&scene, &context, timestamp).by_name();
     let world = sight.world();
     let evaluator = Evaluator::new(&world);
     let value =

@@ -56,7 +56,7 @@ impl Program {
 
     /// Decides.
     #[inline]
-    pub(crate) fn run(&self, sight: impl Sight, targets: &Targets) -> Resolution {
+    pub(crate) fn run(&self, sight: &impl Sight, targets: &Targets) -> Resolution {
         let mut next = self.start;
         while let Some(step) = self.steps.get(next as usize) {
             let holds = match (&step.question, sight.near(step.slot)) {
@@ -83,7 +83,7 @@ impl Program {
 impl Step {
     /// The less usual tests, and the less usual kinds of values.
     #[inline(never)]
-    fn holds(&self, sight: impl Sight) -> Result<bool, Failure> {
+    fn holds(&self, sight: &impl Sight) -> Result<bool, Failure> {
         let value = sight.attribute(self.slot).unwrap_or(Value::Null);
         if let Question::Tree(node) = &self.question {
             let world = sight.world();
@@ -96,11 +96,11 @@ impl Step {
 
 impl End {
     #[inline(never)]
-    fn resolve(&self, sight: impl Sight, targets: &Targets) -> Resolution {
+    fn resolve(&self, sight: &impl Sight, targets: &Targets) -> Resolution {
         let resolution = match self {
             Self::Fixed(resolution) => Ok(*resolution),
-            Self::Split(split) => split.decide(&sight, targets),
-            Self::Tree(tree) => tree.decide(&sight, targets),
+            Self::Split(split) => split.decide(sight, targets),
+            Self::Tree(tree) => tree.decide(sight, targets),
         };
         resolution.unwrap_or_else(|failure| Resolution::failed(EvaluationError::Rule(failure)))
     }

@@ -141,8 +141,7 @@ proptest! {
 
         let parsed = parse(&rule, &Map::new()).unwrap();
         let scene = Scene { flag_key: "flag".into(), bucketing, slots: parsed.slots.into() };
-        let steps = std::cell::Cell::new(0);
-        let sight = Frame::new(&scene, &context, 1_700_000_000, &steps).by_name();
+        let sight = Frame::new(&scene, &context, 1_700_000_000).by_name();
         let world = sight.world();
         let targets = Targets { names: names(), default: Some(1) };
         let walked = Evaluator::new(&world).eval(&parsed.root, Scope::Context);

@@ -29,10 +29,8 @@ impl Scene {
 
 /// One evaluation's view of its context.
 ///
-/// The type of the context is kept: where it is known, finding an attribute is no call but part of the test. It is handed on
-/// by value to what is not compiled into the run of a rule; one whose address is known elsewhere would be read from memory for
-/// every test.
-pub(crate) trait Sight: Copy {
+/// The type of the context is kept: where it is known, finding an attribute is no call but part of the test.
+pub(crate) trait Sight {
     /// An attribute of the context.
     fn attribute(&self, slot: u32) -> Option<Value<'_>>;
 
@@ -51,7 +49,7 @@ pub(crate) struct Frame<'e, C: ?Sized> {
     scene: &'e Scene,
     context: &'e C,
     now: i64,
-    steps: &'e Cell<u32>,
+    steps: Cell<u32>,
 }
 
 /// A context whose attributes are found by their places.
@@ -63,25 +61,10 @@ pub(crate) struct ByPlace<'e, C: ?Sized> {
 /// A context whose attributes are found by their names.
 pub(crate) struct ByName<'e, C: ?Sized>(Frame<'e, C>);
 
-macro_rules! copied {
-    ($($view:ident),*) => {$(
-        impl<C: ?Sized> Clone for $view<'_, C> {
-            fn clone(&self) -> Self {
-                *self
-            }
-        }
-
-        impl<C: ?Sized> Copy for $view<'_, C> {}
-    )*};
-}
-
-// Derived they would ask the context to be copied.
-copied!(Frame, ByPlace, ByName);
-
 impl<'e, C: EvaluationContext + ?Sized> Frame<'e, C> {
     #[inline]
-    pub(crate) fn new(scene: &'e Scene, context: &'e C, now: i64, steps: &'e Cell<u32>) -> Self {
-        Self { scene, context, now, steps }
+    pub(crate) fn new(scene: &'e Scene, context: &'e C, now: i64) -> Self {
+        Self { scene, context, now, steps: Cell::new(0) }
     }
 
     #[inline]
@@ -100,7 +83,7 @@ impl<'e, C: EvaluationContext + ?Sized> Frame<'e, C> {
             context: &self.context,
             binding,
             flagd: Flagd { flag_key: &self.scene.flag_key, timestamp: self.now },
-            steps: self.steps,
+            steps: &self.steps,
         }
     }
 }
@@ -124,7 +107,7 @@ impl<C: EvaluationContext + ?Sized> Sight for ByPlace<'_, C> {
     }
 
     fn spend(&self, steps: usize) -> Result<(), Failure> {
-        spend(self.frame.steps, steps)
+        spend(&self.frame.steps, steps)
     }
 }
 
@@ -145,7 +128,7 @@ impl<C: EvaluationContext + ?Sized> Sight for ByName<'_, C> {
     }
 
     fn spend(&self, steps: usize) -> Result<(), Failure> {
-        spend(self.0.steps, steps)
+        spend(&self.0.steps, steps)
     }
 }
 
