@@ -5,6 +5,8 @@
 use std::process::Command;
 
 use crate::cases::Rule;
+use crate::ours;
+use crate::timing::Subject;
 
 const TIMES: u32 = 2_000;
 
@@ -12,26 +14,37 @@ const TIMES: u32 = 2_000;
 pub(crate) fn counts() {
     for rule in Rule::ALL {
         println!("{}", rule.name());
-        for subject in crate::subjects(rule) {
-            let [short, long] = [TIMES, 2 * TIMES].map(|times| instructions(rule, &subject.name, times));
-            println!("  {:30} {:9.1} instructions", subject.name, (long - short) as f64 / f64::from(TIMES));
-        }
+        table(rule.name(), &crate::subjects(rule));
+    }
+    println!("{TOLD}");
+    table(TOLD, &ours::told());
+}
+
+/// The subjects beside those of a rule.
+const TOLD: &str = "1 condition, and who is told";
+
+fn table(rule: &str, subjects: &[Subject<'_>]) {
+    for subject in subjects {
+        let [short, long] = [TIMES, 2 * TIMES].map(|times| instructions(rule, &subject.name, times));
+        println!("  {:30} {:9.1} instructions", subject.name, (long - short) as f64 / f64::from(TIMES));
     }
 }
 
 /// Evaluates so many times and does nothing else: what runs below valgrind.
 pub(crate) fn repeat(rule: &str, name: &str, times: u32) {
-    let rule = Rule::ALL.into_iter().find(|known| known.name() == rule).expect("a rule");
-    let mut subjects = crate::subjects(rule);
+    let mut subjects = match Rule::ALL.into_iter().find(|known| known.name() == rule) {
+        Some(rule) => crate::subjects(rule),
+        None => ours::told(),
+    };
     subjects.iter_mut().find(|subject| subject.name == name).expect("a subject").run(times);
 }
 
-fn instructions(rule: Rule, name: &str, times: u32) -> u64 {
+fn instructions(rule: &str, name: &str, times: u32) -> u64 {
     let this = std::env::current_exe().expect("this program");
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .arg(this)
-        .args(["repeat", rule.name(), name, &times.to_string()])
+        .args(["repeat", rule, name, &times.to_string()])
         .output()
         .expect("valgrind is installed");
     let told = String::from_utf8_lossy(&output.stderr);

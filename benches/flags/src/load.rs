@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use kvconf::{Bucket, Flag, KvConfig, Live};
+use kvconf::{Bucket, Flag, KvConfig, Live, LiveBuilder};
 
 use crate::cases;
 use crate::timing::Subject;
@@ -19,12 +19,20 @@ pub(crate) struct Shop {
 
 /// A handle on a bucket in memory, and the runtime that keeps it alive.
 pub(crate) fn live(flag: &str) -> (tokio::runtime::Runtime, Bucket, Live<Shop>) {
+    live_with(flag, |builder| builder)
+}
+
+/// The same, started as somebody wants it.
+pub(crate) fn live_with(
+    flag: &str,
+    builder: impl FnOnce(LiveBuilder<Shop>) -> LiveBuilder<Shop>,
+) -> (tokio::runtime::Runtime, Bucket, Live<Shop>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
     let (bucket, live) = runtime.block_on(async {
         let bucket = Bucket::memory();
         bucket.put("shop.new_cart", flag.to_owned()).await.expect("writes");
-        let live = bucket.live::<Shop>().start().await.expect("starts");
+        let live = builder(bucket.live::<Shop>()).start().await.expect("starts");
         (bucket, live)
     });
     (runtime, bucket, live)
