@@ -107,6 +107,26 @@ mod tests {
         command().debug_assert();
     }
 
+    // One that has the id of a global argument would be taken for it: `--context JSON` for a login.
+    #[test]
+    fn no_verb_has_an_argument_of_all_verbs_again() {
+        fn check(command: &clap::Command, global: &[String], again: &mut Vec<String>) {
+            for verb in command.get_subcommands() {
+                let own = verb.get_arguments().map(|own| own.get_id().to_string());
+                let own = own.filter(|id| global.contains(id));
+                again.extend(own.map(|id| format!("{} {id}", verb.get_name())));
+                check(verb, global, again);
+            }
+        }
+        let all = command();
+        let global = all.get_arguments().filter(|argument| argument.is_global_set());
+        let global: Vec<String> = global.map(|argument| argument.get_id().to_string()).collect();
+        assert!(global.iter().any(|id| id == "context"), "{global:?}");
+        let mut again = Vec::new();
+        check(&all, &global, &mut again);
+        assert_eq!(again, Vec::<String>::new());
+    }
+
     #[test]
     fn every_verb_has_help_with_an_example() {
         fn check(command: &clap::Command, path: &str, missing: &mut Vec<String>) {

@@ -34,6 +34,13 @@ async fn flags_come_in_are_switched_and_rolled_out_and_go_out() {
     true
     variant on, TARGETING_MATCH, by targeting.fractional[0]
     ");
+    let by_object = ["flag", "eval", "cart", "--attributes", r#"{"targetingKey": "user-1"}"#, "--text"];
+    assert_snapshot!(shown(&kvconf.run_with(by_object).await), @r"
+    exit 0
+    --- out
+    true
+    variant on, TARGETING_MATCH, by targeting.fractional[0]
+    ");
     assert_snapshot!(shown(&kvconf.run("flag eval cart targetingKey=user-1 --at 2").await), @r#"
     exit 0
     --- out

@@ -22,7 +22,7 @@ Examples:
     kvconf flag eval -p shop.flags new-cart targetingKey=user-1 country=NL
     kvconf flag eval --document flags.json new-cart country=NL     a file, without a server
     kvconf flag eval --cases cases.jsonl
-    kvconf flag eval -p shop.flags new-cart --context '{\"targetingKey\": \"user-1\"}' --at 4102     as it was right after that revision")]
+    kvconf flag eval -p shop.flags new-cart --attributes '{\"targetingKey\": \"user-1\"}' --at 4102     as it was right after that revision")]
 pub(super) struct Eval {
     /// The flag
     #[arg(value_name = "FLAG", required_unless_present = "cases")]
@@ -31,8 +31,8 @@ pub(super) struct Eval {
     #[arg(value_name = "NAME=VALUE", value_parser = attribute)]
     attributes: Vec<(String, Json)>,
     /// The attributes as one JSON object
-    #[arg(long, value_name = "JSON")]
-    context: Option<String>,
+    #[arg(long = "attributes", value_name = "JSON")]
+    object: Option<String>,
     /// With the flags as they were right after this revision
     #[arg(long, value_name = "REVISION")]
     at: Option<u64>,
@@ -40,7 +40,7 @@ pub(super) struct Eval {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["at", "prefix"])]
     document: Option<PathBuf>,
     /// A table of cases, one JSON object a line, without a server: see `flag check`; `-` is standard input
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "attributes", "context", "at", "prefix"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["key", "attributes", "object", "at", "prefix"])]
     cases: Option<PathBuf>,
     /// Shared rules by name, or a document that has some
     #[arg(long, value_name = "FILE", requires = "cases")]
@@ -64,9 +64,9 @@ impl Eval {
             return answered.complain(path);
         }
         let key = self.key.unwrap_or_default();
-        let mut context = match &self.context {
+        let mut context = match &self.object {
             Some(text) => DynamicContext::parse(text)
-                .map_err(|error| Failure::new(Exit::Invalid, format!("--context: {error}")))?,
+                .map_err(|error| Failure::new(Exit::Invalid, format!("--attributes: {error}")))?,
             None => DynamicContext::new(),
         };
         for (name, value) in self.attributes {
