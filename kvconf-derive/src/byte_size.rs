@@ -20,6 +20,7 @@ const UNITS: [(&str, u128); 13] = [
 /// Reads a size by the rules of the library's `ByteSize`: a number with or without one of the units, in any case.
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let trimmed = text.trim();
+    let trimmed = trimmed.strip_prefix('+').unwrap_or(trimmed);
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
@@ -57,9 +58,14 @@ mod tests {
 
     #[test]
     fn the_forms_that_people_write() {
-        for (text, bytes) in
-            [("512", 512), ("64 MiB", 64 << 20), ("1.5gib", 3 << 29), ("1 GB", 1_000_000_000), ("7B", 7)]
-        {
+        for (text, bytes) in [
+            ("512", 512),
+            ("64 MiB", 64 << 20),
+            ("1.5gib", 3 << 29),
+            ("1 GB", 1_000_000_000),
+            ("7B", 7),
+            ("+7", 7),
+        ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
         for (text, message) in [

@@ -55,6 +55,19 @@ pub async fn live(client: Client, bucket: &str, id: String, manner: Manner) {
     });
 }
 
+/// Waits until the server has everything that the client has sent: a flush ends where the socket has it, and a subscription
+/// that is still on its way is not asked.
+///
+/// # Panics
+/// When the server does not answer.
+pub async fn has_arrived(client: &Client) {
+    let inbox = client.new_inbox();
+    let mut own = client.subscribe(inbox.clone()).await.unwrap();
+    client.publish(inbox, "".into()).await.unwrap();
+    let came = tokio::time::timeout(Duration::from_secs(30), own.next()).await;
+    assert!(matches!(came, Ok(Some(_))), "the server does not answer");
+}
+
 async fn reply(client: &Client, message: &Message, answer: Vec<u8>) {
     // The asker, or the test, may be at its end.
     let _ = client.publish(message.reply.clone().unwrap(), answer.into()).await;

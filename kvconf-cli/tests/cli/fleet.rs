@@ -290,7 +290,7 @@ async fn thousand(server: &Server) {
         }
     }
     for client in &clients {
-        client.flush().await.unwrap();
+        instances::has_arrived(client).await;
     }
 }
 

@@ -138,7 +138,7 @@ async fn waiting_for_the_fleet_tells_how_many_have_it_and_can_be_left() {
     let (server, bucket) = server_with_bucket().await;
     let client = server.client().await;
     let live = joined(client.clone(), &bucket).await;
-    client.flush().await.unwrap();
+    instances::has_arrived(&client).await;
     let words = "set app.max=60 --yes --no-preflight --expect 2 --wait all --within 60s";
     let mut terminal = Kvconf::of(&server).in_terminal(words, 40);
     terminal.sees("1 of 2 have it …", 1).await;

@@ -37,8 +37,8 @@ const MAX_FRACTION_DIGITS: usize = 18;
 /// A number of bytes, stored as text such as `64 MiB`.
 ///
 /// Reads IEC units (`KiB` to `EiB`, powers of 1024), SI units (`kB` to `EB`, powers of 1000), `B`, and a bare number of
-/// bytes; upper or lower case, with or without a space. A fraction is fine as long as the result is whole: `1.5 GiB`. `64 M`
-/// is refused, because half of its readers take it for the other one.
+/// bytes; upper or lower case, with or without a space, or a plus sign in front. A fraction is fine as long as the result
+/// is whole: `1.5 GiB`. `64 M` is refused, because half of its readers take it for the other one.
 ///
 /// Writes the largest IEC unit that leaves a whole number: 1 GB is written as `1000000000 B`. In JSON, too, it is that text.
 ///
@@ -150,6 +150,8 @@ impl FromStr for ByteSize {
 fn parse(text: &str) -> Result<u64, String> {
     let shown = || quote_text(text);
     let trimmed = text.trim_ascii();
+    // A whole number may have it, and what was one reads on as a size.
+    let trimmed = trimmed.strip_prefix('+').unwrap_or(trimmed);
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let end = trimmed.find(|c| !is_number(c)).unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at_checked(end).unwrap_or((trimmed, ""));
@@ -255,7 +257,17 @@ mod tests {
 
     #[test]
     fn units_are_read_in_any_case_with_or_without_space() {
-        for text in ["64 MiB", "64MiB", "64mib", " 64  MIB\n", "67108864", "67108864 B", "0.0625 GiB"] {
+        for text in [
+            "64 MiB",
+            "64MiB",
+            "64mib",
+            " 64  MIB\n",
+            "67108864",
+            "67108864 B",
+            "0.0625 GiB",
+            "+67108864",
+            "+64 MiB",
+        ] {
             assert_eq!(parse(text), Ok(64 << 20), "{text}");
         }
         assert_eq!(parse("1 GB"), Ok(1_000_000_000));

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use kvconf::fleet::{Candidate, Fleet, FleetWaitError, Opinion, Progress, Share};
 use kvconf::{Bucket, BucketConfig, Key, Revision};
-use kvconf_tests::instances::{Manner, live};
+use kvconf_tests::instances::{Manner, has_arrived, live};
 use kvconf_tests::server::Server;
 
 const GOOD: usize = 900;
@@ -41,7 +41,7 @@ async fn thousand() -> (Server, Bucket) {
         }
     }
     for client in &clients {
-        client.flush().await.unwrap();
+        has_arrived(client).await;
     }
     (server, bucket)
 }

@@ -338,7 +338,7 @@ fn duration_pattern() -> String {
 
 /// A number with or without a unit, in whatever case.
 fn byte_size_pattern() -> String {
-    r"^\s*[0-9]+(\.[0-9]+)?\s*(([KkMmGgTtPpEe][Ii]?)?[Bb])?\s*$".to_owned()
+    r"^\s*\+?[0-9]+(\.[0-9]+)?\s*(([KkMmGgTtPpEe][Ii]?)?[Bb])?\s*$".to_owned()
 }
 
 /// Whether an expression means to JSON Schema (ECMA 262) what it means to the program. What both write alike and read
