@@ -14,9 +14,9 @@ use clap_complete::env::{Elvish, EnvCompleter, Powershell, Shells};
 use super::line::{before, quoted, split};
 
 /// All of them.
-pub(super) const SHELLS: Shells<'static> = Shells(&[&Bash, &Elvish, &Fish, &Powershell, &Zsh]);
+pub(super) const SHELLS: Shells<'static> = Shells(&[&BASH, &Elvish, &FISH, &Powershell, &ZSH]);
 
-const BASH: &str = r#"# Completions of kvconf for bash.
+const BASH_SCRIPT: &str = r#"# Completions of kvconf for bash.
 _NAME() {
     local line
     COMPREPLY=()
@@ -32,7 +32,7 @@ _NAME() {
 complete -o nosort -F _NAME BIN 2>/dev/null || complete -F _NAME BIN
 "#;
 
-const ZSH: &str = r#"#compdef BIN
+const ZSH_SCRIPT: &str = r#"#compdef BIN
 _NAME() {
     local line
     local -a open closed
@@ -49,17 +49,8 @@ _NAME() {
 if [[ $funcstack[1] == _NAME ]]; then _NAME "$@"; else compdef _NAME BIN; fi
 "#;
 
-const FISH: &str = r#"complete --keep-order --no-files --command BIN --arguments "(VAR=fish COMPLETER -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token --cut-at-cursor) 2>/dev/null)"
+const FISH_SCRIPT: &str = r#"complete --keep-order --no-files --command BIN --arguments "(VAR=fish COMPLETER -- (commandline --current-process --tokenize --cut-at-cursor) (commandline --current-token --cut-at-cursor) 2>/dev/null)"
 "#;
-
-fn register(
-    script: &str,
-    (var, name, bin, completer): (&str, &str, &str, &str),
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let script = script.replace("NAME", name).replace("COMPLETER", completer).replace("BIN", bin);
-    out.write_all(script.replace("VAR", var).as_bytes())
-}
 
 /// What the word at this place could be. Flags are offered where there is nothing else, or where one is being typed.
 fn candidates(
@@ -85,58 +76,26 @@ fn help(candidate: &CompletionCandidate) -> Option<String> {
     help.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
 }
 
-struct Bash;
+/// Writes what a shell is answered.
+type Answer = fn(&mut Command, Vec<OsString>, Option<&Path>, &mut dyn Write) -> Result<(), Error>;
 
-impl EnvCompleter for Bash {
-    fn name(&self) -> &'static str {
-        "bash"
-    }
-
-    fn is(&self, name: &str) -> bool {
-        name == "bash"
-    }
-
-    fn write_registration(
-        &self,
-        var: &str,
-        name: &str,
-        bin: &str,
-        completer: &str,
-        out: &mut dyn Write,
-    ) -> Result<(), Error> {
-        register(BASH, (var, name, bin, completer), out)
-    }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        _: Vec<OsString>,
-        folder: Option<&Path>,
-        out: &mut dyn Write,
-    ) -> Result<(), Error> {
-        let variable = |name| std::env::var(name).unwrap_or_default();
-        let line = split(&variable("KVCONF_COMPLETE_LINE"));
-        let index = line.words.len().saturating_sub(1);
-        let before = line.words.last().map(|word| before(word, &variable("KVCONF_COMPLETE_WORD")).to_owned());
-        let words = line.words.iter().map(OsString::from).collect();
-        for candidate in candidates(command, words, index, folder)? {
-            let value = candidate.get_value().to_string_lossy();
-            let rest = value.strip_prefix(before.as_deref().unwrap_or_default()).unwrap_or(&value);
-            writeln!(out, "{}", quoted(rest, line.is_quoted))?;
-        }
-        Ok(())
-    }
+struct Shell {
+    name: &'static str,
+    script: &'static str,
+    answer: Answer,
 }
 
-struct Zsh;
+const BASH: Shell = Shell { name: "bash", script: BASH_SCRIPT, answer: bash };
+const ZSH: Shell = Shell { name: "zsh", script: ZSH_SCRIPT, answer: zsh };
+const FISH: Shell = Shell { name: "fish", script: FISH_SCRIPT, answer: fish };
 
-impl EnvCompleter for Zsh {
+impl EnvCompleter for Shell {
     fn name(&self) -> &'static str {
-        "zsh"
+        self.name
     }
 
     fn is(&self, name: &str) -> bool {
-        name == "zsh"
+        name == self.name
     }
 
     fn write_registration(
@@ -147,7 +106,8 @@ impl EnvCompleter for Zsh {
         completer: &str,
         out: &mut dyn Write,
     ) -> Result<(), Error> {
-        register(ZSH, (var, name, bin, completer), out)
+        let script = self.script.replace("NAME", name).replace("COMPLETER", completer).replace("BIN", bin);
+        out.write_all(script.replace("VAR", var).as_bytes())
     }
 
     fn write_complete(
@@ -157,52 +117,56 @@ impl EnvCompleter for Zsh {
         folder: Option<&Path>,
         out: &mut dyn Write,
     ) -> Result<(), Error> {
-        let index = std::env::var("KVCONF_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
-        let index = index.unwrap_or(words.len().saturating_sub(1));
-        for candidate in candidates(command, words, index, folder)? {
-            let value = candidate.get_value().to_string_lossy();
-            let sign = if value.ends_with(['=', '.', '/']) { '+' } else { '-' };
-            let help = help(&candidate).map(|help| format!(":{help}")).unwrap_or_default();
-            writeln!(out, "{sign}{}{help}", value.replace('\\', "\\\\").replace(':', "\\:"))?;
-        }
-        Ok(())
+        (self.answer)(command, words, folder, out)
     }
 }
 
-struct Fish;
-
-impl EnvCompleter for Fish {
-    fn name(&self) -> &'static str {
-        "fish"
+fn bash(
+    command: &mut Command,
+    _: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let variable = |name| std::env::var(name).unwrap_or_default();
+    let line = split(&variable("KVCONF_COMPLETE_LINE"));
+    let index = line.words.len().saturating_sub(1);
+    let before = line.words.last().map(|word| before(word, &variable("KVCONF_COMPLETE_WORD")).to_owned());
+    let words = line.words.iter().map(OsString::from).collect();
+    for candidate in candidates(command, words, index, folder)? {
+        let value = candidate.get_value().to_string_lossy();
+        let rest = value.strip_prefix(before.as_deref().unwrap_or_default()).unwrap_or(&value);
+        writeln!(out, "{}", quoted(rest, line.is_quoted))?;
     }
+    Ok(())
+}
 
-    fn is(&self, name: &str) -> bool {
-        name == "fish"
+fn zsh(
+    command: &mut Command,
+    words: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let index = std::env::var("KVCONF_COMPLETE_INDEX").ok().and_then(|index| index.parse().ok());
+    let index = index.unwrap_or(words.len().saturating_sub(1));
+    for candidate in candidates(command, words, index, folder)? {
+        let value = candidate.get_value().to_string_lossy();
+        let sign = if value.ends_with(['=', '.', '/']) { '+' } else { '-' };
+        let help = help(&candidate).map(|help| format!(":{help}")).unwrap_or_default();
+        writeln!(out, "{sign}{}{help}", value.replace('\\', "\\\\").replace(':', "\\:"))?;
     }
+    Ok(())
+}
 
-    fn write_registration(
-        &self,
-        var: &str,
-        name: &str,
-        bin: &str,
-        completer: &str,
-        out: &mut dyn Write,
-    ) -> Result<(), Error> {
-        register(FISH, (var, name, bin, completer), out)
+fn fish(
+    command: &mut Command,
+    words: Vec<OsString>,
+    folder: Option<&Path>,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let index = words.len().saturating_sub(1);
+    for candidate in candidates(command, words, index, folder)? {
+        let help = help(&candidate).map(|help| format!("\t{help}")).unwrap_or_default();
+        writeln!(out, "{}{help}", candidate.get_value().to_string_lossy())?;
     }
-
-    fn write_complete(
-        &self,
-        command: &mut Command,
-        words: Vec<OsString>,
-        folder: Option<&Path>,
-        out: &mut dyn Write,
-    ) -> Result<(), Error> {
-        let index = words.len().saturating_sub(1);
-        for candidate in candidates(command, words, index, folder)? {
-            let help = help(&candidate).map(|help| format!("\t{help}")).unwrap_or_default();
-            writeln!(out, "{}{help}", candidate.get_value().to_string_lossy())?;
-        }
-        Ok(())
-    }
+    Ok(())
 }

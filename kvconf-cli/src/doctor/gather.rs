@@ -1,6 +1,5 @@
 //! Asking the server. Nothing is written: a write is tried with a condition that cannot hold.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use async_nats::{Client, Event, HeaderMap, Message, Request, RequestErrorKind, ServerError};
@@ -10,6 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::facts::{Allowed, Answer, Facts, Judged, Probe, Purpose, Server, Stream, Unconnected};
 use crate::connect::{self, Settings};
@@ -18,8 +19,11 @@ use crate::failure::Failure;
 /// How long an answer may take. A forbidden question has none.
 const WITHIN: Duration = Duration::from_secs(2);
 
-/// How often what the server refused is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How long a refusal may take that comes after the answer to a ping: its way leads through a task of the client.
+const TOLD_WITHIN: Duration = Duration::from_millis(50);
+
+const FOR_PUBLISH: &str = "for publish";
+const FOR_SUBSCRIPTION: &str = "for subscription";
 
 /// The last part of every name that is used here. Nothing is ever stored under it.
 const NAME: &str = "kvconf-doctor";
@@ -32,32 +36,37 @@ const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
 
 /// What the server refused, in its own words.
 #[derive(Clone, Default)]
-struct Refusals(Arc<Mutex<Vec<String>>>);
+struct Refusals(watch::Sender<Vec<String>>);
 
 impl Refusals {
     fn observe(&self, event: &Event) {
         if let Event::ServerError(ServerError::Other(text)) = event {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(text.clone());
+            self.0.send_modify(|said| said.push(text.clone()));
         }
     }
 
-    /// The subjects that were refused for this.
+    /// The subjects that were refused for an operation so far.
     fn of(&self, operation: &str) -> Vec<String> {
-        let said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = |text: &String| {
-            let (words, quoted) = text.split_once('"')?;
-            let is_meant = words.to_ascii_lowercase().contains(operation);
-            let (subject, _) = quoted.split_once('"')?;
-            is_meant.then(|| subject.to_owned())
-        };
-        said.iter().filter_map(of_one).collect()
+        let said = self.0.borrow();
+        said.iter().filter_map(|text| refused(text, operation)).map(str::to_owned).collect()
     }
 
-    async fn of_subject(&self, subject: &str) {
-        while !self.of("for publish").iter().any(|refused| refused == subject) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+    /// Comes back once all of these subjects are refused, which may be never.
+    async fn of_all(&self, operation: &str, subjects: &[&str]) {
+        let all = |said: &Vec<String>| {
+            let mut wanted = subjects.iter();
+            wanted.all(|subject| said.iter().any(|text| refused(text, operation) == Some(subject)))
+        };
+        // Whoever is told is here, so it does not end.
+        let _ = self.0.subscribe().wait_for(all).await;
     }
+}
+
+/// The subject in a text such as `Permissions Violation for Publish to "subject"`.
+fn refused<'t>(text: &'t str, operation: &str) -> Option<&'t str> {
+    let (words, quoted) = text.split_once('"')?;
+    let (subject, _) = quoted.split_once('"')?;
+    words.to_ascii_lowercase().contains(operation).then_some(subject)
 }
 
 /// Finds out all there is to know about the connection, the account, and the bucket.
@@ -90,7 +99,7 @@ pub(crate) async fn gather(settings: &Settings, bucket: Option<String>, prefix: 
     let asker = Asker { client, api: api_prefix(settings), foreign: is_foreign(settings), refusals };
     facts.connected = Ok(asker.server().await);
     asker.look(&mut facts).await;
-    facts.refused_inboxes = asker.refusals.of("for subscription");
+    facts.refused_inboxes = asker.refusals.of(FOR_SUBSCRIPTION);
     facts.refused_inboxes.retain(|subject| !subject.starts_with(FLEET));
     facts
 }
@@ -118,7 +127,7 @@ impl Asker {
     async fn server(&self) -> Server {
         let info = self.client.server_info();
         let began = Instant::now();
-        let answered = tokio::time::timeout(WITHIN, self.client.flush()).await;
+        let answered = timeout(WITHIN, self.client.flush()).await;
         Server {
             name: info.server_name,
             version: info.version,
@@ -196,10 +205,10 @@ impl Asker {
             subscribed.extend(self.client.subscribe(subject.clone()).await);
         }
         let answered = within(self.client.flush()).await;
-        // The event takes its way through a task of the client.
-        tokio::time::sleep(LOOK_EVERY * 5).await;
+        let all = subjects.each_ref().map(String::as_str);
+        let _ = timeout(TOLD_WITHIN, self.refusals.of_all(FOR_SUBSCRIPTION, &all)).await;
         drop(subscribed);
-        let refused = self.refusals.of("for subscription");
+        let refused = self.refusals.of(FOR_SUBSCRIPTION);
         let missing: Vec<&str> =
             subjects.iter().filter(|it| refused.contains(it)).map(String::as_str).collect();
         let allowed = match (missing.is_empty(), answered) {
@@ -236,7 +245,7 @@ impl Asker {
 
     async fn names(&self) -> Answer<Vec<String>> {
         let connection = Connection::new(&self.client).api_prefix(&self.api);
-        match tokio::time::timeout(WITHIN, kvconf::Bucket::names(connection)).await {
+        match timeout(WITHIN, kvconf::Bucket::names(connection)).await {
             Ok(Ok(names)) => Answer::Yes(names),
             Ok(Err(_)) | Err(_) => Answer::Silence(WITHIN),
         }
@@ -248,10 +257,11 @@ impl Asker {
             request = request.headers(headers);
         }
         let answer = self.client.send_request(subject.to_owned(), request);
+        let subjects = [subject];
         let answer = tokio::select! {
             biased;
             answer = answer => answer,
-            () = self.refusals.of_subject(subject) => return Answer::Denied,
+            () = self.refusals.of_all(FOR_PUBLISH, &subjects) => return Answer::Denied,
         };
         match answer {
             Ok(message) => Answer::Yes(message),
@@ -312,8 +322,7 @@ impl Asker {
     async fn publish(&self, subject: &str) -> Allowed {
         let sent = self.client.publish(subject.to_owned(), Bytes::new()).await;
         let answered = within(self.client.flush()).await;
-        // The event takes its way through a task of the client.
-        let refused = tokio::time::timeout(LOOK_EVERY * 5, self.refusals.of_subject(subject)).await;
+        let refused = timeout(TOLD_WITHIN, self.refusals.of_all(FOR_PUBLISH, &[subject])).await;
         match (refused, sent, answered) {
             (Ok(()), ..) => Allowed::No,
             (Err(_), Ok(()), Some(())) => Allowed::Yes,
@@ -323,7 +332,7 @@ impl Asker {
 }
 
 async fn within<T, E>(question: impl Future<Output = Result<T, E>>) -> Option<T> {
-    tokio::time::timeout(WITHIN, question).await.ok()?.ok()
+    timeout(WITHIN, question).await.ok()?.ok()
 }
 
 fn read<T: DeserializeOwned>(answer: Answer<Message>) -> Answer<T> {
