@@ -33,6 +33,12 @@ async fn what_was_changed_in_the_text_is_written() {
     note: kvconf revert [change] takes it back
     ");
     assert_eq!(bucket.get("a.api_key").await.unwrap().as_deref(), Some(&b"hunter2"[..])); // P11
+    let editor = kvconf.clone().variable("EDITOR", "sed -i -e 's/^x = 10/x = 11/'");
+    assert_snapshot!(shown(&editor.run("edit a --yes").await), @r#"
+    exit 0
+    --- out
+    {"change":"[change]","changes":[{"after":{"value":"11"},"before":{"value":"10"},"expected":5,"key":"a.x"}],"revision":7,"unchanged":0,"written":[{"key":"a.x","revision":7}]}
+    "#);
     let editor = kvconf.variable("EDITOR", "true");
     assert_snapshot!(shown(&editor.text("edit a --yes").await), @r"
     exit 0

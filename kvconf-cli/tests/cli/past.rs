@@ -435,6 +435,11 @@ async fn a_cache_is_looked_at_and_a_way_back_found_without_the_server() {
     --- err
     note: when the server is there: kvconf rollback checkout --bucket prod --to 2
     ");
+    assert_snapshot!(settled(&kvconf.run(&format!("cache diff {path} 2 1")).await), @r#"
+    exit 0
+    --- out
+    {"changes":[{"after":{"value":"80"},"before":{"value":"90"},"key":"checkout.max_items"}],"from":3,"rollback":"kvconf rollback checkout --bucket prod --to 2","to":2}
+    "#);
     assert_snapshot!(settled(&kvconf.run(&format!("cache show {path} --generation 1")).await), @r#"
     exit 0
     --- out
