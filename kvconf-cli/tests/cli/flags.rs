@@ -238,3 +238,86 @@ async fn flags_and_cases_in_files_need_no_server() {
       flags.a.variants: a flag has at least one variant
     ");
 }
+
+#[tokio::test]
+async fn each_verb_speaks_to_people_and_to_programs() {
+    let (server, bucket) = server_with_bucket().await;
+    let flag = r#"{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off"}"#;
+    bucket.put("shop.flags.cart", flag).await.unwrap();
+    let kvconf = Kvconf::of(&server).variable("KVCONF_FLAGS", "shop.flags");
+    assert_snapshot!(shown(&kvconf.run("flag ls").await), @r#"
+    exit 0
+    --- out
+    {"definition":{"defaultVariant":"off","state":"ENABLED","variants":{"off":false,"on":true}},"enabled":true,"flag":"cart","revision":1}
+    "#);
+    assert_snapshot!(shown(&kvconf.text("flag get cart").await), @r#"
+    exit 0
+    --- out
+    {
+      "defaultVariant": "off",
+      "state": "ENABLED",
+      "variants": {
+        "off": false,
+        "on": true
+      }
+    }
+    "#);
+    assert_snapshot!(shown(&kvconf.run("flag get cart").await), @r#"
+    exit 0
+    --- out
+    {"definition":{"defaultVariant":"off","state":"ENABLED","variants":{"off":false,"on":true}},"enabled":true,"flag":"cart","revision":1}
+    "#);
+    assert_snapshot!(shown(&kvconf.run("flag off cart --yes").await), @r#"
+    exit 0
+    --- out
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},\"defaultVariant\":\"off\"}"},"differences":[{"after":"DISABLED","before":"ENABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":2,"written":[{"key":"shop.flags.cart","revision":2}]}
+    "#);
+    assert_snapshot!(shown(&kvconf.run("flag on cart --yes").await), @r#"
+    exit 0
+    --- out
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":"ENABLED","before":"DISABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":3,"written":[{"key":"shop.flags.cart","revision":3}]}
+    "#);
+    assert_snapshot!(shown(&kvconf.run("flag rollout cart on=20% --yes").await), @r#"
+    exit 0
+    --- out
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"fractional\":[[\"on\",20],[\"off\",80]]},\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":{"fractional":[["on",20],["off",80]]},"before":null,"path":"targeting"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":4,"written":[{"key":"shop.flags.cart","revision":4}]}
+    "#);
+    assert_snapshot!(shown(&kvconf.text("flag export").await), @r#"
+    exit 0
+    --- out
+    {
+      "flags": {
+        "cart": {
+          "defaultVariant": "off",
+          "state": "ENABLED",
+          "targeting": {
+            "fractional": [
+              [
+                "on",
+                20
+              ],
+              [
+                "off",
+                80
+              ]
+            ]
+          },
+          "variants": {
+            "off": false,
+            "on": true
+          }
+        }
+      }
+    }
+    "#);
+    let (_folder, cases) = file(
+        "cases.jsonl",
+        r#"{"key":"a","type":"Boolean","flag":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"},"context":{},"default":false}"#,
+    );
+    assert_snapshot!(shown(&kvconf.text(&format!("flag check {cases}")).await), @r#"
+    exit 0
+    --- out
+    {"key":"a","reason":"STATIC","value":true,"variant":"on"}
+    "#);
+    assert_snapshot!(shown(&kvconf.text("bucket info prod").await).lines().next().unwrap_or_default(), @"exit 0");
+}
