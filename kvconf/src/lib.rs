@@ -133,9 +133,9 @@ pub use flag_set::{
     FlagEdit, FlagEditError, FlagFinding, FlagPlan, FlagSet, Flags, FlagsBuilder, ImportMode, SetFlag,
 };
 pub use history::{
-    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyState, Log,
-    LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError, PastKeys,
-    RejectedState, Replay,
+    Check, CheckError, Checked, Colored, Diff, FieldHistory, FieldRevision, FieldState, KeyDiff, KeyDiffs,
+    KeyState, Log, LogError, LogRequest, LogStream, LoggedChange, LoggedKey, LostKey, Past, PastError,
+    PastKeys, RejectedState, Replay,
 };
 pub use key::{Filter, Key, KeyError, MAX_KEY_BYTES, Prefix, check_bucket_name};
 pub use layer::LayerError;

@@ -14,7 +14,7 @@ use super::{Flags, SetFlag};
 use crate::change::Wishes;
 use crate::flag::{
     BUCKETING_METADATA, BlastRadius, Bucketing, EvaluationContext, FlagDefinition, FlagDocument, FlagError,
-    RuleFinding,
+    FlagState, RuleFinding,
 };
 use crate::{Commit, FieldChange, Key, Live, OverRejected, Plan, PlanError, Report, Snapshot};
 
@@ -249,7 +249,7 @@ pub struct FlagFinding {
 }
 
 /// What a change of flags would write, what is odd about it, and who would move. `Display` writes one line for each key, and
-/// one more for each part of a flag that differs.
+/// one more for each part of a flag that differs, and says which flags are disabled all the while.
 #[must_use = "a plan writes nothing before `commit`"]
 pub struct FlagPlan {
     plan: Plan<FlagSet>,
@@ -300,6 +300,31 @@ impl FlagPlan {
         &self.findings
     }
 
+    /// The flags whose definition changes and that are disabled before and after: nobody gets anything else until they are
+    /// enabled.
+    ///
+    /// ```
+    /// # use kvconf::Bucket;
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = Bucket::memory();
+    /// let flag = |state: &str| format!(r#"{{"state": "{state}", "variants": {{"on": true, "off": false}}, "defaultVariant": "off"}}"#);
+    /// bucket.put("shop.flags.cart", flag("DISABLED")).await?;
+    /// bucket.put("shop.flags.desk", flag("ENABLED")).await?;
+    /// let flags = bucket.flags("shop.flags").start().await?;
+    /// let plan = flags.edit().default_variant("cart", "on").default_variant("desk", "on").plan().await?;
+    /// assert_eq!(plan.without_effect().collect::<Vec<_>>(), ["cart"]);
+    /// # Ok(()) }
+    /// ```
+    pub fn without_effect(&self) -> impl Iterator<Item = &str> {
+        let is_disabled = |flag: &SetFlag| flag.definition().state() == FlagState::Disabled;
+        let differing = changed(&self.before, &self.after).filter(move |flag| is_disabled(flag));
+        let silent = differing.filter(move |flag| {
+            let before = self.before.flag(flag.key());
+            before.is_some_and(|before| is_disabled(before) && before.definition() != flag.definition())
+        });
+        silent.map(SetFlag::key)
+    }
+
     /// The set as it would be, as far as readers would take it.
     #[must_use]
     pub const fn after(&self) -> &FlagSet {
@@ -344,6 +369,9 @@ fn findings(before: &FlagSet, after: &FlagSet) -> Vec<FlagFinding> {
 impl fmt::Display for FlagPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.plan)?;
+        for key in self.without_effect() {
+            write!(f, "\nflag `{key}` is disabled: nobody gets anything else until it is enabled")?;
+        }
         self.findings.iter().try_for_each(|finding| write!(f, "\nodd: {finding}"))
     }
 }

@@ -109,19 +109,22 @@ async fn within_life(
     asked: SystemTime,
     kept: &Kept,
 ) -> Result<Reading, PastError> {
-    let (created, now) = (kept.created, SystemTime::now());
-    if asked < created {
-        return Err(PastError::OutOfTime { asked, created, now });
-    }
-    // The server's clock may be ahead of this one: what it has written already is not to come.
-    if asked > now.max(kept.written) {
-        return Err(PastError::OutOfTime { asked, created, now });
-    }
+    check_time(asked, kept)?;
     read(store, filters, Point::Time(asked)).await
 }
 
+/// Whether a time is in the bucket's life.
+pub(crate) fn check_time(asked: SystemTime, kept: &Kept) -> Result<(), PastError> {
+    let (created, now) = (kept.created, SystemTime::now());
+    // The server's clock may be ahead of this one: what it has written already is not to come.
+    if asked < created || asked > now.max(kept.written) {
+        return Err(PastError::OutOfTime { asked, created, now });
+    }
+    Ok(())
+}
+
 /// The beginning of the change set that the moment lies in.
-async fn torn(
+pub(crate) async fn torn(
     store: &dyn Store,
     filters: &[Filter],
     prefixes: &[Prefix],

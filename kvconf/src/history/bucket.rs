@@ -8,19 +8,22 @@ use bytes::Bytes;
 
 use super::at::{KeysAt, keys_at};
 use super::error::{CheckError, LogError, PastError};
+use super::key_diff::KeyDiffs;
 use super::log::{Shown, sets};
 use super::moment::Wanted;
-use super::pages::{LogRequest, LogSource};
+use super::pages::LogRequest;
 use super::past::{Frame, update_of};
 use super::replay::{Replay, Tape};
 use super::retention::Retention;
+use super::walk::LogSource;
+use crate::bucket::disjoint;
 use crate::layer::Layers;
 use crate::live::{Environment, table_of};
 use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::store::{Point, ReadError, Store};
 use crate::view::View;
-use crate::{Bucket, Entry, Filter, KeyError, Prefix, Report, Revision};
+use crate::{Bucket, Entry, Filter, IntoFilters, KeyError, Prefix, Report, Revision};
 
 impl Bucket {
     /// The change sets under a prefix, newest first; the empty prefix is the whole bucket.
@@ -43,8 +46,73 @@ impl Bucket {
         P: TryInto<Prefix, Error: Into<KeyError>>,
     {
         let prefix = prefix.try_into().map_err(|error| LogError::Prefix(error.into()));
-        let store = Arc::clone(&self.store);
-        LogRequest::new(prefix.map(|prefix| LogSource { store, prefixes: vec![prefix], shown: Shown::Sizes }))
+        let source =
+            |prefix| LogSource::new(Arc::clone(&self.store), vec![Filter::from(prefix)], Shown::Sizes);
+        LogRequest::new(prefix.map(source))
+    }
+
+    /// As [`Bucket::log`], of the keys that filters ask for: some keys by name, or a prefix in several layers.
+    ///
+    /// How many keys of a change set are no longer kept ([`LoggedChange::missing`](crate::LoggedChange::missing)) is told of
+    /// those below a prefix.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, Filter, Key};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = kvconf::Bucket::memory();
+    /// bucket.put("base.app.port", "8080").await?;
+    /// bucket.put("env.prod.app.port", "8081").await?;
+    /// bucket.put("host.web-1.app.port", "8082").await?;
+    /// let log = bucket.log_of(["base.app.>", "env.prod.app.port"]).show_values().await?;
+    /// let keys: Vec<&str> = log.iter().flat_map(|change| change.keys()).map(|key| key.key().as_str()).collect();
+    /// assert_eq!(keys, ["env.prod.app.port", "base.app.port"]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// The request gives [`LogError::Read`] for filters that are not valid, overlap or are none.
+    pub fn log_of(&self, filters: impl IntoFilters) -> LogRequest {
+        let filters = disjoint(filters).map_err(LogError::Read);
+        let source = |filters| LogSource::new(Arc::clone(&self.store), filters, Shown::Sizes);
+        LogRequest::new(filters.map(source))
+    }
+
+    /// What differs between two moments, key by key: each a revision, a time, or [`Point::Latest`].
+    ///
+    /// It costs what has changed since the earlier moment, and the names of the keys; only some values are held at a time.
+    /// What only kvconf itself needs is left out.
+    ///
+    /// ```
+    /// # use kvconf::{Bucket, Point};
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let bucket = kvconf::Bucket::memory();
+    /// let then = bucket.put("app.port", "8080").await?;
+    /// bucket.put("app.port", "8081").await?;
+    /// bucket.put("app.host", "localhost").await?;
+    ///
+    /// let mut differences = bucket.diff("app.>", then, Point::Latest).await?;
+    /// let mut told = Vec::new();
+    /// while let Some(difference) = differences.next().await? {
+    ///     let text = |value: Option<&bytes::Bytes>| value.map(|value| String::from_utf8_lossy(value).into_owned());
+    ///     told.push((difference.key().to_string(), text(difference.before()), text(difference.after())));
+    /// }
+    /// let (host, port) = (Some("localhost".to_owned()), Some("8081".to_owned()));
+    /// assert_eq!(told, [("app.host".to_owned(), None, host), ("app.port".to_owned(), Some("8080".to_owned()), port)]);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Bucket::at`], for the earlier moment; [`PastError::Read`] for filters that are not valid, overlap or are none.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: it only reads.
+    pub async fn diff(
+        &self,
+        filters: impl IntoFilters,
+        from: impl Into<Point>,
+        to: impl Into<Point>,
+    ) -> Result<KeyDiffs, PastError> {
+        let filters = disjoint(filters)?;
+        KeyDiffs::open(Arc::clone(&self.store), filters, from.into(), to.into()).await
     }
 
     /// The newest entry of each key under a prefix at a moment: a revision, a time, or [`Point::Latest`].

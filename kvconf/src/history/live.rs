@@ -9,13 +9,14 @@ use super::error::{LogError, PastError};
 use super::fields::{FieldHistory, filters_of, read_field};
 use super::log::Shown;
 use super::moment::Wanted;
-use super::pages::{LogRequest, LogSource};
+use super::pages::LogRequest;
 use super::past::{Frame, Past};
 use super::retention::{Retention, may_begin};
+use super::walk::LogSource;
 use crate::live::lock;
 use crate::schema::{Field, KvConfig};
 use crate::store::{Point, ReadError, Store};
-use crate::{Live, Revision};
+use crate::{Filter, Live, Revision};
 
 impl<T: KvConfig> Live<T> {
     /// The struct's change sets, in all its layers, newest first: who, when, why, and what. From the entries that the bucket keeps, so those
@@ -38,7 +39,8 @@ impl<T: KvConfig> Live<T> {
     pub fn log(&self) -> LogRequest {
         let source = self.frame().zip(self.shared.store.clone()).map(|(frame, store)| {
             let prefixes = frame.table.layers.prefixes();
-            LogSource { store, prefixes, shown: Shown::Fields(frame.table) }
+            let filters = prefixes.iter().map(Filter::from).collect();
+            LogSource::new(store, filters, Shown::Fields(frame.table))
         });
         LogRequest::new(source.ok_or(LogError::Fixed))
     }

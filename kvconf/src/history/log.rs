@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::render::{Colored, Ink, Line, Render, Stamp, Style, write_lines};
-use super::retention::{Before, Follower, Retention};
+use super::retention::{Before, Beginning, Follower, Retention};
 use crate::value::show;
 use crate::view::{Table, Target, shown_bytes};
 use crate::watch::sets::{Extent, Membership, membership, place};
@@ -317,7 +317,10 @@ impl Set {
             let length = self.last.get() + 1 - self.first.get();
             (prefixes.iter().any(Prefix::is_root) && self.entries.len() > 1).then_some(length)
         };
-        let kept = self.entries.len() as u64;
+        // Keys that were asked for by name may stand elsewhere.
+        let is_below =
+            |entry: &&Arc<Entry>| prefixes.iter().any(|prefix| entry.key().under(prefix).is_some());
+        let kept = self.entries.iter().filter(is_below).count() as u64;
         expected.or_else(whole).map_or(0, |expected| expected.saturating_sub(kept))
     }
 }
@@ -359,7 +362,11 @@ impl Material {
 }
 
 fn logged(entry: Arc<Entry>, follower: &mut Follower<Arc<Entry>>, shown: &Shown) -> LoggedKey {
-    let before = follower.next(&entry);
+    let mut before = follower.next(&entry);
+    if Beginning::of(&entry) == Beginning::Stated {
+        // Whatever is kept, and whoever may ask for it: the server has checked that nothing stood there.
+        before = Before::Nothing;
+    }
     LoggedKey {
         before: shown.before(&before),
         after: shown.after(&entry),

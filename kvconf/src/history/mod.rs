@@ -3,7 +3,7 @@
 //! Everything is read off the entries that the bucket keeps. There is no second place that could disagree, and what
 //! retention has lost is said, never guessed (`retention.rs` has the rules).
 //!
-//! Pure: `retention`, `moment`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `pages`, and the
+//! Pure: `retention`, `moment`, `touched`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `walk`, `pages`, `key_diff`, and the
 //! methods in `live` and `bucket`.
 
 mod at;
@@ -11,6 +11,7 @@ mod bucket;
 mod diff;
 mod error;
 mod fields;
+mod key_diff;
 mod live;
 mod log;
 mod moment;
@@ -19,12 +20,15 @@ mod past;
 mod render;
 mod replay;
 mod retention;
+mod touched;
+mod walk;
 
 pub(crate) use bucket::tape;
 pub use bucket::{Check, Checked, PastKeys};
 pub use diff::Diff;
 pub use error::{CheckError, LogError, LostKey, PastError};
 pub use fields::{FieldHistory, FieldRevision, FieldState};
+pub use key_diff::{KeyDiff, KeyDiffs};
 pub use log::{KeyState, LoggedChange, LoggedKey};
 pub use pages::{Log, LogRequest, LogStream};
 pub use past::Past;

@@ -53,15 +53,39 @@ impl Retention {
 
     /// Whether a key certainly had no value before its oldest retained entry, of so many.
     pub(crate) fn is_beginning(&self, oldest: &Entry, retained: u64) -> bool {
-        if self.evicted || oldest.marker_reason().is_some() {
-            return false;
-        }
-        match predecessor(oldest) {
-            Some(stated) => stated == Revision::ZERO,
-            None => {
-                oldest.operation() != Operation::Purge
-                    && self.history.is_some_and(|history| retained < history)
+        self.settles(Beginning::of(oldest), retained)
+    }
+
+    /// As [`Self::is_beginning`], of what an entry says.
+    pub(crate) fn settles(&self, beginning: Beginning, retained: u64) -> bool {
+        !self.evicted
+            && match beginning {
+                Beginning::Stated => true,
+                Beginning::Denied => false,
+                Beginning::Unsaid => self.history.is_some_and(|history| retained < history),
             }
+    }
+}
+
+/// What the oldest retained entry of a key says of what was before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// That there was nothing.
+    Stated,
+    /// That there was something, or may have been.
+    Denied,
+    /// Nothing: how many entries are retained has to tell.
+    Unsaid,
+}
+
+impl Beginning {
+    pub(crate) fn of(oldest: &Entry) -> Self {
+        match predecessor(oldest) {
+            _ if oldest.marker_reason().is_some() => Self::Denied,
+            Some(Revision::ZERO) => Self::Stated,
+            Some(_) => Self::Denied,
+            None if oldest.operation() == Operation::Purge => Self::Denied,
+            None => Self::Unsaid,
         }
     }
 }

@@ -235,7 +235,23 @@ pub(crate) trait Store: Send + Sync + 'static {
         until: Revision,
     ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>>;
 
-    /// How many entries of each key are retained, and what the bucket keeps at all. Cheap: no value travels.
+    /// Hands on every retained entry that the filters match, from one revision up to another, both included, without its
+    /// value where the backend can leave that out. Those of one key in their order; an error ends it. Nothing is held: this is
+    /// for any number of entries.
+    fn trace<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>>;
+
+    /// The last revision at a time: what was written at exactly this time is part of it. `None` where nothing was written
+    /// since.
+    fn revision_at(&self, time: SystemTime) -> BoxFuture<'_, Result<Option<Revision>, ReadError>>;
+
+    /// How many entries of each key are retained, and what the bucket keeps at all. Cheap: no value travels. Without filters
+    /// only the latter.
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
 
     /// Opens a subscription. Filters must not overlap.

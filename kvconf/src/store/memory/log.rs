@@ -437,11 +437,7 @@ impl Log {
             Point::Revision(revision) => revision.get(),
             Point::Time(time) if time >= self.last_time => self.last,
             // As on the server: right before the first retained entry behind it, and nothing tells what has gone since.
-            Point::Time(time) => self
-                .records
-                .values()
-                .find(|record| record.entry.created > time)
-                .map_or(self.last, |record| record.entry.revision.get() - 1),
+            Point::Time(time) => self.revision_at(time).map_or(self.last, Revision::get),
         };
         let newest = |revisions: &VecDeque<u64>| {
             let upto = revisions.partition_point(|revision| *revision <= moment);
@@ -450,6 +446,12 @@ impl Log {
         let revisions: BTreeSet<u64> = self.matching(filters).into_iter().filter_map(newest).collect();
         let entries = revisions.into_iter().filter_map(|revision| self.copy(revision)).collect();
         Ok(Reading { entries, revision: Revision::new(moment), isolated: true })
+    }
+
+    /// The last revision at a time; `None` where nothing was written since.
+    pub(super) fn revision_at(&self, time: SystemTime) -> Option<Revision> {
+        let since = self.records.values().find(|record| record.entry.created > time)?;
+        Some(since.entry.revision - 1)
     }
 
     pub(super) fn history(&self, filters: &[Filter]) -> Vec<Entry> {

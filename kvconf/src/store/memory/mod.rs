@@ -333,6 +333,25 @@ impl Store for MemoryStore {
         async move { self.read_log(|log| Ok(log.history_between(filters, from, until))) }.boxed()
     }
 
+    fn trace<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        async move {
+            let found = self.read_log(|log| Ok(log.history_between(filters, from, until)))?;
+            found.into_iter().for_each(each);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn revision_at(&self, time: SystemTime) -> BoxFuture<'_, Result<Option<Revision>, ReadError>> {
+        async move { self.read_log(|log| Ok(log.revision_at(time))) }.boxed()
+    }
+
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {
         async move { self.read_log(|log| Ok(log.kept(filters))) }.boxed()
     }

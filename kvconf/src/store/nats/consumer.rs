@@ -30,6 +30,8 @@ const FORGOTTEN_AFTER: Duration = Duration::from_secs(10);
 pub(super) enum Purpose<'a> {
     /// To deliver to a subject.
     Deliver(&'a str),
+    /// To deliver to a subject, without the values.
+    DeliverHeads(&'a str),
     /// To be asked how much there is, and then deleted.
     Count,
 }
@@ -103,7 +105,10 @@ impl NatsStore {
         };
         set(&mut config, "deliver_policy", policy);
         match purpose {
-            Purpose::Deliver(inbox) => {
+            Purpose::Deliver(inbox) | Purpose::DeliverHeads(inbox) => {
+                if matches!(purpose, Purpose::DeliverHeads(_)) {
+                    set(&mut config, "headers_only", true);
+                }
                 set(&mut config, "deliver_subject", inbox);
                 set(&mut config, "idle_heartbeat", nanos(HEARTBEAT));
                 set(&mut config, "flow_control", true);

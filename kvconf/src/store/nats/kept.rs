@@ -41,6 +41,11 @@ impl NatsStore {
     }
 
     async fn collect_kept(&self, filters: &[Filter]) -> Result<Kept, Failure> {
+        if filters.is_empty() {
+            // A page that lists nothing.
+            let subject = format!("STREAM.INFO.{}", self.stream);
+            return frame(&self.connection.call(&subject, &json!({}), ANSWER_WITHIN).await?);
+        }
         let mut kept: Option<Kept> = None;
         for filter in filters {
             let mut seen = 0;

@@ -1,6 +1,6 @@
 //! A bucket that is opened when it is first needed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -118,6 +118,20 @@ impl Store for LazyStore {
         until: Revision,
     ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         async move { self.now().await?.history_between(filters, from, until).await }.boxed()
+    }
+
+    fn trace<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        async move { self.now().await?.trace(filters, from, until, each).await }.boxed()
+    }
+
+    fn revision_at(&self, time: SystemTime) -> BoxFuture<'_, Result<Option<Revision>, ReadError>> {
+        async move { self.now().await?.revision_at(time).await }.boxed()
     }
 
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {

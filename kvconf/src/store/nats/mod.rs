@@ -26,6 +26,7 @@ mod subscribe;
 mod write;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -119,6 +120,20 @@ impl Store for NatsStore {
         until: Revision,
     ) -> BoxFuture<'a, Result<Vec<Entry>, ReadError>> {
         self.read_between(filters, from, until).boxed()
+    }
+
+    fn trace<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        from: Revision,
+        until: Revision,
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.read_heads(filters, (from, until), each).boxed()
+    }
+
+    fn revision_at(&self, time: SystemTime) -> BoxFuture<'_, Result<Option<Revision>, ReadError>> {
+        self.read_revision_at(time).boxed()
     }
 
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>> {

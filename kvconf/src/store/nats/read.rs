@@ -16,8 +16,11 @@ use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
 use super::consumer::Purpose;
 use super::error::{Failure, code};
 use super::message::{Place, Stored, direct, parse_headers, stored, time};
+use super::subscribe::{Content, Deliveries};
 use crate::store::{Delivery, Start};
 use crate::{Entry, Filter, Headers, Key, ReadError, Revision};
+
+const BY_CONSUMER: &str = "a read by consumer";
 
 /// The status of a direct get that found nothing.
 const NOT_FOUND: u16 = 404;
@@ -223,30 +226,75 @@ impl NatsStore {
         start: Start,
         until: Option<Revision>,
     ) -> Result<Vec<Entry>, ReadError> {
-        const WHAT: &str = "a read by consumer";
         if filters.is_empty() {
             return Ok(Vec::new());
         }
         let deliveries = self.deliveries(filters, start).await;
-        let mut deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, BY_CONSUMER))?;
+        let expected = usize::try_from(deliveries.consumer.pending).unwrap_or(0);
+        let mut entries = Vec::with_capacity(expected.min(1 << 16));
+        self.hand_on(deliveries, until, &mut |entry| entries.push(entry)).await?;
+        Ok(entries)
+    }
+
+    /// Every entry between two revisions, both included, without its value: those of a key in their order.
+    pub(super) async fn read_heads(
+        &self,
+        filters: &[Filter],
+        (from, until): (Revision, Revision),
+        each: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), ReadError> {
+        let filters = self.effective(filters);
+        let start = Start::Revision(from);
+        let of = |filters| self.deliveries_of(filters, start, Content::Heads);
+        let named = |failure: Failure| failure.read(&self.bucket, BY_CONSUMER);
+        let mut denied = None;
+        if filters.is_empty() {
+            return Ok(());
+        }
+        if filters.len() == 1 || self.known.filters.is_open() {
+            match of(&filters).await {
+                Ok(deliveries) => return self.hand_on(deliveries, Some(until), each).await,
+                Err(failure) if filters.len() > 1 && failure.api_code() == Some(code::FILTERS_OVERLAP) => {}
+                Err(failure) if filters.len() > 1 && failure.may_be_denial() => denied = Some(failure),
+                Err(failure) => return Err(named(failure)),
+            }
+        }
+        // All of them are read up to one revision: no change set across the filters is there in part.
+        for filter in &filters {
+            let deliveries = of(std::slice::from_ref(filter)).await.map_err(named)?;
+            self.hand_on(deliveries, Some(until), each).await?;
+        }
+        if let Some(failure) = denied {
+            self.known.filters.failed(&failure);
+        }
+        Ok(())
+    }
+
+    /// Hands on what a consumer delivers until it is caught up or past a revision.
+    async fn hand_on(
+        &self,
+        mut deliveries: Deliveries,
+        until: Option<Revision>,
+        each: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), ReadError> {
         let expected = deliveries.consumer.pending;
-        let mut entries = Vec::with_capacity(usize::try_from(expected).unwrap_or(0).min(1 << 16));
         if expected == 0 {
-            return Ok(entries);
+            return Ok(());
         }
         while let Some(delivery) = deliveries.next().await {
             let (sequence, pending) = match delivery {
                 Delivery::Entry { entry, .. } if until.is_some_and(|until| entry.revision > until) => break,
                 Delivery::Entry { entry, sequence, pending } => {
-                    entries.push(Arc::unwrap_or_clone(entry));
+                    each(Arc::unwrap_or_clone(entry));
                     (sequence, pending)
                 }
                 Delivery::Unreadable { sequence, pending, .. } => (sequence, pending),
                 // Nothing to deliver: what was still expected has vanished from the bucket.
-                Delivery::Idle { .. } => return Ok(entries),
+                Delivery::Idle { .. } => return Ok(()),
                 Delivery::Fault(fault) => {
                     return Err(match fault {
-                        crate::Fault::Silent { after } => ReadError::Timeout { what: WHAT, after },
+                        crate::Fault::Silent { after } => ReadError::Timeout { what: BY_CONSUMER, after },
                         _ => ReadError::Disconnected,
                     });
                 }
@@ -256,7 +304,7 @@ impl NatsStore {
                 break;
             }
         }
-        Ok(entries)
+        Ok(())
     }
 
     /// The filters without those that another one covers: a consumer takes none that overlap.

@@ -88,6 +88,15 @@ impl NatsStore {
             return self.read_by_consumer(filters).await;
         }
         let subjects: Vec<String> = filters.iter().map(|filter| self.subject(filter)).collect();
+        if let Some(revision) = at
+            && is_much(&subjects)
+            && filters.iter().all(|filter| filter.as_key().is_some())
+        {
+            // Their names are known: the server need not be asked for them.
+            let entries = self.portions_at(subjects, revision).await;
+            let entries = entries.map_err(|failure| self.read_error(failure))?;
+            return Ok(Reading { entries, revision, isolated: true });
+        }
         let answer = match at {
             Some(_) => self.multi_last(&subjects, at).await,
             None => self.latest(&subjects).await,
@@ -295,6 +304,16 @@ impl NatsStore {
         let (names, now) = self.names(subjects).await?;
         let revision = at.unwrap_or(now);
         let expected = names.len();
+        let entries = self.portions_at(names, revision).await?;
+        // Names and revision are of one moment, when the latest state is asked for: each name had an entry then.
+        if at.is_none() && entries.len() < expected {
+            return Ok(None);
+        }
+        Ok(Some(Reading { entries, revision, isolated: true }))
+    }
+
+    /// The entries of named keys as of a revision, in the order of revisions; nothing of those that had none.
+    async fn portions_at(&self, names: Vec<String>, revision: Revision) -> Result<Vec<Entry>, Failure> {
         let portions = futures_util::stream::iter(portions(names))
             .map(|portion| async move {
                 for _ in 0..PORTION_ATTEMPTS {
@@ -311,12 +330,8 @@ impl NatsStore {
             })
             .buffer_unordered(AT_ONCE);
         let mut entries: Vec<Entry> = portions.try_concat().await?;
-        // Names and revision are of one moment, when the latest state is asked for: each name had an entry then.
-        if at.is_none() && entries.len() < expected {
-            return Ok(None);
-        }
         entries.sort_unstable_by_key(Entry::revision);
-        Ok(Some(Reading { entries, revision, isolated: true }))
+        Ok(entries)
     }
 
     /// The subjects that stand in the stream now, and its last revision at that moment.
@@ -354,6 +369,10 @@ impl NatsStore {
         self.connection.call(&format!("STREAM.INFO.{}", self.stream), &query, within).await
     }
 
+    pub(super) async fn read_revision_at(&self, time: SystemTime) -> Result<Option<Revision>, ReadError> {
+        self.revision_at(time).await.map_err(|failure| self.read_error(failure))
+    }
+
     /// The last revision at a time; `None` for the latest.
     async fn revision_at(&self, time: SystemTime) -> Result<Option<Revision>, Failure> {
         let unsaid = || Failure::Unexpected("a time outside of the calendar".to_owned());
@@ -375,6 +394,11 @@ impl NatsStore {
         let first = sequence.ok_or_else(|| Failure::Unexpected("a message without its place".to_owned()))?;
         Ok(Some(Revision::new(first) - 1))
     }
+}
+
+/// Whether these are too many, or too long, for one request.
+fn is_much(subjects: &[String]) -> bool {
+    subjects.len() > MOST_SUBJECTS || subjects.iter().map(String::len).sum::<usize>() > MOST_BYTES
 }
 
 /// Cuts names into portions that the server takes.
