@@ -3,7 +3,10 @@
 use std::error::Error;
 use std::io;
 
-use kvconf::{CommitError, KeyError, PastError, PlainPlanError, ReadError, WriteError};
+use kvconf::{
+    CommitError, Conflict, Filter, KeyError, LostKey, PastError, PlainPlanError, ReadError, Revision,
+    WriteError,
+};
 
 use crate::exit::Exit;
 
@@ -78,8 +81,25 @@ impl From<PastError> for Failure {
         match error {
             PastError::Read(error) => error.into(),
             PastError::Prefix(error) => error.into(),
+            PastError::Lost { revision, keys } => lost(revision, &keys),
             error => Self::new(Exit::NotFound, error).hint("kvconf log"),
         }
+    }
+}
+
+/// Keys whose state of a moment is gone: some of them, for there may be very many, and from when on all are known.
+fn lost(revision: Revision, keys: &[LostKey]) -> Failure {
+    const MOST: usize = 10;
+    let mut words = format!("what stood at revision {revision} is no longer kept:");
+    words.extend(keys.iter().take(MOST).map(|key| format!("\n  × {key}")));
+    if let more @ 1.. = keys.len().saturating_sub(MOST) {
+        words += &format!("\n  and {more} more keys");
+    }
+    let known: Option<Vec<Revision>> = keys.iter().map(|key| key.known_since).collect();
+    let failure = Failure::new(Exit::NotFound, words);
+    match known.and_then(|known| known.into_iter().max()) {
+        Some(since) => failure.hint(format!("from revision {since} on all of them are known")),
+        None => failure.hint("kvconf bucket info shows how many revisions are kept, and for how long"),
     }
 }
 
@@ -93,6 +113,13 @@ impl From<PlainPlanError> for Failure {
     }
 }
 
+impl From<Box<Conflict>> for Failure {
+    fn from(conflict: Box<Conflict>) -> Self {
+        let hint = format!("kvconf history {} shows it; run this again to plan anew", conflict.key);
+        Self { exit: Exit::Conflict, error: conflict, hints: vec![hint], is_silent: false }
+    }
+}
+
 impl From<CommitError> for Failure {
     fn from(error: CommitError) -> Self {
         match error {
@@ -101,10 +128,7 @@ impl From<CommitError> for Failure {
                     Self { exit: Exit::Refused, error: report, hints: Vec::new(), is_silent: false };
                 failure.hint("mend it, or write it all the same with --force --reason TEXT")
             }
-            CommitError::Conflict(conflict) => {
-                let hint = format!("kvconf history {} shows it; run this again to plan anew", conflict.key);
-                Self { exit: Exit::Conflict, error: conflict, hints: vec![hint], is_silent: false }
-            }
+            CommitError::Conflict(conflict) => conflict.into(),
             CommitError::Write(error) => error.into(),
             error @ CommitError::Attribution { .. } => Self::new(Exit::Invalid, error),
             CommitError::Partial { error: ref why, ref written, .. } => {
@@ -130,6 +154,15 @@ impl From<io::Error> for Failure {
         let exit = if error.kind() == io::ErrorKind::BrokenPipe { Exit::Pipe } else { Exit::Failed };
         Self::new(exit, error)
     }
+}
+
+/// Says how to ask for less, where everything was asked for and is not permitted.
+pub(crate) fn narrower(failure: Failure, filters: &[Filter], command: &str) -> Failure {
+    let is_all = filters.iter().any(|filter| *filter == Filter::all());
+    if failure.exit == Exit::NotPermitted && is_all {
+        return failure.hint(format!("{command}, for what this user may read"));
+    }
+    failure
 }
 
 /// A subject as it is allowed: a consumer has another name each time.

@@ -24,6 +24,7 @@ mod session;
 mod stream;
 mod suggest;
 mod take_back;
+mod targets;
 mod verb;
 mod when;
 

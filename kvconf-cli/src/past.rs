@@ -3,11 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use kvconf::{
-    Bucket, ChangeRef, Entry, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, Prefix, Revision,
+    Bucket, ChangeRef, Entry, Filter, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, Revision,
 };
 use serde_json::{Value, json};
 
-use crate::change::value_json;
+use crate::change::{flag_parts, value_json};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Column, Style, Table, Tone, ago, rfc3339, shown};
@@ -64,8 +64,8 @@ pub(crate) fn named(text: &str) -> Result<Named, String> {
 }
 
 /// The change sets that are meant, newest first: several only of a change that was not made at once.
-pub(crate) async fn find(bucket: &Bucket, prefix: &Prefix, named: &Named) -> Outcome<Vec<LoggedChange>> {
-    let log = || bucket.log(prefix.clone()).show_values();
+pub(crate) async fn find(bucket: &Bucket, filters: &[Filter], named: &Named) -> Outcome<Vec<LoggedChange>> {
+    let log = || bucket.log_of(filters.to_vec()).show_values();
     // A set that it lies in may end so far behind it.
     let up_to =
         |revision: Revision| log().before(Revision::new(revision.get().saturating_add(MOST_KEYS + 1)));
@@ -91,13 +91,13 @@ pub(crate) async fn find(bucket: &Bucket, prefix: &Prefix, named: &Named) -> Out
 }
 
 /// The change that is meant, as the library takes it: with its whole id.
-pub(crate) async fn reference(bucket: &Bucket, prefix: &Prefix, named: Named) -> Outcome<ChangeRef> {
+pub(crate) async fn reference(bucket: &Bucket, filters: &[Filter], named: Named) -> Outcome<ChangeRef> {
     let revision = match &named {
         Named::Revision(revision) => return Ok(ChangeRef::Revision(*revision)),
         Named::Either(revision, _) => Some(*revision),
         Named::Id(_) => None,
     };
-    let found = find(bucket, prefix, &named).await?;
+    let found = find(bucket, filters, &named).await?;
     // Something is found, or that was an error; clients that give no ids are found by a revision only.
     let set = found.first();
     let by_revision = revision.filter(|revision| set.is_some_and(|set| set.revisions().contains(revision)));
@@ -210,9 +210,18 @@ pub(crate) fn keys_table(keys: &[&LoggedKey], secrecy: Secrecy) -> Table {
         Column::flexible("", Tone::Added),
     ]);
     for key in keys {
-        let before = state_text(&key.before, key.key(), key.replaced(), secrecy);
-        let after = state_text(&key.after, key.key(), Some(key.entry()), secrecy);
-        table.row([" ".to_owned(), key.key().to_string(), before, "→".to_owned(), after]);
+        let value = |entry: &'_ Entry| entry.put_value().cloned();
+        let (old, new) = (key.replaced().and_then(value), value(key.entry()));
+        let parts = flag_parts(secrecy, key.key(), old.as_ref(), new.as_ref());
+        let name = key.key().to_string();
+        if parts.is_empty() {
+            let before = state_text(&key.before, key.key(), key.replaced(), secrecy);
+            let after = state_text(&key.after, key.key(), Some(key.entry()), secrecy);
+            table.row([" ".to_owned(), name, before, "→".to_owned(), after]);
+            continue;
+        }
+        table.row([" ".to_owned(), name, String::new(), String::new(), String::new()]);
+        parts.iter().for_each(|part| table.line(format!("     {part}")));
     }
     table
 }

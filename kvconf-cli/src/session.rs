@@ -14,9 +14,13 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt::Interrupts;
 use crate::output::{Output, about, patiently};
+use crate::suggest::nearest;
 
 /// A difference of clocks that nobody notices in what is told here.
 const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the names of other buckets are waited for.
+const OTHERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a verb works with.
 pub(crate) struct Session {
@@ -90,7 +94,10 @@ impl Session {
         let name = self.bucket_name()?;
         let connection = self.connection().await?;
         let bucket = patiently("asking for the bucket", &self.out, Bucket::open(connection, &name)).await;
-        let bucket = bucket.map_err(|error| self.unopened(error))?;
+        let bucket = match bucket {
+            Ok(bucket) => bucket,
+            Err(error) => return Err(self.unopened(error).await),
+        };
         if !self.common.output.reveal && !self.out.knows_schemas() {
             let schemas = crate::schemas::for_showing(&bucket).await;
             self.out.learn(schemas);
@@ -99,7 +106,13 @@ impl Session {
     }
 
     /// Why a bucket cannot be opened. Where another JetStream was asked for than that of the server, it may not be there.
-    fn unopened(&self, error: ReadError) -> Failure {
+    async fn unopened(&self, error: ReadError) -> Failure {
+        if let ReadError::BucketNotFound { bucket } = &error {
+            let others = self.other_buckets(bucket).await;
+            let mut failure = Failure::from(error);
+            failure.hints.splice(0..0, others);
+            return failure;
+        }
         let is_nobody = matches!(error, ReadError::Server { code: 503, .. });
         let failure = Failure::from(error);
         let settings = self.settings().ok().filter(|_| is_nobody);
@@ -110,6 +123,19 @@ impl Session {
             }
             _ => failure,
         }
+    }
+
+    /// Which buckets there are instead, as far as the server says it at once.
+    async fn other_buckets(&self, missing: &str) -> Option<String> {
+        const MOST: usize = 5;
+        let names = Bucket::names(self.connection.clone()?);
+        let names = tokio::time::timeout(OTHERS_WITHIN, names).await.ok()?.ok()?;
+        if let Some(near) = nearest(missing, names.iter().map(String::as_str)) {
+            return Some(format!("did you mean {near}?"));
+        }
+        let more = if names.len() > MOST { " and others" } else { "" };
+        let names: Vec<&str> = names.iter().take(MOST).map(String::as_str).collect();
+        (!names.is_empty()).then(|| format!("the server has {}{more}", names.join(", ")))
     }
 
     /// Takes the time from the bucket's clock, which has stamped its entries: `10m` ago is to mean the same on every machine,

@@ -1,12 +1,18 @@
 //! "Did you mean": the key that is most like the one that was given.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use kvconf::{Bucket, Filter, Key, Prefix};
 use tokio::time::timeout;
 
+use crate::targets::InLayers;
+
 /// The most keys that are looked at.
 const LOOKED_AT: usize = 10_000;
+
+/// The most layers that are named.
+const LAYERS: usize = 5;
 
 /// Nobody waits longer for a suggestion; in a bucket of very many keys there is none.
 const WITHIN: Duration = Duration::from_millis(300);
@@ -22,7 +28,60 @@ pub(crate) async fn near(bucket: &Bucket, key: &Key) -> Option<String> {
     }
     // A user of one prefix may not ask for more: then there is no suggestion.
     let keys = timeout(WITHIN, bucket.keys(Filter::all())).await.ok()?.ok()?;
-    nearest(key.as_str(), keys.iter().map(Key::as_str)).map(str::to_owned)
+    let names = || keys.iter().take(LOOKED_AT).map(Key::as_str);
+    let above = names().flat_map(|key| key.match_indices('.').filter_map(|(at, _)| key.get(..at)));
+    let found = nearest(key.as_str(), names()).or_else(|| nearest(key.as_str(), above));
+    found.map(str::to_owned)
+}
+
+/// What may be meant where nothing is found, and none of the keys that were asked for is there: a slip in a name, and a layer
+/// that was not named, look like a quiet day.
+pub(crate) async fn instead(
+    bucket: &Bucket,
+    targets: &[String],
+    layers: &InLayers,
+    filters: &[Filter],
+) -> Option<String> {
+    let [target] = targets else { return None };
+    let keys = timeout(WITHIN, bucket.keys(filters.to_vec())).await.ok()?.ok()?;
+    if !keys.is_empty() {
+        return None;
+    }
+    if !layers.is_named() {
+        return elsewhere(bucket, target).await;
+    }
+    let full = filters.iter().find_map(Filter::as_key);
+    let near = near(bucket, &full?).await;
+    near.map(|near| format!("did you mean {near}?"))
+}
+
+/// What a key or prefix that there is nothing of may be: one that stands in layers, else a slip in its name.
+pub(crate) async fn elsewhere(bucket: &Bucket, target: &str) -> Option<String> {
+    let key = Key::new(target.trim_end_matches('.')).ok()?;
+    let layers = layers_of(bucket, &key).await;
+    if layers.is_empty() {
+        return near(bucket, &key).await.map(|near| format!("did you mean {near}?"));
+    }
+    Some(format!("{key} is there in layers: --layer {}", layers.join(",")))
+}
+
+/// The names before a key or a prefix, of at most two parts, as layers have them.
+async fn layers_of(bucket: &Bucket, key: &Key) -> Vec<String> {
+    let filters =
+        ["*", "*.*"].into_iter().flat_map(|layer| [format!("{layer}.{key}"), format!("{layer}.{key}.>")]);
+    let filters: Vec<Filter> = filters.filter_map(|filter| Filter::new(filter).ok()).collect();
+    let mut found = BTreeSet::new();
+    for filter in filters {
+        let Ok(Ok(keys)) = timeout(WITHIN, bucket.keys(filter)).await else { continue };
+        let parts = |text: &str| text.split('.').count();
+        let beginning = |found: &Key| {
+            let text = found.as_str();
+            let at = text.find(&format!(".{key}"))?;
+            text.get(..at).map(str::to_owned)
+        };
+        found.extend(keys.iter().take(LOOKED_AT).filter_map(beginning).filter(|layer| parts(layer) <= 2));
+    }
+    found.into_iter().take(LAYERS).collect()
 }
 
 /// The most similar of the candidates, when it differs by little for its length.

@@ -1,19 +1,19 @@
-//! How `rollback` and `revert` make their change: the plan is shown, somebody agrees, it is one change set, and a plan that
-//! has become stale meanwhile is made anew and shown again.
+//! How `rollback` and `revert` make their change: what a plan of theirs is, how it is shown and what keeps it from being
+//! written.
 
 use std::future::IntoFuture;
 
-use kvconf::{Applied, CommitError, PlainKeys, Rollback, RollbackError, RollbackPlan};
+use kvconf::fleet::PreflightRequest;
+use kvconf::{Applied, CommitError, Conflict, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
 use crate::change::{
-    Attended, WriteArgs, agree, author, counted, differences_table, finish, flag_lines, hold_against_schemas,
-    tell_unchecked, value_json, with,
+    Attended, Done, Planned, WriteArgs, author, carry_out, counted, differences_table, hold_against_schemas,
+    tell_unchecked, value_json,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::fleet;
-use crate::output::{patiently, rfc3339};
+use crate::output::{Table, patiently, rfc3339};
 use crate::schemas;
 use crate::secrecy::Secrecy;
 use crate::session::Session;
@@ -42,6 +42,13 @@ pub(crate) enum Nothing {
     Refused,
 }
 
+/// Whether there was anything to be taken back, or it was so already.
+pub(crate) enum Found {
+    Keys,
+    /// No key that was asked for has a value, or had one then.
+    None,
+}
+
 /// Why a plan would leave nothing, unless that is what is wanted: of one key alone it is.
 fn leaves_nothing(plan: &RollbackPlan, nothing: Nothing) -> Option<Failure> {
     let removed = plan.values().filter(|(_, _, then)| then.is_none()).count();
@@ -61,71 +68,78 @@ pub(crate) async fn take_back(
     args: &WriteArgs,
     nothing: Nothing,
     rollback: impl Fn() -> Rollback<PlainKeys>,
-) -> Outcome {
+) -> Outcome<Found> {
+    let bucket = session.bucket().await?;
     loop {
         let plan = patiently("planning", &session.out, rollback().plan()).await?;
+        if plan.is_empty() && plan.unchanged().is_empty() && plan.lost().is_empty() {
+            return Ok(Found::None);
+        }
         let is_last = args.dry_run || plan.is_empty() || obstacle(&plan, args).is_some();
-        let document = plan_json(&plan, session.out.secrecy());
         if !session.out.is_json() {
             tell(session, &plan)?;
         } else if is_last {
+            let document = plan_json(&plan, session.out.secrecy());
             session.out.json(&document)?;
         }
         if let Some(failure) = obstacle(&plan, args).or_else(|| leaves_nothing(&plan, nothing)) {
             return Err(failure);
         }
         if plan.is_empty() {
-            return Ok(());
+            return Ok(Found::Keys);
         }
         judge(session, &plan, args).await?;
-        let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
-        if args.dry_run {
-            return match fleet.filter(|_| session.out.is_json()) {
-                Some(fleet) => session.out.json(&json!({ "fleet": fleet })),
-                None => Ok(()),
-            };
-        }
-        let document = with(document, "fleet", fleet);
-        let keys = plan.values().count();
-        agree(session, args, keys, |secrecy| differences_table(plan.values(), secrecy)).await?;
-        match write(session, plan, args).await? {
-            Ok(applied) => {
-                let shown = session.out.is_json().then_some(document);
-                let tell = |session: &mut Session, shown| done(session, shown, &applied);
-                return finish(session, shown, &applied, args, tell).await;
-            }
-            // Whoever answered beforehand has not seen what stands there now.
-            Err(RollbackError::Conflict(conflict)) if !args.yes => {
-                session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
-            }
-            Err(error) => return Err(error.into()),
+        if !matches!(carry_out(session, &bucket, args, plan).await?, Done::Stale(_)) {
+            return Ok(Found::Keys);
         }
     }
 }
 
-/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
-async fn write(
-    session: &Session,
-    plan: RollbackPlan,
-    args: &WriteArgs,
-) -> Outcome<Result<Applied, RollbackError>> {
-    let attended = Attended::new(session, plan.values().count()).await;
-    let mut commit = plan.commit().author(author(args.author.as_deref()));
-    if let Some(reason) = &args.reason {
-        commit = commit.reason(reason);
+impl Planned for RollbackPlan {
+    type Error = RollbackError;
+
+    fn keys(&self) -> usize {
+        self.values().count()
     }
-    if args.force {
-        commit = commit.force();
+
+    fn preflight(&self) -> PreflightRequest {
+        self.preflight()
     }
-    if args.in_parts {
-        commit = commit.in_parts().on_part(attended.on_part());
+
+    fn table(&self, secrecy: Secrecy) -> Table {
+        differences_table(self.values(), secrecy)
     }
-    match attended.attend(&session.out, commit.into_future()).await {
-        Ok(outcome) => Ok(outcome),
-        Err(last_word) => Err(last_word.told(None, |error| match error {
-            RollbackError::Commit(CommitError::Stopped { written, left }) => Ok((written.len(), left)),
-            other => Err(other),
-        })),
+
+    fn document(&self, secrecy: Secrecy) -> Value {
+        plan_json(self, secrecy)
+    }
+
+    async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, RollbackError>> {
+        let attended = Attended::new(session, self.keys()).await;
+        let mut commit = self.commit().author(author(args.author.as_deref()));
+        if let Some(reason) = &args.reason {
+            commit = commit.reason(reason);
+        }
+        if args.force {
+            commit = commit.force();
+        }
+        if args.in_parts {
+            commit = commit.in_parts().on_part(attended.on_part());
+        }
+        match attended.attend(&session.out, commit.into_future()).await {
+            Ok(outcome) => Ok(outcome),
+            Err(last_word) => Err(last_word.told(None, |error| match error {
+                RollbackError::Commit(CommitError::Stopped { written, left }) => Ok((written.len(), left)),
+                other => Err(other),
+            })),
+        }
+    }
+
+    fn conflict(error: RollbackError) -> Result<Box<Conflict>, RollbackError> {
+        match error {
+            RollbackError::Conflict(conflict) => Ok(conflict),
+            error => Err(error),
+        }
     }
 }
 
@@ -145,9 +159,6 @@ fn tell(session: &mut Session, plan: &RollbackPlan) -> Outcome {
         out.line(format!("back to revision {revision}"))?;
     }
     out.table(&table)?;
-    for line in flag_lines(plan.values(), out.secrecy()) {
-        out.line(line)?;
-    }
     if plan.is_empty() && plan.lost().is_empty() {
         out.line("nothing to change: it stands so already")?;
     } else if !plan.unchanged().is_empty() {
@@ -195,19 +206,6 @@ fn plan_json(plan: &RollbackPlan, secrecy: Secrecy) -> Value {
     })
 }
 
-fn done(session: &mut Session, shown: Option<Value>, applied: &Applied) -> Outcome {
-    if let Some(mut document) = shown {
-        if let Some(members) = document.as_object_mut() {
-            members.insert("revision".to_owned(), applied.revision().get().into());
-            members.insert("change".to_owned(), applied.change().into());
-        }
-        return session.out.json(&document);
-    }
-    let keys = counted(applied.written().len(), "key");
-    session.out.line(format!("{keys} written, revision {}", applied.revision()))?;
-    session.out.note(format!("kvconf revert {} takes it back", applied.change()))
-}
-
 impl From<RollbackError> for Failure {
     fn from(error: RollbackError) -> Self {
         match error {
@@ -221,9 +219,7 @@ impl From<RollbackError> for Failure {
                     None => failure,
                 }
             }
-            RollbackError::Conflict(_) => {
-                Self::new(Exit::Conflict, error).hint("look again with `kvconf log`, then repeat it")
-            }
+            RollbackError::Conflict(conflict) => conflict.into(),
             RollbackError::ChangedSince(_) => {
                 Self::new(Exit::Refused, error).hint("kvconf rollback KEY --to REVISION takes those back too")
             }

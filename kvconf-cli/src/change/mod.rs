@@ -1,27 +1,32 @@
-//! How every writing verb makes its change: the plan is shown, somebody agrees, it is one change set, and a plan that has
-//! become stale meanwhile is made anew and shown again.
+//! How every writing verb makes its change: the plan is shown, then `carry_out` does the rest.
 
 mod args;
 mod author;
+mod carry_out;
 mod parts;
 mod show;
 mod written;
 
-use kvconf::{Applied, Bucket, CommitError, FileOrigin, Origin, PlainEdit, PlainPlan, ReadError, Report};
+use kvconf::fleet::PreflightRequest;
+use kvconf::{
+    Applied, Bucket, CommitError, Conflict, FileOrigin, Origin, PlainEdit, PlainPlan, ReadError, Report,
+};
 use serde_json::{Value, json};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::fleet;
-use crate::output::patiently;
+use crate::output::{Table, patiently};
 use crate::schemas::{self, Change, Judged, Rules};
+use crate::secrecy::Secrecy;
 use crate::session::Session;
 
 pub(crate) use args::{InLayer, LayerArgs, WriteArgs};
 pub(crate) use author::author;
+pub(crate) use carry_out::{Done, Planned, carry_out};
 pub(crate) use parts::Attended;
 pub(crate) use show::{
-    changes_table, counted, differences_table, flag_lines, plan_json, problems_json, value_json,
+    add_difference, changes_table, counted, differences_table, flag_parts, no_differences, plan_json,
+    problems_json, value_json,
 };
 pub(crate) use written::{agree, finish};
 
@@ -61,28 +66,65 @@ pub(crate) async fn make_of_file(
         }
         judge(&plan, args)?;
         tell_unchecked(session, &judged)?;
-        let fleet = fleet::preflight(session, plan.preflight(), &args.fleet, args.force).await?;
-        if args.dry_run {
-            if let Some(fleet) = fleet.filter(|_| session.out.is_json()) {
-                session.out.json(&json!({ "fleet": fleet }))?;
-            }
-            return Ok(None);
+        match carry_out(session, bucket, args, plan).await? {
+            Done::Written(applied) => return Ok(Some(applied)),
+            Done::Shown => return Ok(None),
+            Done::Stale(_) => {}
         }
-        agree(session, args, plan.len(), |secrecy| changes_table(&plan, secrecy)).await?;
-        let shown = session.out.is_json().then(|| plan_json(&plan, session.out.secrecy()));
-        let shown = shown.map(|document| with(document, "fleet", fleet));
-        match write(session, plan, args).await? {
-            Ok(applied) => {
-                let tell = |session: &mut Session, shown| tell_written(session, bucket, shown, &applied);
-                finish(session, shown, &applied, args, tell).await?;
-                return Ok(Some(applied));
-            }
-            // Whoever answered beforehand has not seen what stands there now.
-            Err(CommitError::Conflict(conflict)) if !args.yes => {
-                session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
-            }
-            Err(error) => return Err(error.into()),
+    }
+}
+
+impl Planned for PlainPlan {
+    type Error = CommitError;
+
+    fn keys(&self) -> usize {
+        self.len()
+    }
+
+    fn preflight(&self) -> PreflightRequest {
+        self.preflight()
+    }
+
+    fn table(&self, secrecy: Secrecy) -> Table {
+        changes_table(self, secrecy)
+    }
+
+    fn document(&self, secrecy: Secrecy) -> Value {
+        plan_json(self, secrecy)
+    }
+
+    async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, CommitError>> {
+        let attended = Attended::new(session, self.len()).await;
+        let mut commit = self.commit().author(author(args.author.as_deref()));
+        if let Some(reason) = &args.reason {
+            commit = commit.reason(reason);
         }
+        if args.force {
+            commit = commit.force();
+        }
+        if args.in_parts {
+            commit = commit.in_parts().on_part(attended.on_part());
+        }
+        let change = commit.change().to_owned();
+        match attended.attend(&session.out, commit.into_future()).await {
+            Ok(outcome) => Ok(outcome),
+            Err(last_word) => Err(last_word.told(Some(&change), |error| match error {
+                CommitError::Stopped { written, left } => Ok((written.len(), left)),
+                other => Err(other),
+            })),
+        }
+    }
+
+    fn conflict(error: CommitError) -> Result<Box<Conflict>, CommitError> {
+        other_author(error)
+    }
+}
+
+/// The conflict, where a commit failed for one.
+pub(crate) fn other_author(error: CommitError) -> Result<Box<Conflict>, CommitError> {
+    match error {
+        CommitError::Conflict(conflict) => Ok(conflict),
+        error => Err(error),
     }
 }
 
@@ -112,10 +154,6 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     }
     let table = changes_table(plan, session.out.secrecy());
     session.out.table(&table)?;
-    let changes = plan.changes().map(|change| (change.key(), change.before(), change.after()));
-    for line in flag_lines(changes, session.out.secrecy()) {
-        session.out.line(line)?;
-    }
     // The one that keeps it from being written is told as the reason.
     let refusal = plan.report().filter(|_| !args.force);
     for report in plan.reports().iter().filter(|report| Some(*report) != refusal) {
@@ -188,33 +226,6 @@ fn judge(plan: &PlainPlan, args: &WriteArgs) -> Outcome {
         return Err(failure.hint("--in-parts writes several, one after the other"));
     }
     Ok(())
-}
-
-/// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
-async fn write(
-    session: &Session,
-    plan: PlainPlan,
-    args: &WriteArgs,
-) -> Outcome<Result<Applied, CommitError>> {
-    let attended = Attended::new(session, plan.len()).await;
-    let mut commit = plan.commit().author(author(args.author.as_deref()));
-    if let Some(reason) = &args.reason {
-        commit = commit.reason(reason);
-    }
-    if args.force {
-        commit = commit.force();
-    }
-    if args.in_parts {
-        commit = commit.in_parts().on_part(attended.on_part());
-    }
-    let change = commit.change().to_owned();
-    match attended.attend(&session.out, commit.into_future()).await {
-        Ok(outcome) => Ok(outcome),
-        Err(last_word) => Err(last_word.told(Some(&change), |error| match error {
-            CommitError::Stopped { written, left } => Ok((written.len(), left)),
-            other => Err(other),
-        })),
-    }
 }
 
 /// Adds what there is to a document.

@@ -29,42 +29,57 @@ pub(crate) fn differences_table<'a>(
     changes: impl Iterator<Item = (&'a Key, Option<&'a Bytes>, Option<&'a Bytes>)>,
     secrecy: Secrecy,
 ) -> Table {
-    let mut table = Table::new([
+    let mut table = no_differences();
+    for (key, before, after) in changes {
+        add_difference(&mut table, secrecy, key, (before, after));
+    }
+    table
+}
+
+/// The table of [`differences_table`] without a row.
+pub(crate) fn no_differences() -> Table {
+    Table::new([
         Column::fixed("", Tone::Dim),
         Column::fixed("", Tone::Key),
         Column::flexible("", Tone::Removed),
         Column::fixed("", Tone::Dim),
         Column::flexible("", Tone::Added),
-    ]);
-    for (key, before, after) in changes {
-        let show = |value: Option<&Bytes>| {
-            value.map(|value| shown(secrecy, key, value).short(KEPT)).unwrap_or_default()
-        };
-        let (sign, arrow) = match (before, after) {
-            (None, _) => ("+", ""),
-            (Some(_), None) => ("-", ""),
-            (Some(_), Some(_)) => ("~", "→"),
-        };
-        table.row([sign.to_owned(), key.to_string(), show(before), arrow.to_owned(), show(after)]);
-    }
-    table
+    ])
 }
 
-/// What differs in flags, a line for each part: a definition is too long for a table.
-pub(crate) fn flag_lines<'a>(
-    changes: impl Iterator<Item = (&'a Key, Option<&'a Bytes>, Option<&'a Bytes>)>,
+/// Adds the row of a key, and below that of a flag what differs in it.
+pub(crate) fn add_difference(
+    table: &mut Table,
     secrecy: Secrecy,
+    key: &Key,
+    (before, after): (Option<&Bytes>, Option<&Bytes>),
+) {
+    let parts = flag_parts(secrecy, key, before, after);
+    let show = |value: Option<&Bytes>| {
+        let told = value.filter(|_| parts.is_empty()).map(|value| shown(secrecy, key, value).short(KEPT));
+        told.unwrap_or_default()
+    };
+    let (sign, arrow) = match (before, after) {
+        (None, _) => ("+", ""),
+        (Some(_), None) => ("-", ""),
+        (Some(_), Some(_)) if parts.is_empty() => ("~", "→"),
+        (Some(_), Some(_)) => ("~", ""),
+    };
+    table.row([sign.to_owned(), key.to_string(), show(before), arrow.to_owned(), show(after)]);
+    parts.iter().for_each(|part| table.line(format!("     {part}")));
+}
+
+/// What differs in a flag that was there before, part by part: two definitions beside each other are too long for anybody to
+/// see it. Nothing where it is no flag, or not to be seen.
+pub(crate) fn flag_parts(
+    secrecy: Secrecy,
+    key: &Key,
+    before: Option<&Bytes>,
+    after: Option<&Bytes>,
 ) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (key, before, after) in changes.filter(|(key, ..)| !secrecy.masks(key)) {
-        let stored = |value: Option<&'a Bytes>| value.map(|value| &**value);
-        let differences = FlagDifference::of_stored(stored(before), stored(after));
-        // A new one stands in the table, as far as it goes.
-        if before.is_some() {
-            lines.extend(differences.iter().map(|difference| format!("   {key}: {difference}")));
-        }
-    }
-    lines
+    let (Some(before), false) = (before, secrecy.masks(key)) else { return Vec::new() };
+    let differences = FlagDifference::of_stored(Some(before), after.map(|value| &**value));
+    differences.iter().map(ToString::to_string).collect()
 }
 
 /// The plan as one JSON document.

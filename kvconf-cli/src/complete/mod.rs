@@ -117,34 +117,46 @@ fn filter(text: &str) -> Filter {
     parent.map_or_else(Filter::all, Filter::from)
 }
 
-/// The keys of a layer, without its name, where the line names one.
 fn keys(text: &str, said: &Said, behind: &str) -> Vec<Offer> {
-    let Some(layer) = said.layer.as_deref().filter(|layer| !layer.is_empty()) else {
-        let known = ask::keys_and_schemas(said, filter(text));
-        return offer::keys(text, &known.keys, &known.schemas, behind);
-    };
-    let typed = format!("{layer}.{text}");
-    let mut known = ask::keys_and_schemas(said, filter(&typed));
-    // A layer that nothing stands in yet is one all the same.
-    for published in &mut known.schemas.published {
-        let pattern = |name: &String| {
-            Filter::new(name).is_ok_and(|name| Key::new(layer).is_ok_and(|layer| name.matches(&layer)))
-        };
-        if published.schema.layers.iter().any(pattern) {
-            published.schema = published.schema.in_layer(layer);
+    in_layers(text, said, |typed, known| offer::keys(typed, &known.keys, &known.schemas, behind))
+}
+
+/// What is offered in the layers that the line names, without their names; as it stands where it names none.
+fn in_layers(text: &str, said: &Said, offers: impl Fn(&str, &ask::Known) -> Vec<Offer>) -> Vec<Offer> {
+    let named = said.layer.as_deref().unwrap_or_default().split(',').filter(|layer| !layer.contains('*'));
+    let mut found: Vec<Offer> = Vec::new();
+    for layer in named {
+        if layer.is_empty() {
+            found.extend(offers(text, &ask::keys_and_schemas(said, filter(text))));
+            continue;
         }
+        let typed = format!("{layer}.{text}");
+        let mut known = ask::keys_and_schemas(said, filter(&typed));
+        // A layer that nothing stands in yet is one all the same.
+        for published in &mut known.schemas.published {
+            let pattern = |name: &String| {
+                Filter::new(name).is_ok_and(|name| Key::new(layer).is_ok_and(|layer| name.matches(&layer)))
+            };
+            if published.schema.layers.iter().any(pattern) {
+                published.schema = published.schema.in_layer(layer);
+            }
+        }
+        let cut = |offer: Offer| {
+            let text = offer.text.strip_prefix(layer)?.strip_prefix('.')?.to_owned();
+            Some(Offer { text, ..offer })
+        };
+        found.extend(offers(&typed, &known).into_iter().filter_map(cut));
     }
-    let cut = |offer: Offer| {
-        let text = offer.text.strip_prefix(layer)?.strip_prefix('.')?.to_owned();
-        Some(Offer { text, ..offer })
-    };
-    offer::keys(&typed, &known.keys, &known.schemas, behind).into_iter().filter_map(cut).collect()
+    found.sort_by(|one, other| one.text.cmp(&other.text));
+    found.dedup_by(|one, other| one.text == other.text);
+    found
 }
 
 fn keys_and_prefixes(text: &str, said: &Said) -> Vec<Offer> {
-    let known = ask::keys_and_schemas(said, filter(text));
-    let prefixes = offer::prefixes(text, &known.keys, &known.schemas);
-    prefixes.into_iter().chain(offer::keys(text, &known.keys, &known.schemas, "")).collect()
+    in_layers(text, said, |typed, known| {
+        let prefixes = offer::prefixes(typed, &known.keys, &known.schemas);
+        prefixes.into_iter().chain(offer::keys(typed, &known.keys, &known.schemas, "")).collect()
+    })
 }
 
 fn prefixes(text: &str, said: &Said) -> Vec<Offer> {

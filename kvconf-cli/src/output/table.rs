@@ -88,7 +88,14 @@ impl Frame {
 #[derive(Debug)]
 pub(crate) struct Table {
     frame: Frame,
-    rows: Vec<Vec<String>>,
+    rows: Vec<Row>,
+}
+
+#[derive(Debug)]
+enum Row {
+    Cells(Vec<String>),
+    /// A line that keeps to no column.
+    Line(String),
 }
 
 impl Table {
@@ -100,7 +107,12 @@ impl Table {
     pub(crate) fn row(&mut self, cells: impl Into<Vec<String>>) {
         let cells = cells.into();
         self.frame.measure(&cells);
-        self.rows.push(cells);
+        self.rows.push(Row::Cells(cells));
+    }
+
+    /// Adds a line below the last row, as long as it is.
+    pub(crate) fn line(&mut self, text: String) {
+        self.rows.push(Row::Line(text));
     }
 
     /// The table with a line end after each row; headings only where a column has one.
@@ -112,7 +124,15 @@ impl Table {
             let headings = columns.iter().map(|column| (Tone::Heading, column.heading));
             push_row(&mut text, style, headings.zip(&widths));
         }
-        self.rows.iter().for_each(|row| self.frame.push(&mut text, style, &widths, row));
+        for row in &self.rows {
+            match row {
+                Row::Cells(cells) => self.frame.push(&mut text, style, &widths, cells),
+                Row::Line(line) => {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+        }
         text
     }
 }
@@ -154,6 +174,18 @@ mod tests {
         assert_eq!(
             text,
             "KEY    VALUE\na.b    日本語                    end\na.bcd  a long value that is cut\n"
+        );
+    }
+
+    #[test]
+    fn a_line_below_a_row_keeps_to_no_column() {
+        let mut table = table();
+        table.line("  a line that is longer than all columns of the table".to_owned());
+        table.row(["a".into(), "b".into(), String::new(), String::new()]);
+        let text = table.render(Style::new(false), Some(24));
+        assert_eq!(
+            text,
+            "KEY    VALUE\na.b    日本語        end\na.bcd  a long valu…\n  a line that is longer than all columns of the table\na      b\n"
         );
     }
 

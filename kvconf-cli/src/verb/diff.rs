@@ -1,30 +1,36 @@
 //! `kvconf diff`: what differs between two states.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use clap::Args;
-use kvconf::{Bucket, Entry, Filter, Key, Point, Prefix};
+use kvconf::{Filter, Key, KeyDiffs, Point};
 use serde_json::json;
 
-use crate::change::{LayerArgs, differences_table, flag_lines, value_json};
+use crate::change::{LayerArgs, add_difference, no_differences, value_json};
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::output::{Progress, patiently};
+use crate::output::{Progress, Table, patiently};
 use crate::schemas::Rules;
 use crate::session::Session;
 use crate::stream::Stream;
+use crate::suggest;
+use crate::targets::{InLayers, present};
 use crate::verb::apply::{Source, scopes};
-use crate::verb::export::{Format, prefix};
+use crate::verb::export::Format;
 use crate::when;
+
+/// How many rows are aligned with each other: more are never held.
+const ROWS: usize = 1_000;
 
 const EXAMPLE: &str = "\
 Examples:
     kvconf diff 4102                      what has changed since that revision
     kvconf diff 4102 4110 -p checkout     between two revisions, below a prefix
     kvconf diff 10m                       in the last ten minutes; 14:02 and RFC 3339 are times, too
+    kvconf diff 10m -p checkout --layer base,env.prod
     kvconf diff checkout.toml             what applying the file would change, --prune included
     kvconf diff checkout.toml --exit-code || echo drifted";
 
@@ -38,9 +44,11 @@ pub(crate) struct Diff {
     /// The other moment [default: now]
     #[arg(value_name = "MOMENT")]
     to: Option<String>,
-    /// Only keys below this prefix
-    #[arg(short, long, value_name = "PREFIX", value_parser = prefix)]
-    prefix: Option<Prefix>,
+    /// Only this key, or keys below this prefix; may be given repeatedly
+    #[arg(short, long, value_name = "KEY|PREFIX")]
+    prefix: Vec<String>,
+    #[command(flatten)]
+    layers: InLayers,
     /// The form of the file [default: by its name, else TOML]
     #[arg(short, long, value_enum, value_name = "FORM")]
     format: Option<Format>,
@@ -49,114 +57,168 @@ pub(crate) struct Diff {
     exit_code: bool,
 }
 
-/// Values by key.
-type State = BTreeMap<Key, Bytes>;
-
 impl Diff {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
-        let prefix = self.prefix.clone().unwrap_or_else(Prefix::root);
-        let differing = if is_file(&self.from) {
-            self.to_file(session, &prefix).await?
-        } else {
-            self.between(session, &prefix).await?
-        };
-        let secrecy = session.out.secrecy();
-        let changes = differing.iter().map(|(key, (before, after))| (key, before.as_ref(), after.as_ref()));
-        if session.out.is_json() {
-            for (key, before, after) in changes {
-                let value = |value| value_json(secrecy, key, value);
-                let line = json!({ "key": key.as_str(), "before": value(before), "after": value(after) });
-                session.out.json(&line)?;
-            }
-        } else if differing.is_empty() {
+        let count = if is_file(&self.from) { self.to_file(session).await? } else { self.between(session).await? };
+        if count == 0 && !session.out.is_json() {
             session.out.line("no difference")?;
-        } else {
-            let table = differences_table(changes.clone(), secrecy);
-            session.out.table(&table)?;
-            for line in flag_lines(changes, secrecy) {
-                session.out.line(line)?;
-            }
         }
-        if self.exit_code && !differing.is_empty() {
+        if self.exit_code && count > 0 {
             return Err(Failure::silent(Exit::Differs));
         }
         Ok(())
     }
 
-    /// What differs between two moments. Of the later state only what differs is ever held.
-    async fn between(&self, session: &mut Session, prefix: &Prefix) -> Outcome<Differences> {
+    /// Tells what differs between two moments, and how many keys do.
+    async fn between(&self, session: &mut Session) -> Outcome<usize> {
         let points = |now: SystemTime| {
             let to = self.to.as_deref().map_or(Ok(Point::Latest), |to| point(to, now))?;
             Ok::<_, Failure>((point(&self.from, now)?, to))
         };
-        // What is no moment is told before anybody is asked.
+        // What is no moment, and no key, is told before anybody is asked.
         let (mut from, mut to) = points(session.out.now())?;
+        crate::targets::filters(&self.prefix, &self.layers)?;
         let bucket = session.bucket().await?;
-        if [from, to].iter().any(|point| matches!(point, Point::Time(_))) {
+        let is_time = [from, to].iter().any(|point| matches!(point, Point::Time(_)));
+        if is_time {
             session.take_time_from(&bucket).await?;
             (from, to) = points(session.out.now())?;
         }
-        let mut differences = Differing::from(state_at(session, &bucket, prefix, from).await?);
-        if to == Point::Latest {
-            let mut progress = Progress::new(None, session.out.is_quiet());
-            let mut stream = Stream::open(&bucket, vec![Filter::from(prefix)]).await?;
-            while let Some(entry) = stream.next().await? {
-                progress.add(1);
-                differences.take(entry.key().clone(), entry.value().clone());
-            }
-        } else {
-            let after = state_at(session, &bucket, prefix, to).await?;
-            after.into_iter().for_each(|(key, value)| differences.take(key, value));
+        let filters = present(&bucket, &self.prefix, &self.layers).await?;
+        let diff = bucket.diff(filters.clone(), from, to);
+        let mut found = patiently("comparing", &session.out, diff).await?;
+        tell_moments(session, &found, (from, to))?;
+        let mut told = Told::new();
+        let mut progress = Progress::new(None, session.out.is_quiet() || session.out.is_terminal());
+        while let Some(one) = found.next().await? {
+            progress.add(1);
+            told.add(session, one.key(), one.before(), one.after())?;
         }
-        Ok(differences.rest())
+        drop(progress);
+        let count = told.end(session)?;
+        if count == 0
+            && let Some(hint) = suggest::instead(&bucket, &self.prefix, &self.layers, &filters).await
+        {
+            session.out.note(format!("there are no such keys now; {hint}"))?;
+        }
+        Ok(count)
     }
 
-    /// What a file would change.
-    async fn to_file(&self, session: &mut Session, prefix: &Prefix) -> Outcome<Differences> {
+    /// Tells what a file would change, and in how many keys.
+    async fn to_file(&self, session: &mut Session) -> Outcome<usize> {
         if self.to.is_some() {
             return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
         }
+        let Some(layer) = self.layers.only() else {
+            let failure = Failure::new(Exit::Usage, "a file is compared with one layer");
+            return Err(failure.hint(format!("kvconf diff {} --layer LAYER", self.from)));
+        };
         let source = Source::open(&self.from, self.format)?;
+        let below = crate::targets::filters(&self.prefix, &self.layers)?;
         let bucket = session.bucket().await?;
-        let wanted = source.wanted(None, &Rules::of(&bucket, &LayerArgs::default()).await?)?;
-        let present = state_at(session, &bucket, prefix, Point::Latest).await?;
-        let (before, after) = with_file(present, wanted, prefix);
-        let mut differences = Differing::from(before);
-        after.into_iter().for_each(|(key, value)| differences.take(key, value));
-        Ok(differences.rest())
+        let under = Some(&layer).filter(|layer| !layer.is_root());
+        let rules = Rules::of(&bucket, &LayerArgs::default()).await?;
+        let wanted = source.wanted(under, &rules)?;
+        let scopes = if below.is_empty() { scopes(&wanted, under) } else { below };
+        let mut wishes: BTreeMap<Key, Wish> =
+            wanted.into_iter().map(|Wanted { key, wish, .. }| (key, wish)).collect();
+        let mut found: BTreeMap<Key, (Option<Bytes>, Option<Bytes>)> = BTreeMap::new();
+        let mut progress = Progress::new(None, session.out.is_quiet());
+        let mut stream = Stream::open(&bucket, asked(&scopes, wishes.keys())).await?;
+        while let Some(entry) = stream.next().await? {
+            progress.add(1);
+            let (key, value) = (entry.key().clone(), entry.value().clone());
+            match wishes.remove(&key) {
+                None if !scopes.iter().any(|scope| scope.matches(&key)) => {}
+                Some(Wish::Keep) => {}
+                Some(Wish::Set(wanted)) if wanted == value => {}
+                Some(Wish::Set(wanted)) => drop(found.insert(key, (Some(value), Some(wanted)))),
+                Some(Wish::Unset) | None => drop(found.insert(key, (Some(value), None))),
+            }
+        }
+        drop(progress);
+        for (key, wish) in wishes {
+            if let Wish::Set(value) = wish {
+                found.insert(key, (None, Some(value)));
+            }
+        }
+        let mut told = Told::new();
+        for (key, (before, after)) in &found {
+            told.add(session, key, before.as_ref(), after.as_ref())?;
+        }
+        told.end(session)
     }
 }
 
-/// The values before and after of keys that differ.
-type Differences = BTreeMap<Key, (Option<Bytes>, Option<Bytes>)>;
-
-/// Two states on the way to what differs: what is equal is dropped as soon as it is seen.
-struct Differing {
-    before: State,
-    found: Differences,
+/// What a file has a say on: where it has the whole say, and the keys that it names besides.
+fn asked<'a>(scopes: &[Filter], named: impl Iterator<Item = &'a Key>) -> Vec<Filter> {
+    /// Up to how many keys are asked for by name; of more, everything is looked at.
+    const MOST: usize = 100;
+    let others = named.filter(|key| !scopes.iter().any(|scope| scope.matches(key))).map(Filter::from);
+    let others: Vec<Filter> = others.collect();
+    if others.len() > MOST || scopes.is_empty() && others.is_empty() {
+        return vec![Filter::all()];
+    }
+    scopes.iter().cloned().chain(others).collect()
 }
 
-impl From<State> for Differing {
-    fn from(before: State) -> Self {
-        Self { before, found: Differences::new() }
+/// Differences on their way out: as they come, or row by row of a table.
+struct Told {
+    table: Table,
+    rows: usize,
+    count: usize,
+}
+
+impl Told {
+    fn new() -> Self {
+        Self { table: no_differences(), rows: 0, count: 0 }
+    }
+
+    fn add(
+        &mut self,
+        session: &mut Session,
+        key: &Key,
+        before: Option<&Bytes>,
+        after: Option<&Bytes>,
+    ) -> Outcome {
+        let secrecy = session.out.secrecy();
+        self.count += 1;
+        if session.out.is_json() {
+            let value = |value| value_json(secrecy, key, value);
+            let line = json!({ "key": key.as_str(), "before": value(before), "after": value(after) });
+            return session.out.json(&line);
+        }
+        add_difference(&mut self.table, secrecy, key, (before, after));
+        self.rows += 1;
+        if self.rows < ROWS {
+            return Ok(());
+        }
+        self.rows = 0;
+        let table = std::mem::replace(&mut self.table, no_differences());
+        session.out.table(&table)
+    }
+
+    /// How many there were.
+    fn end(self, session: &mut Session) -> Outcome<usize> {
+        session.out.table(&self.table)?;
+        Ok(self.count)
     }
 }
 
-impl Differing {
-    /// A value of the later state.
-    fn take(&mut self, key: Key, after: Bytes) {
-        let before = self.before.remove(&key);
-        if before.as_ref() != Some(&after) {
-            self.found.insert(key, (before, Some(after)));
+/// A revision within a change set stands for the state before that set, and that is said; so is which revision a time means.
+fn tell_moments(session: &mut Session, found: &KeyDiffs, (from, to): (Point, Point)) -> Outcome {
+    for (asked, shown) in [(from, found.from()), (to, found.to())] {
+        if let Point::Revision(asked) = asked
+            && asked != shown
+        {
+            let words = format!("revision {asked} lies within a change set: it is taken for {shown}, the state before");
+            session.out.note(words)?;
         }
     }
-
-    /// What differs, once the whole later state was seen.
-    fn rest(self) -> Differences {
-        let Self { before, mut found } = self;
-        found.extend(before.into_iter().map(|(key, value)| (key, (Some(value), None))));
-        found
+    if [from, to].iter().any(|point| matches!(point, Point::Time(_))) {
+        session.out.note(format!("from revision {} to {}", found.from(), found.to()))?;
     }
+    Ok(())
 }
 
 /// Whether it can only be a file: by its name, or because there is one.
@@ -169,44 +231,4 @@ fn point(text: &str, now: SystemTime) -> Outcome<Point> {
         return Ok(Point::Latest);
     }
     when::point(text, now).map_err(|error| Failure::new(Exit::Invalid, error))
-}
-
-/// A revision within a change set stands for the state before that set, and that is said.
-async fn state_at(session: &mut Session, bucket: &Bucket, prefix: &Prefix, point: Point) -> Outcome<State> {
-    let own = |entry: &Entry| {
-        let value = entry.put_value().filter(|_| !entry.key().is_reserved())?;
-        Some((entry.key().clone(), value.clone()))
-    };
-    if point == Point::Latest {
-        let reading = patiently("reading", &session.out, bucket.read(prefix.clone())).await?;
-        return Ok(reading.live().filter_map(own).collect());
-    }
-    let past = patiently("reading", &session.out, bucket.at(prefix.clone(), point)).await?;
-    if let Point::Revision(asked) = point
-        && past.revision() < asked
-    {
-        let shown = past.revision();
-        let words = format!("revision {asked} lies within a change set: it is taken for {shown}, the state before");
-        session.out.note(words)?;
-    }
-    Ok(past.entries().filter_map(own).collect())
-}
-
-/// The bucket's state where the file has a say, and what the file makes of it.
-fn with_file(present: State, wanted: Vec<Wanted>, prefix: &Prefix) -> (State, State) {
-    let scopes = scopes(&wanted, Some(prefix).filter(|prefix| !prefix.is_root()));
-    let named: BTreeSet<Key> = wanted.iter().map(|wanted| wanted.key.clone()).collect();
-    let has_say = |key: &Key| named.contains(key) || scopes.iter().any(|scope: &Filter| scope.matches(key));
-    let before: State = present.into_iter().filter(|(key, _)| has_say(key)).collect();
-    let mut after = State::new();
-    for Wanted { key, wish, .. } in wanted {
-        match wish {
-            Wish::Set(value) => {
-                after.insert(key, value);
-            }
-            Wish::Keep => after.extend(before.get_key_value(&key).map(|(key, value)| (key.clone(), value.clone()))),
-            Wish::Unset => {}
-        }
-    }
-    (before, after)
 }

@@ -97,8 +97,8 @@ async fn look(bucket: &Bucket, key: &Key) -> Outcome<Option<Stored>> {
     let Some(now) = entries.pop() else { return Ok(None) };
     // A user of one prefix cannot look at the whole change set: then nothing is said of others.
     let parent = key.as_str().rsplit_once('.').map_or("", |(parent, _)| parent);
-    let parent = kvconf::Prefix::new(parent)?;
-    let sets = find(bucket, &parent, &Named::Revision(now.revision())).await.unwrap_or_default();
+    let parent = kvconf::Filter::from(kvconf::Prefix::new(parent)?);
+    let sets = find(bucket, &[parent], &Named::Revision(now.revision())).await.unwrap_or_default();
     let others = sets.iter().map(|set| set.keys().len().saturating_sub(1)).sum();
     Ok(Some(Stored { now, before: entries.pop(), kept, others }))
 }

@@ -64,6 +64,16 @@ struct Place {
 }
 
 impl Place {
+    /// How a flag verb is typed for the flags there.
+    fn command(&self, verb: &str, flag: &str) -> String {
+        let prefix = self.prefix.as_ref().map(|prefix| {
+            // The whole bucket is no word of its own.
+            if prefix.is_empty() { " -p ''".to_owned() } else { format!(" -p {prefix}") }
+        });
+        let flag = if flag.is_empty() { String::new() } else { format!(" {flag}") };
+        format!("kvconf flag {verb}{}{flag}", prefix.unwrap_or_default())
+    }
+
     /// All flags there, followed for as long as the verb runs.
     async fn flags(&self, session: &mut Session) -> Outcome<Flags> {
         let prefix = self.prefix.clone().or_else(|| std::env::var("KVCONF_FLAGS").ok());
@@ -138,7 +148,7 @@ impl Get {
     async fn run(self, session: &mut Session) -> Outcome {
         let flags = self.place.flags(session).await?;
         let set = flags.load();
-        let flag = find(&set, &self.key)?;
+        let flag = find(&set, &self.key, &self.place.command("ls", ""))?;
         if session.out.is_json() {
             return session.out.json(&record(flag));
         }
@@ -148,15 +158,15 @@ impl Get {
     }
 }
 
-/// The flag, or which one may be meant.
-fn find<'s>(set: &'s FlagSet, key: &str) -> Outcome<&'s SetFlag> {
+/// The flag, or which one may be meant, or how they are listed.
+fn find<'s>(set: &'s FlagSet, key: &str, list: &str) -> Outcome<&'s SetFlag> {
     set.flag(key).ok_or_else(|| {
         let failure = Failure::new(Exit::NotFound, format!("there is no flag `{key}`"));
         let near = set.flags().map(|flag| (strsim::jaro_winkler(flag.key(), key), flag.key()));
         let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|left, right| left.0.total_cmp(&right.0));
         failure.hint(match near {
             Some((_, near)) => format!("did you mean {near}?"),
-            None => "kvconf flag ls".to_owned(),
+            None => list.to_owned(),
         })
     })
 }

@@ -1,18 +1,20 @@
 //! `kvconf revert`: one change set taken back.
 
 use clap::Args;
-use kvconf::{Filter, Prefix};
+use kvconf::{Bucket, Filter, Prefix, Revision, RollbackError};
 
 use crate::change::WriteArgs;
-use crate::failure::Outcome;
-use crate::past::{Named, named, reference};
+use crate::failure::{Failure, Outcome};
+use crate::past::{Named, find, named, reference};
 use crate::session::Session;
 use crate::take_back::{Nothing, take_back};
+use crate::targets::{InLayers, quoted};
 
 const EXAMPLE: &str = "\
 Examples:
     kvconf revert 4182                    the change that wrote this revision
     kvconf revert 5bd0f7a4 -m 'too few'   by its id, or how that begins
+    kvconf revert 4182 --layer env.prod   its keys in this layer, no others
 
 What came after it stays. Where later changes touched one of its keys, it is refused with those who made them.";
 
@@ -27,15 +29,43 @@ pub(crate) struct Revert {
     #[arg(long, value_name = "PREFIX", value_parser = |text: &str| Prefix::new(text))]
     prefix: Option<Prefix>,
     #[command(flatten)]
+    layers: InLayers,
+    #[command(flatten)]
     write: WriteArgs,
 }
 
 impl Revert {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
+        let filters = self.layers.filters(&[self.prefix.unwrap_or_else(Prefix::root).into()])?;
         let bucket = session.bucket().await?;
-        let prefix = self.prefix.unwrap_or_else(Prefix::root);
-        let change = reference(&bucket, &prefix, self.change).await?;
-        let filter = Filter::from(prefix);
-        take_back(session, &self.write, Nothing::Taken, || bucket.revert(filter.clone(), change.clone())).await
+        let named = self.change.clone();
+        let change = reference(&bucket, &filters, self.change).await?;
+        let revert = || bucket.revert(filters.clone(), change.clone());
+        match take_back(session, &self.write, Nothing::Taken, revert).await {
+            Ok(_) => Ok(()),
+            Err(failure) => Err(with_way_back(failure, &bucket, &filters, &named).await),
+        }
     }
+}
+
+/// Later changes in the way go back with it, where its keys go back to what they held before it: the command for that.
+async fn with_way_back(mut failure: Failure, bucket: &Bucket, filters: &[Filter], named: &Named) -> Failure {
+    /// More keys are not typed.
+    const MOST: usize = 10;
+    if !matches!(failure.error.downcast_ref(), Some(RollbackError::ChangedSince(_))) {
+        return failure;
+    }
+    let sets = find(bucket, filters, named).await.unwrap_or_default();
+    let keys: Vec<String> =
+        sets.iter().flat_map(|set| set.keys()).map(|key| quoted(key.key().as_str())).collect();
+    let Some(first) = sets.iter().map(|set| *set.revisions().start()).min() else { return failure };
+    let (to, keys) = (first - 1, if keys.len() > MOST { "KEY".to_owned() } else { keys.join(" ") });
+    // Before the first revision there was nothing: that is no state to go back to.
+    let command = if to == Revision::ZERO {
+        format!("kvconf unset {keys}")
+    } else {
+        format!("kvconf rollback {keys} --to {to}")
+    };
+    failure.hints = vec![format!("{command} takes those back too")];
+    failure
 }

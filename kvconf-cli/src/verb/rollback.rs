@@ -3,14 +3,16 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use kvconf::{Bucket, Filter, Key, KeyError, Point, Prefix, Revision};
+use kvconf::{Bucket, Filter, Point, Revision};
 
 use crate::change::WriteArgs;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::output::rfc3339;
 use crate::session::Session;
-use crate::take_back::{Nothing, take_back};
+use crate::suggest;
+use crate::take_back::{Found, Nothing, take_back};
+use crate::targets::{InLayers, filters};
 use crate::when;
 
 const EXAMPLE: &str = "\
@@ -18,6 +20,7 @@ Examples:
     kvconf rollback checkout.max_items --to 4102
     kvconf rollback checkout --to 10m -m 'errors up'      as it was ten minutes ago
     kvconf rollback checkout log.level --to 14:02         one change set
+    kvconf rollback checkout --layer env.prod --to 10m    in one layer
     kvconf rollback '>' --to '2026-03-01 14:02'           the whole bucket
 
 Times are UTC, as kvconf prints them. History stays: a rollback is a change like any other.";
@@ -30,18 +33,20 @@ pub(crate) struct Rollback {
     #[arg(required = true, value_name = "KEY|PREFIX")]
     targets: Vec<String>,
     /// The revision whose state it was, or a time
-    #[arg(long, value_name = "REVISION|TIME")]
+    #[arg(long, value_name = "REVISION|TIME", allow_hyphen_values = true)]
     to: String,
     /// Also to a moment at which none of the keys had a value: all of them are removed
     #[arg(long)]
     to_nothing: bool,
+    #[command(flatten)]
+    layers: InLayers,
     #[command(flatten)]
     write: WriteArgs,
 }
 
 impl Rollback {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
-        let filters = filters(&self.targets)?;
+        let filters = filters(&self.targets, &self.layers)?;
         // What is no moment is told before anybody is asked.
         let mut point = when::point(&self.to, session.out.now())?;
         if point == Point::Revision(Revision::ZERO) {
@@ -57,7 +62,21 @@ impl Rollback {
             session.out.note(format!("{} is {}", self.to, rfc3339(time)))?;
         }
         let nothing = if self.to_nothing { Nothing::Taken } else { Nothing::Refused };
-        take_back(session, &self.write, nothing, || bucket.rollback_to(filters.clone(), point)).await
+        let rollback = || bucket.rollback_to(filters.clone(), point);
+        match take_back(session, &self.write, nothing, rollback).await? {
+            Found::Keys => Ok(()),
+            Found::None => {
+                let when = match point {
+                    Point::Revision(revision) => format!("at revision {revision}"),
+                    Point::Time(time) => format!("at {}", rfc3339(time)),
+                    _ => "then".to_owned(),
+                };
+                let words = format!("none of these keys has a value, and none had one {when}");
+                let failure = Failure::new(Exit::NotFound, words);
+                let hint = suggest::instead(&bucket, &self.targets, &self.layers, &filters).await;
+                Err(failure.hint(hint.unwrap_or_else(|| "kvconf ls".to_owned())))
+            }
+        }
     }
 }
 
@@ -78,47 +97,4 @@ async fn within_life(bucket: &Bucket, time: SystemTime, now: SystemTime) -> Outc
     let words =
         format!("{} is outside the bucket's life, from {} to now", rfc3339(time), rfc3339(created));
     Err(Failure::new(Exit::NotFound, words).hint("kvconf log; `--to REVISION` names a state exactly"))
-}
-
-/// What is meant: a filter as it stands; else the key, and the keys under it.
-pub(super) fn filters(targets: &[String]) -> Result<Vec<Filter>, KeyError> {
-    let mut filters: Vec<Filter> = Vec::new();
-    for target in targets {
-        let target = target.trim_end_matches('.');
-        if target.contains(['*', '>']) {
-            filters.push(Filter::new(target)?);
-        } else {
-            filters.push(Filter::from(Key::new(target)?));
-            filters.push(Filter::from(Prefix::new(target)?));
-        }
-    }
-    // What another one covers already.
-    let all = filters.clone();
-    let mut at = 0;
-    filters.retain(|filter| {
-        at += 1;
-        let mut others = all.iter().enumerate().filter(|(other, _)| other + 1 != at);
-        !others.any(|(other, wider)| wider.covers(filter) && (wider != filter || other + 1 < at))
-    });
-    Ok(filters)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn filtered(targets: &[&str]) -> Vec<String> {
-        let targets: Vec<String> = targets.iter().map(|target| (*target).to_owned()).collect();
-        filters(&targets).unwrap().iter().map(|filter| filter.as_str().to_owned()).collect()
-    }
-
-    #[test]
-    fn a_name_is_a_key_and_a_prefix_and_what_is_covered_is_left_out() {
-        assert_eq!(filtered(&["checkout"]), ["checkout", "checkout.>"]);
-        assert_eq!(filtered(&["checkout.", "checkout"]), ["checkout", "checkout.>"]);
-        assert_eq!(filtered(&["checkout.max_items", "checkout"]), ["checkout", "checkout.>"]);
-        assert_eq!(filtered(&[">", "app.*.port"]), [">"]);
-        assert_eq!(filtered(&["app.*.port"]), ["app.*.port"]);
-        assert!(filters(&["a..b".to_owned()]).is_err());
-    }
 }

@@ -3,10 +3,11 @@
 use clap::Args;
 use kvconf::{LoggedChange, LoggedKey, Prefix};
 
-use crate::failure::Outcome;
+use crate::failure::{Outcome, narrower};
 use crate::output::{ago, rfc3339};
 use crate::past::{Named, by, change_json, find, keys_table, named};
 use crate::session::Session;
+use crate::targets::InLayers;
 
 const EXAMPLE: &str = "\
 Examples:
@@ -23,13 +24,17 @@ pub(crate) struct Show {
     /// Look under this prefix only, for a user who may not read more
     #[arg(long, value_name = "PREFIX", value_parser = |text: &str| Prefix::new(text))]
     prefix: Option<Prefix>,
+    #[command(flatten)]
+    layers: InLayers,
 }
 
 impl Show {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let bucket = session.bucket().await?;
         let prefix = self.prefix.unwrap_or_else(Prefix::root);
-        let found = find(&bucket, &prefix, &self.change).await?;
+        let filters = self.layers.filters(&[prefix.into()])?;
+        let found = find(&bucket, &filters, &self.change).await;
+        let found = found.map_err(|failure| narrower(failure, &filters, "kvconf show CHANGE --prefix PREFIX"))?;
         if !session.out.is_json() {
             session.take_time_from(&bucket).await?;
         }

@@ -35,6 +35,7 @@ async fn what_is_missing_is_named() {
     exit 3
     --- err
     error: bucket other does not exist
+      help: the server has prod
       help: kvconf bucket create other
     ");
     assert_snapshot!(kvconf.run_with(["ls", "-b", "a.b"]).await, @r#"

@@ -117,7 +117,7 @@ async fn a_plan_tells_what_changes_in_a_flag_and_who_moves() {
     assert_snapshot!(shown(&kvconf.run(&words).await), @r#"
     exit 0
     --- out
-    {"changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"if\":[{\"in\":[{\"var\":\"country\"},[\"NL\",\"BE\",\"DE\"]]},{\"fractional\":[[\"on\",40],[\"off\",60]]}]},\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"if\":[{\"in\":[{\"var\":\"country\"},[\"NL\",\"BE\",\"DE\"]]},{\"fractional\":[[\"on\",10],[\"off\",90]]}]},\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":[["on",40],["off",60]],"before":[["on",10],["off",90]],"path":"targeting.if[1].fractional"}],"key":"shop.flags.cart"}],"dry_run":true,"findings":[],"moves":[{"flag":"cart","groups":[{"contexts":26,"first":0,"from":"off","to":"on"}],"moved":26,"of":200}]}
+    {"changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"if\":[{\"in\":[{\"var\":\"country\"},[\"NL\",\"BE\",\"DE\"]]},{\"fractional\":[[\"on\",40],[\"off\",60]]}]},\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"if\":[{\"in\":[{\"var\":\"country\"},[\"NL\",\"BE\",\"DE\"]]},{\"fractional\":[[\"on\",10],[\"off\",90]]}]},\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":[["on",40],["off",60]],"before":[["on",10],["off",90]],"path":"targeting.if[1].fractional"}],"key":"shop.flags.cart"}],"dry_run":true,"findings":[],"moves":[{"flag":"cart","groups":[{"contexts":26,"first":0,"from":"off","to":"on"}],"moved":26,"of":200}],"without_effect":[]}
     "#);
     // As plain keys, too.
     let flag =
@@ -125,10 +125,10 @@ async fn a_plan_tells_what_changes_in_a_flag_and_who_moves() {
     assert_snapshot!(shown(&kvconf.run_with(["set", flag, "--dry-run", "--text"]).await), @r#"
     exit 0
     --- out
-    ~  shop.flags.cart  {"defaultVariant":"off","state":"ENABLED","targeting":{"if":[{"in":[{"var":"country"},["NL","BE","DE"]]},{"fractional":[["on",10],["off",90]]}]},"variants":{"off":false,"on":true}}  →  {"state":"DISABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}
-       shop.flags.cart: state: ENABLED → DISABLED
-       shop.flags.cart: defaultVariant: off → on
-       shop.flags.cart: targeting: {"if":[{"in":[{"var":"country"},["NL","BE","DE"]]},{"fractional":[["on",10],["off",90]]}]} → (none)
+    ~  shop.flags.cart
+         state: ENABLED → DISABLED
+         defaultVariant: off → on
+         targeting: {"if":[{"in":[{"var":"country"},["NL","BE","DE"]]},{"fractional":[["on",10],["off",90]]}]} → (none)
     "#);
 }
 
@@ -151,6 +151,42 @@ async fn a_plan_of_flags_that_became_stale_is_shown_anew_before_it_is_written() 
     assert_eq!(terminal.ends().await.code, 0);
     let stored = bucket.get("shop.flags.cart").await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&stored).contains(r#"["on",40]"#), "{stored:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_a_disabled_flag_says_that_nobody_gets_it() {
+    let (server, _bucket, kvconf) = with_flags(&ROLLED_OUT.replace("ENABLED", "DISABLED")).await;
+    let named = Kvconf::of(&server);
+    assert_snapshot!(shown(&named.text("flag rollout -p shop.flags cart on=40 off=60 --dry-run").await), @r"
+    exit 0
+    --- out
+    shop.flags.cart:
+      targeting.if[1].fractional: on 10 % → 40 %, off 90 % → 60 %
+    flag `cart` is disabled: nobody gets anything else until it is enabled
+    --- err
+    note: kvconf flag on -p shop.flags cart enables it
+    ");
+    let told: serde_json::Value =
+        serde_json::from_str(&kvconf.run("flag rollout cart on=40 off=60 --dry-run").await.out).unwrap();
+    assert_eq!(told["without_effect"], serde_json::json!(["cart"]));
+    assert_snapshot!(shown(&kvconf.text("flag on cart --dry-run").await), @r"
+    exit 0
+    --- out
+    shop.flags.cart:
+      state: DISABLED → ENABLED
+    ");
+    assert_snapshot!(shown(&named.text("flag get -p shop.flags something").await), @r"
+    exit 3
+    --- err
+    error: there is no flag `something`
+      help: kvconf flag ls -p shop.flags
+    ");
+    assert_snapshot!(shown(&kvconf.text("flag rollout something on=1 --dry-run").await), @r"
+    exit 3
+    --- err
+    error: there is no flag `something`
+      help: kvconf flag ls
+    ");
 }
 
 #[tokio::test]
@@ -270,17 +306,17 @@ async fn each_verb_speaks_to_people_and_to_programs() {
     assert_snapshot!(shown(&kvconf.run("flag off cart --yes").await), @r#"
     exit 0
     --- out
-    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},\"defaultVariant\":\"off\"}"},"differences":[{"after":"DISABLED","before":"ENABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":2,"written":[{"key":"shop.flags.cart","revision":2}]}
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"state\":\"ENABLED\",\"variants\":{\"on\":true,\"off\":false},\"defaultVariant\":\"off\"}"},"differences":[{"after":"DISABLED","before":"ENABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":2,"without_effect":[],"written":[{"key":"shop.flags.cart","revision":2}]}
     "#);
     assert_snapshot!(shown(&kvconf.run("flag on cart --yes").await), @r#"
     exit 0
     --- out
-    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":"ENABLED","before":"DISABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":3,"written":[{"key":"shop.flags.cart","revision":3}]}
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"DISABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":"ENABLED","before":"DISABLED","path":"state"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":3,"without_effect":[],"written":[{"key":"shop.flags.cart","revision":3}]}
     "#);
     assert_snapshot!(shown(&kvconf.run("flag rollout cart on=20% --yes").await), @r#"
     exit 0
     --- out
-    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"fractional\":[[\"on\",20],[\"off\",80]]},\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":{"fractional":[["on",20],["off",80]]},"before":null,"path":"targeting"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":4,"written":[{"key":"shop.flags.cart","revision":4}]}
+    {"change":"[change]","changes":[{"after":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"targeting\":{\"fractional\":[[\"on\",20],[\"off\",80]]},\"variants\":{\"off\":false,\"on\":true}}"},"before":{"value":"{\"defaultVariant\":\"off\",\"state\":\"ENABLED\",\"variants\":{\"off\":false,\"on\":true}}"},"differences":[{"after":{"fractional":[["on",20],["off",80]]},"before":null,"path":"targeting"}],"key":"shop.flags.cart"}],"findings":[],"moves":[],"revision":4,"without_effect":[],"written":[{"key":"shop.flags.cart","revision":4}]}
     "#);
     assert_snapshot!(shown(&kvconf.text("flag export").await), @r#"
     exit 0

@@ -22,6 +22,7 @@ mod interrupting;
 mod layers;
 mod logins;
 mod looking;
+mod looking_back;
 mod many;
 mod moving;
 mod past;

@@ -27,7 +27,7 @@ async fn fill(bucket: &Bucket) {
 }
 
 /// Without what differs between runs: times, ids, and how wide a time is.
-fn settled(ran: &Ran) -> String {
+pub(crate) fn settled(ran: &Ran) -> String {
     let text = normalised(&ran.to_string(), None);
     let words = |line: &str| {
         let mut line = format!("{}  ", line.trim_end());
@@ -88,7 +88,7 @@ async fn the_log_is_newest_first_and_can_be_narrowed() {
     revision 5, [ago], by dev: "raise for sale"
        checkout.max_items  80  →  9999
     --- err
-    note: there are older ones: kvconf log … --before 5
+    note: there are older ones: kvconf log --before 5
     "#);
     assert_snapshot!(settled(&kvconf.text("log --before 2").await), @r#"
     exit 0
@@ -113,6 +113,7 @@ async fn the_log_is_newest_first_and_can_be_narrowed() {
     exit 0
     --- err
     note: no change that is kept is such
+    note: there are others, the newest at revision 5, [ago], by dev, ops
     ");
     assert_snapshot!(settled(&kvconf.run("log --since soon").await), @r#"
     exit 6
@@ -258,14 +259,14 @@ async fn a_rollback_is_planned_first_and_one_change_set() {
     -  checkout.api_key  <secret>
     ~  checkout.max_items  9999  →  80
       1 key is so already
-    2 keys written, revision 7
+    2 keys written to prod, revision 7
     --- err
     note: kvconf revert [change] takes it back
     ");
     assert_snapshot!(settled(&kvconf.run("rollback checkout.max_items --to 1 --yes").await), @r#"
     exit 0
     --- out
-    {"change":"[change]","changed_since":[],"changes":[{"after":{"value":"50"},"before":{"value":"80"},"key":"checkout.max_items"}],"lost":[],"parts":1,"revision":8,"to":1,"unchanged":0,"without_ttl":[]}
+    {"change":"[change]","changed_since":[],"changes":[{"after":{"value":"50"},"before":{"value":"80"},"key":"checkout.max_items"}],"lost":[],"parts":1,"revision":8,"to":1,"unchanged":0,"without_ttl":[],"written":[{"key":"checkout.max_items","revision":8}]}
     "#);
     assert_snapshot!(settled(&kvconf.text("rollback checkout --to 3 --yes").await), @r"
     exit 0
@@ -273,7 +274,7 @@ async fn a_rollback_is_planned_first_and_one_change_set() {
     back to revision 3
     ~  checkout.max_items  50  →  80
       2 keys are so already
-    1 key written, revision 9
+    1 key written to prod, revision 9
     --- err
     note: kvconf revert [change] takes it back
     ");
@@ -342,13 +343,13 @@ async fn a_revert_leaves_what_came_after_and_names_what_is_in_its_way() {
     --- err
     error: later changes touched the same keys:
       × checkout.max_items: changed again at revision 5 by dev ("raise for sale")
-      help: kvconf rollback KEY --to REVISION takes those back too
+      help: kvconf rollback checkout.max_items checkout.region --to 1 takes those back too
     "#);
     assert_snapshot!(settled(&kvconf.text("revert 5 --yes -m back").await), @r"
     exit 0
     --- out
     ~  checkout.max_items  9999  →  80
-    1 key written, revision 6
+    1 key written to prod, revision 6
     --- err
     note: kvconf revert [change] takes it back
     ");
@@ -358,7 +359,7 @@ async fn a_revert_leaves_what_came_after_and_names_what_is_in_its_way() {
     assert_snapshot!(settled(&kvconf.run(&format!("revert {} --yes", &id[..6])).await), @r#"
     exit 0
     --- out
-    {"change":"[change]","changed_since":[],"changes":[{"after":{"value":"9999"},"before":{"value":"80"},"key":"checkout.max_items"}],"lost":[],"parts":1,"revision":7,"to":null,"unchanged":0,"without_ttl":[]}
+    {"change":"[change]","changed_since":[],"changes":[{"after":{"value":"9999"},"before":{"value":"80"},"key":"checkout.max_items"}],"lost":[],"parts":1,"revision":7,"to":null,"unchanged":0,"without_ttl":[],"written":[{"key":"checkout.max_items","revision":7}]}
     "#);
     assert_snapshot!(settled(&kvconf.run("revert 99 --yes").await), @r"
     exit 3

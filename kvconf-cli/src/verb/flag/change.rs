@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use clap::Args;
 use kvconf::flag::{BlastRadius, DynamicContext, Move};
-use kvconf::{Applied, Bucket, CommitError, FlagEdit, FlagEditError, FlagPlan, Flags, Key};
+use kvconf::fleet::PreflightRequest;
+use kvconf::{Applied, Bucket, CommitError, Conflict, FlagEdit, FlagEditError, FlagPlan, Flags, Key};
 use serde_json::{Value as Json, json};
 
 use super::Place;
 use super::evaluate::now;
 use super::shares::{self, Share};
 use crate::change::{
-    Attended, MOST_AT_ONCE, WriteArgs, author, counted, finish, hold_against_schemas, refused,
-    tell_unchecked, tell_written, value_json, with,
+    Attended, Done, MOST_AT_ONCE, Planned, WriteArgs, author, carry_out, differences_table,
+    hold_against_schemas, other_author, refused, tell_unchecked, value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
-use crate::fleet;
+use crate::output::Table;
 use crate::schemas;
 use crate::secrecy::Secrecy;
 use crate::session::Session;
@@ -93,7 +94,8 @@ impl Rollout {
         self.change
             .make(session, |flags| {
                 let set = flags.load();
-                let weights = shares::weights(super::find(&set, &self.key)?.definition(), &self.shares);
+                let flag = super::find(&set, &self.key, &self.change.place.command("ls", ""))?;
+                let weights = shares::weights(flag.definition(), &self.shares);
                 let weights = weights.map_err(|error| Failure::new(Exit::Invalid, error))?;
                 Ok(flags.edit().rollout(&self.key, weights))
             })
@@ -116,7 +118,7 @@ pub(super) struct Change {
 impl Change {
     /// Plans, shows what it means, asks and writes. `edit` is called again when the plan has become stale.
     pub(super) async fn make(
-        self,
+        &self,
         session: &mut Session,
         edit: impl Fn(&Flags) -> Outcome<FlagEdit>,
     ) -> Outcome {
@@ -124,7 +126,7 @@ impl Change {
         let flags = self.place.flags(session).await?;
         let bucket = session.bucket().await?;
         loop {
-            let plan = edit(&flags)?.plan().await.map_err(unplanned)?;
+            let plan = edit(&flags)?.plan().await.map_err(|error| unplanned(error, &self.place))?;
             let moves = sample.as_deref().map(|sample| plan.blast_radius(sample, now())).unwrap_or_default();
             let document = document(&plan, &moves, session.out.secrecy());
             if session.out.is_json() {
@@ -141,33 +143,20 @@ impl Change {
             if plan.is_empty() {
                 return Ok(());
             }
+            self.say_what_enables(session, &plan)?;
             self.judge(session, &bucket, &plan).await?;
-            let fleet = &self.write.fleet;
-            let fleet = fleet::preflight(session, plan.preflight(), fleet, self.write.force).await?;
-            if self.write.dry_run {
-                return match fleet.filter(|_| session.out.is_json()) {
-                    Some(fleet) => session.out.json(&json!({ "fleet": fleet })),
-                    None => Ok(()),
-                };
-            }
-            let keys = plan.changes().count();
-            if !self.write.yes {
-                session.confirm(&format!("Write {}?", counted(keys, "key")), "--yes").await?;
-            }
-            let shown = session.out.is_json().then(|| with(document, "fleet", fleet));
-            match self.write(session, plan, keys).await? {
-                Ok(applied) => {
-                    let tell = |session: &mut Session, shown| tell_written(session, &bucket, shown, &applied);
-                    return finish(session, shown, &applied, &self.write, tell).await;
-                }
-                // Whoever answered beforehand has not seen what stands there now.
-                Err(CommitError::Conflict(conflict)) if !self.write.yes => {
-                    catch_up(&flags, &bucket, &conflict.key).await?;
-                    session.out.note(format!("{conflict}\nthis is the plan for what stands there now:"))?;
-                }
-                Err(error) => return Err(error.into()),
-            }
+            let change = FlagChange { keys: plan.changes().count(), plan, document };
+            let Done::Stale(conflict) = carry_out(session, &bucket, &self.write, change).await? else {
+                return Ok(());
+            };
+            catch_up(&flags, &bucket, &conflict.key).await?;
         }
+    }
+
+    /// A disabled flag takes any change and serves none of it.
+    fn say_what_enables(&self, session: &mut Session, plan: &FlagPlan) -> Outcome {
+        let disabled: Vec<String> = plan.without_effect().map(|flag| self.place.command("on", flag)).collect();
+        disabled.iter().try_for_each(|command| session.out.note(format!("{command} enables it")))
     }
 
     /// What keeps the plan from being written, whoever agrees.
@@ -192,29 +181,54 @@ impl Change {
         }
         Ok(())
     }
+}
 
-    /// The outcome of the write; a failure of its own after Ctrl-C, with what is known then.
-    async fn write(
-        &self,
-        session: &Session,
-        plan: FlagPlan,
-        keys: usize,
-    ) -> Outcome<Result<Applied, CommitError>> {
-        let mut commit = plan.commit().author(author(self.write.author.as_deref()));
-        if let Some(reason) = &self.write.reason {
+/// A plan, and what was made of it for programs.
+struct FlagChange {
+    plan: FlagPlan,
+    keys: usize,
+    document: Json,
+}
+
+impl Planned for FlagChange {
+    type Error = CommitError;
+
+    fn keys(&self) -> usize {
+        self.keys
+    }
+
+    fn preflight(&self) -> PreflightRequest {
+        self.plan.preflight()
+    }
+
+    fn table(&self, secrecy: Secrecy) -> Table {
+        differences_table(self.plan.values(), secrecy)
+    }
+
+    fn document(&self, _: Secrecy) -> Json {
+        self.document.clone()
+    }
+
+    async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, CommitError>> {
+        let mut commit = self.plan.commit().author(author(args.author.as_deref()));
+        if let Some(reason) = &args.reason {
             commit = commit.reason(reason);
         }
-        if self.write.force {
+        if args.force {
             commit = commit.force();
         }
-        if self.write.in_parts && keys > MOST_AT_ONCE {
+        if args.in_parts && self.keys > MOST_AT_ONCE {
             commit = commit.one_by_one();
         }
-        let attended = Attended::new(session, keys).await;
+        let attended = Attended::new(session, self.keys).await;
         match attended.attend(&session.out, commit.into_future()).await {
             Ok(outcome) => Ok(outcome),
             Err(last_word) => Err(last_word.told(None, Err)),
         }
+    }
+
+    fn conflict(error: CommitError) -> Result<Box<Conflict>, CommitError> {
+        other_author(error)
     }
 }
 
@@ -270,20 +284,23 @@ fn document(plan: &FlagPlan, moves: &[(String, BlastRadius)], secrecy: Secrecy) 
             json!({ "flag": key, "moved": radius.moved(), "of": radius.contexts(), "groups": groups })
         })
         .collect();
-    json!({ "changes": changes, "findings": findings, "moves": moves })
+    let without_effect: Vec<&str> = plan.without_effect().collect();
+    json!({ "changes": changes, "findings": findings, "moves": moves, "without_effect": without_effect })
 }
 
-fn unplanned(error: FlagEditError) -> Failure {
+fn unplanned(error: FlagEditError, place: &Place) -> Failure {
     if matches!(error, FlagEditError::NoPlaceForShares { .. }) {
+        let (export, import) = (place.command("export", ""), place.command("import", ""));
         let failure = Failure::new(Exit::Invalid, error);
-        return failure.hint("kvconf flag export prints the rules, kvconf flag import takes them back as you have changed them");
+        return failure.hint(format!("{export} prints the rules, {import} takes them back as you have changed them"));
     }
+    let list = matches!(&error, FlagEditError::NoFlag { close: None, .. }).then(|| place.command("ls", ""));
     let exit = match error {
         FlagEditError::NoFlag { .. } => Exit::NotFound,
         FlagEditError::OverRejected(_) => Exit::Refused,
         _ => Exit::Invalid,
     };
-    Failure::new(exit, error)
+    list.into_iter().fold(Failure::new(exit, error), Failure::hint)
 }
 
 /// A context a line.

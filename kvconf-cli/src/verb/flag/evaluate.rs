@@ -74,6 +74,7 @@ impl Eval {
         }
         if let Some(path) = &self.document {
             let set = FlagSet::from_document(&read_document(path)?).map_err(|error| in_file(path, &error))?;
+            super::find(&set, &key, &format!("{} has them all", path.display()))?;
             return tell(session, &key, &set, &context);
         }
         let flags = self.place.flags(session).await?;
@@ -81,13 +82,13 @@ impl Eval {
             Some(revision) => std::sync::Arc::clone(flags.at(Revision::new(revision)).await?.snapshot()),
             None => flags.snapshot(),
         };
+        super::find(&snapshot, &key, &self.place.command("ls", ""))?;
         tell(session, &key, &snapshot, &context)
     }
 }
 
 /// What a context gets, and how that came about.
 fn tell(session: &mut Session, key: &str, set: &FlagSet, context: &DynamicContext) -> Outcome {
-    super::find(set, key)?;
     let told = set.evaluate(key, context, None::<Json>);
     let error =
         told.error.map(|error| json!({ "code": error.code().to_string(), "message": error.to_string() }));
