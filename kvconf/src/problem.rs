@@ -89,6 +89,12 @@ pub struct Problem {
     pub fields: Vec<(String, Origin)>,
 }
 
+/// Puts problems into the order in which they are told.
+pub(crate) fn in_order(problems: &mut [Problem]) {
+    // Here, so that a sort is compiled once, and not for each struct.
+    problems.sort_by(|left, right| left.key.cmp(&right.key));
+}
+
 impl Problem {
     fn write_details(&self, f: &mut fmt::Formatter<'_>, now: SystemTime) -> fmt::Result {
         if let Some(Origin::Key(origin)) = &self.origin

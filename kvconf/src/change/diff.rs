@@ -94,11 +94,13 @@ pub(crate) fn encoded<T: KvConfig>(value: &T, slot: &Slot) -> Result<BTreeMap<St
             Stored::Absent => BTreeMap::new(),
             Stored::Value(bytes) => BTreeMap::from([(slot.key.clone(), bytes)]),
         }),
-        Kind::Entries => {
-            let entries = node.encode_entries(value, rest)?;
-            Ok(entries.into_iter().map(|(segment, bytes)| (join(&slot.key, &segment), bytes)).collect())
-        }
+        Kind::Entries => Ok(in_full(slot, node.encode_entries(value, rest)?)),
     }
+}
+
+/// A map's entries by their keys below the prefix.
+fn in_full(slot: &Slot, entries: Vec<(String, Bytes)>) -> BTreeMap<String, Bytes> {
+    entries.into_iter().map(|(segment, bytes)| (join(&slot.key, &segment), bytes)).collect()
 }
 
 /// A key below the prefix, its value before and after.

@@ -13,7 +13,7 @@ use crate::key::escape_segment;
 use crate::layer::Layers;
 use crate::live::{Shared, lock};
 use crate::schema::{EntryMap, Field, Kind, KvConfig, Path, Slot, Stored, join, node_at};
-use crate::view::View;
+use crate::view::{RawState, Table, View};
 use crate::{Key, Live, Snapshot};
 
 enum Step {
@@ -245,10 +245,14 @@ fn resolve<T: KvConfig>(
 
 /// Wants every secret that is not sealed as it would be written.
 fn reseal<T: KvConfig>(view: &View<T>, layer: usize, wanted: &mut Wanted) -> Result<(), PlanError> {
-    let seals = &view.table.seals;
-    for (_, key, entry) in view.true_state().live_keys().filter(|(of, ..)| *of == layer) {
+    reseal_in(&view.table, &view.true_state(), layer, wanted)
+}
+
+fn reseal_in(table: &Table, state: &RawState, layer: usize, wanted: &mut Wanted) -> Result<(), PlanError> {
+    let seals = &table.seals;
+    for (_, key, entry) in state.live_keys().filter(|(of, ..)| *of == layer) {
         let Some(stored) = entry.put_value() else { continue };
-        if view.table.is_secret(key) != Some(true) || seals.is_as_written(stored) {
+        if table.is_secret(key) != Some(true) || seals.is_as_written(stored) {
             continue;
         }
         let clear = match seals.open(entry.key(), stored) {
@@ -264,12 +268,16 @@ fn reseal<T: KvConfig>(view: &View<T>, layer: usize, wanted: &mut Wanted) -> Res
 
 /// Removes every key of a slot that has a value now in a layer, and what this edit has set there before.
 pub(super) fn remove_all<T: KvConfig>(view: &View<T>, layer: usize, slot: &Slot, wanted: &mut Wanted) {
+    remove_all_of(&view.true_state(), layer, slot, wanted);
+}
+
+fn remove_all_of(state: &RawState, layer: usize, slot: &Slot, wanted: &mut Wanted) {
     let belongs = |key: &str| match slot.kind {
         Kind::Leaf => key == slot.key || slot.aliases.iter().any(|alias| alias == key),
         Kind::Entries => key.rsplit_once('.').map_or("", |(parent, _)| parent) == slot.key,
     };
     wanted.retain(|(of, key), _| *of != layer || !belongs(key));
-    for (_, key, _) in view.true_state().live_keys().filter(|(of, key, _)| *of == layer && belongs(key)) {
+    for (_, key, _) in state.live_keys().filter(|(of, key, _)| *of == layer && belongs(key)) {
         wanted.insert((layer, key.to_owned()), None);
     }
 }

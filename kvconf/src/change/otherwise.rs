@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::plan::Planned;
-use crate::schema::{KvConfig, node_at};
+use crate::schema::{KvConfig, Slot, node_at};
 use crate::source::Given;
-use crate::view::{Layered, Overlay, Target, View, origin_of, shown_bytes};
+use crate::view::{Layered, Overlay, Table, Target, View, origin_of, shown_bytes};
 use crate::{Key, Origin};
 
 /// What readers get while a key has no value: the default, or what a weaker source has.
@@ -46,7 +46,7 @@ impl<T: KvConfig> View<T> {
         after.extend(over);
         let before = Layered::new(&self.table, &self.raw, &before);
         let after = Layered::new(&self.table, &self.raw, &after);
-        let planned: Vec<Key> = writes.iter().map(|write| write.key.clone()).collect();
+        let planned = keys_of(writes);
         for write in writes {
             let state = match (&write.shown.before, &write.shown.after) {
                 (_, None) => &after,
@@ -61,34 +61,52 @@ impl<T: KvConfig> View<T> {
     /// What counts in a state in which this key has no value; `None` where nothing does, or a stronger source has the say
     /// with it and without it.
     fn otherwise(&self, state: &Layered<'_>, key: &Key) -> Option<Otherwise> {
-        let (table, layers) = (&self.table, self.layers());
-        let (layer, below) = layers.place(key)?;
-        let (slot, names, given_as) = match table.target(below)? {
-            Target::Field(at) => table.slot(at).map(|slot| (slot, slot.names(), &*slot.key))?,
-            Target::Entry(at, _) => (table.slot(at)?, vec![below], below),
-        };
-        if state.above(given_as).is_some() {
-            return None;
+        match without(&self.table, state, key)? {
+            Without::Told(told) => Some(told),
+            Without::ByDefault(slot) => {
+                let (node, rest) = node_at::<T>(slot.path.steps())?;
+                let default = node.default_text(rest)?;
+                Some(Otherwise { value: shown_bytes(&default, slot), origin: Origin::Default })
+            }
         }
-        if let Some((found, entry)) = state.winner(&names.iter().copied()) {
-            let rank = |name: &str| names.iter().position(|other| *other == name);
-            let same_layer = || rank(layers.place(entry.key())?.1).zip(rank(below));
-            let is_weaker =
-                found < layer || (found == layer && same_layer().is_some_and(|(it, own)| it > own));
-            let value = entry.put_value().filter(|_| is_weaker)?;
-            return Some(Otherwise {
-                value: shown_bytes(value, slot),
-                origin: origin_of(layers, found, entry),
-            });
-        }
-        if let Some(Given { value: Some(value), origin, .. }) = state.below(given_as) {
-            return Some(Otherwise { value: shown_bytes(value, slot), origin: origin.clone() });
-        }
-        let is_field = matches!(table.target(below)?, Target::Field(_));
-        let (node, rest) = node_at::<T>(slot.path.steps()).filter(|_| is_field)?;
-        let default = node.default_text(rest)?;
-        Some(Otherwise { value: shown_bytes(&default, slot), origin: Origin::Default })
     }
+}
+
+/// What counts while a key has no value, as far as that can be told without knowing the struct.
+enum Without<'a> {
+    Told(Otherwise),
+    /// What the field is by default.
+    ByDefault(&'a Slot),
+}
+
+fn without<'a>(table: &'a Table, state: &Layered<'_>, key: &Key) -> Option<Without<'a>> {
+    let layers = &table.layers;
+    let (layer, below) = layers.place(key)?;
+    let (slot, names, given_as) = match table.target(below)? {
+        Target::Field(at) => table.slot(at).map(|slot| (slot, slot.names(), &*slot.key))?,
+        Target::Entry(at, _) => (table.slot(at)?, vec![below], below),
+    };
+    if state.above(given_as).is_some() {
+        return None;
+    }
+    if let Some((found, entry)) = state.winner(&names.iter().copied()) {
+        let rank = |name: &str| names.iter().position(|other| *other == name);
+        let same_layer = || rank(layers.place(entry.key())?.1).zip(rank(below));
+        let is_weaker = found < layer || (found == layer && same_layer().is_some_and(|(it, own)| it > own));
+        let value = entry.put_value().filter(|_| is_weaker)?;
+        return Some(Without::Told(Otherwise {
+            value: shown_bytes(value, slot),
+            origin: origin_of(layers, found, entry),
+        }));
+    }
+    if let Some(Given { value: Some(value), origin, .. }) = state.below(given_as) {
+        return Some(Without::Told(Otherwise { value: shown_bytes(value, slot), origin: origin.clone() }));
+    }
+    matches!(table.target(below)?, Target::Field(_)).then_some(Without::ByDefault(slot))
+}
+
+fn keys_of(writes: &[Planned]) -> Vec<Key> {
+    writes.iter().map(|write| write.key.clone()).collect()
 }
 
 impl Otherwise {

@@ -11,6 +11,7 @@ use super::commit::Commit;
 use super::diff::FieldChange;
 use super::edit::Wanted;
 use crate::live::Shared;
+use crate::problem::in_order;
 use crate::schema::{KvConfig, Slot};
 use crate::seal::{SealError, key_id};
 use crate::store::Action;
@@ -355,7 +356,7 @@ impl<T: KvConfig> View<T> {
     fn also_refused(&self, report: Option<Report>, problems: Vec<Problem>) -> Report {
         let mut report = report.unwrap_or_else(|| self.refusal(Vec::new()));
         report.problems.extend(problems);
-        report.problems.sort_by(|left, right| left.key.cmp(&right.key));
+        in_order(&mut report.problems);
         report
     }
 

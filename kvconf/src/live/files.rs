@@ -2,11 +2,14 @@
 
 use std::sync::{Arc, Weak};
 
+use tokio_util::sync::CancellationToken;
+
 use super::builder::LiveBuilder;
 use super::start::StartError;
+use super::task::spawn;
 use super::{Shared, lock};
 use crate::schema::KvConfig;
-use crate::source::watch::{Files, Make, News, by_system};
+use crate::source::watch::{Files, Make, News, Tell, by_system};
 use crate::source::{BadFile, Content, FileSource, KnownFile, Source};
 use crate::view::{FieldsOf, Table};
 use crate::{FileOrigin, Origin, Problem, ProblemKind};
@@ -74,26 +77,31 @@ fn source(at: usize) -> Source {
 /// What the files say at the start.
 pub(super) async fn first_contents<T: KvConfig>(files: &mut Files, table: &Table) -> Vec<(Source, Content)> {
     let fields = FieldsOf::<T>::new(table);
-    let looked = files.first_look().await.into_iter().enumerate();
-    looked
-        .map(|(at, (file, reading))| (source(at), file.content(&reading, table.layers.prefix(), &fields)))
-        .collect()
+    let mut contents = Vec::new();
+    for (at, (file, reading)) in files.first_look().await.into_iter().enumerate() {
+        contents.push((source(at), file.content(&reading, table.layers.prefix(), &fields)));
+    }
+    contents
 }
 
 /// Follows the files until the handle ends.
 pub(super) fn follow<T: KvConfig>(shared: &Arc<Shared<T>>, files: Files, make: Make) {
-    let (handle, ended) = (Arc::downgrade(shared), shared.ended.clone());
-    tokio::spawn(async move {
-        let follow = files.follow(make, |file, news| {
-            if let Some(shared) = Weak::upgrade(&handle) {
-                shared.hear(file, news);
-            }
-        });
-        tokio::select! {
-            () = follow => {}
-            () = ended.cancelled() => {}
+    let handle = Arc::downgrade(shared);
+    let tell = Box::new(move |file: &KnownFile, news| {
+        if let Some(shared) = Weak::upgrade(&handle) {
+            shared.hear(file, news);
         }
     });
+    follow_until(shared.ended.clone(), files, make, tell);
+}
+
+fn follow_until(ended: CancellationToken, files: Files, make: Make, tell: Tell) {
+    spawn(Box::pin(async move {
+        tokio::select! {
+            () = files.follow(make, tell) => {}
+            () = ended.cancelled() => {}
+        }
+    }));
 }
 
 impl<T: KvConfig> Shared<T> {

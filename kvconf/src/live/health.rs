@@ -1,5 +1,6 @@
 //! How a handle is.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::{Live, lock};
 use crate::cache::CacheHealth;
 use crate::schema::KvConfig;
-use crate::view::Rejected;
+use crate::view::{Rejected, Table};
 use crate::watch::Attachment;
 use crate::{Basis, Report, Revision, WatchState};
 
@@ -171,6 +172,10 @@ impl Health {
     }
 }
 
+fn names_of(table: &Table, slots: &BTreeSet<usize>) -> Vec<String> {
+    slots.iter().filter_map(|at| Some(table.layers.field_key(&table.slot(*at)?.key))).collect()
+}
+
 impl<T: KvConfig> Live<T> {
     /// How the handle is now. Asks nobody; costs a lock and some copies.
     #[must_use]
@@ -184,7 +189,6 @@ impl<T: KvConfig> Live<T> {
             (state, since) = (WatchState::Starved, SystemTime::now() - still);
             last_contact = Some(since);
         }
-        let name = |at: &usize| view.table.slot(*at).map(|slot| view.field_key(&slot.key));
         Health {
             state,
             since,
@@ -194,7 +198,7 @@ impl<T: KvConfig> Live<T> {
             seen: view.seen,
             rejected: view.rejections(),
             report: view.report.clone(),
-            awaiting_restart: view.awaiting_restart.iter().filter_map(name).collect(),
+            awaiting_restart: names_of(&view.table, &view.awaiting_restart),
             cache: condition.cache.clone(),
             #[cfg(feature = "fleet")]
             fleet: lock(&self.shared.membership).as_ref().map(crate::instance::Membership::presence),

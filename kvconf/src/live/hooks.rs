@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 
+use super::task::spawn;
 use super::{Live, Shared, lock};
 use crate::Snapshot;
 use crate::change::same_field;
@@ -88,7 +89,7 @@ impl<T: KvConfig> Live<T> {
         let shared = Arc::downgrade(&self.shared);
         let mut progress = self.shared.progress.subscribe();
         let ended = self.shared.ended.clone();
-        tokio::spawn(async move {
+        spawn(Box::pin(async move {
             loop {
                 match shared.upgrade() {
                     Some(shared) => call_hooks(&shared),
@@ -99,7 +100,7 @@ impl<T: KvConfig> Live<T> {
                     () = ended.cancelled() => return,
                 }
             }
-        });
+        }));
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::time::sleep_until;
 
+use super::task::spawn;
 use super::{Progress, Shared, lock};
 use crate::cache::{Kept, Saved};
 use crate::schema::KvConfig;
@@ -16,7 +17,7 @@ pub(super) fn keep<T: KvConfig>(shared: &Arc<Shared<T>>, mut kept: Kept, storing
     let mut progress = shared.progress.subscribe();
     let mut shown: Progress = *progress.borrow_and_update();
     let ended = shared.ended.clone();
-    tokio::spawn(async move {
+    spawn(Box::pin(async move {
         let state = || served(&weak, storing);
         loop {
             let deadline = kept.deadline();
@@ -47,7 +48,7 @@ pub(super) fn keep<T: KvConfig>(shared: &Arc<Shared<T>>, mut kept: Kept, storing
             }
         }
         kept.ended().await;
-    });
+    }));
 }
 
 /// What is served, when it is worth saving. The view is locked for no longer than the entries are counted out.

@@ -65,8 +65,15 @@ mod recorded {
                 Label::new("prefix", view.layers().to_string()),
                 Label::from_static_parts("struct", view.table.name),
             ];
+            let meter = Self::labelled(labels);
+            meter.show(view);
+            meter.following.set(flag(!state.is_stale()));
+            meter
+        }
+
+        fn labelled(labels: Vec<Label>) -> Self {
             describe();
-            let meter = Self {
+            Self {
                 applied: metrics::gauge!("kvconf_applied_revision", labels.clone()),
                 seen: metrics::gauge!("kvconf_seen_revision", labels.clone()),
                 contact_age: metrics::gauge!("kvconf_last_contact_age_seconds", labels.clone()),
@@ -77,10 +84,7 @@ mod recorded {
                 rejections: metrics::counter!("kvconf_rejections_total", labels.clone()),
                 resyncs: metrics::counter!("kvconf_resyncs_total", labels.clone()),
                 decode: metrics::histogram!("kvconf_decode_seconds", labels),
-            };
-            meter.show(view);
-            meter.following.set(flag(!state.is_stale()));
-            meter
+            }
         }
 
         fn show<T: KvConfig>(&self, view: &View<T>) {
@@ -156,6 +160,7 @@ mod contact {
     use std::time::Duration;
 
     use crate::live::Shared;
+    use crate::live::task::spawn;
     use crate::schema::KvConfig;
 
     /// How often an age is told that nothing else tells.
@@ -165,7 +170,7 @@ mod contact {
     pub(in crate::live) fn tell_contact<T: KvConfig>(shared: &Arc<Shared<T>>) {
         let weak = Arc::downgrade(shared);
         let ended = shared.ended.clone();
-        tokio::spawn(async move {
+        spawn(Box::pin(async move {
             let mut tick = tokio::time::interval(EVERY);
             loop {
                 tokio::select! {
@@ -175,7 +180,7 @@ mod contact {
                 let Some(shared) = weak.upgrade() else { return };
                 shared.meter.contact(shared.condition.borrow().contact_age());
             }
-        });
+        }));
     }
 }
 

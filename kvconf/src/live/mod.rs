@@ -14,6 +14,7 @@ mod overrides;
 mod participant;
 mod reader;
 mod start;
+mod task;
 mod wait;
 
 use std::fmt;

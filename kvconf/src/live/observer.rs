@@ -13,7 +13,7 @@ use crate::schema::KvConfig;
 use crate::seal::Seals;
 use crate::source::{Content, Source};
 use crate::store::Store;
-use crate::view::{Draft, Outcome, Table, View};
+use crate::view::{Draft, Outcome, Table, View, newly_rejected, revisions};
 use crate::watch::{Observer, Update, WatchState};
 use crate::{Entry, Report, Revision};
 
@@ -118,7 +118,7 @@ impl<T: KvConfig> Seat<T> {
         let created = inner.created;
         let begun = !held.is_empty();
         for (at, update) in held.iter().enumerate() {
-            shared.take(created, |view| if at == 0 { view.adopt(update) } else { view.apply(update) });
+            shared.take(created, &|view| if at == 0 { view.adopt(update) } else { view.apply(update) });
         }
         let weak = Arc::downgrade(&shared);
         inner.stage = if begun { Stage::Following(weak) } else { Stage::Standing(weak) };
@@ -133,7 +133,7 @@ impl<T: KvConfig> Seat<T> {
                 let table = self.beginning.table::<T>();
                 let given = self.beginning.given.to_vec();
                 let view = View::start_with(table, self.beginning.store.name(), update, given);
-                inner.stage = self.begin(&inner, started, view, || vec![update.clone()]);
+                inner.stage = self.begin(&inner, started, view, Some(update));
             }
             Stage::Refused(mut held) => {
                 held.push(update.clone());
@@ -143,14 +143,14 @@ impl<T: KvConfig> Seat<T> {
                 inner.stage = Stage::Following(Weak::clone(&weak));
                 drop(inner);
                 if let Some(shared) = weak.upgrade() {
-                    shared.take(created, |view| view.adopt(update));
+                    shared.take(created, &|view| view.adopt(update));
                 }
             }
             Stage::Following(weak) => {
                 inner.stage = Stage::Following(Weak::clone(&weak));
                 drop(inner);
                 if let Some(shared) = weak.upgrade() {
-                    shared.take(created, |view| view.apply(update));
+                    shared.take(created, &|view| view.apply(update));
                 }
             }
             Stage::Over => {}
@@ -162,7 +162,7 @@ impl<T: KvConfig> Seat<T> {
         let mut inner = lock(&self.inner);
         match std::mem::replace(&mut inner.stage, Stage::Over) {
             Stage::Waiting(started) if view.is_ok() || !self.beginning.has_fallback => {
-                inner.stage = self.begin(&inner, started, view, Vec::new);
+                inner.stage = self.begin(&inner, started, view, None);
                 true
             }
             stage => {
@@ -178,7 +178,7 @@ impl<T: KvConfig> Seat<T> {
         inner: &Inner<T>,
         started: Started<T>,
         view: Result<View<T>, Report>,
-        held: impl FnOnce() -> Vec<Update>,
+        held: Option<&Update>,
     ) -> Stage<T> {
         let (stage, outcome) = match view {
             Ok(mut view) => {
@@ -188,7 +188,11 @@ impl<T: KvConfig> Seat<T> {
                 (Stage::Following(Arc::downgrade(&shared)), Ok(shared))
             }
             Err(report) => {
-                let stage = if self.beginning.has_fallback { Stage::Refused(held()) } else { Stage::Over };
+                let stage = if self.beginning.has_fallback {
+                    Stage::Refused(held.cloned().into_iter().collect())
+                } else {
+                    Stage::Over
+                };
                 (stage, Err(StartError::Invalid(Box::new(report))))
             }
         };
@@ -307,13 +311,13 @@ impl<T: KvConfig> Observer for LiveObserver<T> {
 
 impl<T: KvConfig> Shared<T> {
     /// Lets the view take something, and shows what comes out.
-    fn take(&self, created: Option<SystemTime>, step: impl FnOnce(&mut View<T>) -> Outcome<T>) {
+    fn take(&self, created: Option<SystemTime>, step: &dyn Fn(&mut View<T>) -> Outcome<T>) {
         let begun = Instant::now();
         let mut view = lock(&self.view);
-        let before: Vec<Revision> = view.rejected.iter().map(|group| group.revision).collect();
+        let before = revisions(&view.rejected);
         let outcome = step(&mut view);
         view.created = created;
-        let newly_rejected = view.rejected.iter().filter(|group| !before.contains(&group.revision)).count();
+        let newly_rejected = newly_rejected(&view.rejected, &before);
         let took = Took { published: outcome.snapshot.is_some(), newly_rejected };
         self.meter.took(begun.elapsed(), &view, took);
         self.condition.send_if_modified(|condition| {

@@ -99,15 +99,15 @@ impl<T: KvConfig> Participant for Seat<T> {
     }
 
     fn reached(&self, revision: Revision) -> BoxFuture<'static, ()> {
-        let (mut progress, ended) = (self.progress.clone(), self.ended.clone());
-        async move {
-            tokio::select! {
-                // Its sender goes with the handle.
-                _ = progress.wait_for(|progress| progress.seen >= revision) => {}
-                () = ended.cancelled() => {}
-            }
-        }
-        .boxed()
+        reached(self.progress.clone(), self.ended.clone(), revision).boxed()
+    }
+}
+
+async fn reached(mut progress: watch::Receiver<Progress>, ended: CancellationToken, revision: Revision) {
+    tokio::select! {
+        // Its sender goes with the handle.
+        _ = progress.wait_for(|progress| progress.seen >= revision) => {}
+        () = ended.cancelled() => {}
     }
 }
 

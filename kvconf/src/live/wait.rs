@@ -6,7 +6,7 @@ use derive_more::{Display, Error};
 
 use super::{Live, lock};
 use crate::schema::KvConfig;
-use crate::view::View;
+use crate::view::{Group, View};
 use crate::{Report, Revision};
 
 /// Why a revision did not become visible.
@@ -68,10 +68,14 @@ impl<T: KvConfig> Live<T> {
 impl<T: KvConfig> View<T> {
     /// What is wrong, where readers do not see the change of this revision.
     pub(super) fn rejection_of(&self, revision: Revision) -> Option<&Arc<Report>> {
-        let rejected = self.rejected.iter().any(|group| {
-            (group.source.is_none() && group.revision == revision)
-                || group.changes.entries().any(|entry| entry.revision() == revision)
-        });
-        self.report.as_ref().filter(|_| rejected)
+        if has_change(&self.rejected, revision) { self.report.as_ref() } else { None }
     }
+}
+
+/// Whether the change of a revision is among these.
+fn has_change(groups: &[Group], revision: Revision) -> bool {
+    groups.iter().any(|group| {
+        (group.source.is_none() && group.revision == revision)
+            || group.changes.entries().any(|entry| entry.revision() == revision)
+    })
 }

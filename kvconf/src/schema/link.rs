@@ -31,7 +31,9 @@ pub(crate) fn link<T: KvConfig>(linkers: &[Linker], value: &mut T) -> Vec<FieldP
             Some((node, rest)) => node.link(value, rest),
             None => value.__link(),
         };
-        problems.extend(unlinked.into_iter().map(|unlinked| unlinked.at(linker)));
+        for unlinked in unlinked {
+            problems.push(unlinked.at(linker));
+        }
     }
     problems
 }

@@ -1,7 +1,7 @@
 //! From a struct's constant table to data.
 
 use super::{Group, Presence, Schema, Setting};
-use crate::schema::{Kind, KvConfig, Place, Slot, Survey, Told, node_at, survey_struct};
+use crate::schema::{Kind, KvConfig, Place, Slot, Survey, Told, Validator, node_at, survey_struct};
 
 impl Schema {
     /// The settings of a struct.
@@ -13,21 +13,28 @@ impl Schema {
         let structure = T::__SCHEMA;
         let mut survey = Survey::default();
         survey_struct::<T>(&Place::root(structure.env_prefix), &mut survey);
-        let group = |group: &crate::schema::Group| Group {
-            key: group.key.clone(),
-            name: group.name.to_owned(),
-            description: group.description.to_owned(),
-        };
+        let mut settings = Vec::new();
+        for slot in survey.slots {
+            settings.extend(setting::<T>(slot));
+        }
         Self {
             name: structure.name.to_owned(),
             prefix: structure.prefix.unwrap_or_default().to_owned(),
             layers: Vec::new(),
             description: structure.description.to_owned(),
-            settings: survey.slots.into_iter().filter_map(setting::<T>).collect(),
+            settings,
             groups: survey.groups.iter().map(group).collect(),
-            validated: survey.validators.into_iter().map(|validator| validator.key).collect(),
+            validated: validated(survey.validators),
         }
     }
+}
+
+fn group(group: &crate::schema::Group) -> Group {
+    Group { key: group.key.clone(), name: group.name.to_owned(), description: group.description.to_owned() }
+}
+
+fn validated(validators: Vec<Validator>) -> Vec<String> {
+    validators.into_iter().map(|validator| validator.key).collect()
 }
 
 fn setting<T: KvConfig>(slot: Slot) -> Option<Setting> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::judge::{Place, Table, Verdict, missing};
 use super::{Presence, Schema, Setting};
 use crate::history::{CheckError, Play, Replay, tape};
+use crate::problem::in_order;
 use crate::{Bucket, Entry, Point, Prefix, Problem};
 
 impl Bucket {
@@ -139,7 +140,7 @@ impl Trial<'_> {
         }
         let mut problems: Vec<Problem> = self.wrong.values().flatten().cloned().collect();
         problems.extend(self.missing());
-        problems.sort_by(|left, right| left.key.cmp(&right.key));
+        in_order(&mut problems);
         problems
     }
 

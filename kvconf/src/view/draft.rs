@@ -12,6 +12,7 @@ use std::time::SystemTime;
 use super::evaluate::{build, contained};
 use super::overlay::raw_of;
 use super::{Found, RawState, Table, Target, View, report};
+use crate::problem::in_order;
 use crate::schema::{Kind, KvConfig, Prepared, Slot, node_at};
 use crate::seal::is_sealed;
 use crate::source::{Content, Source};
@@ -46,17 +47,7 @@ impl<T: KvConfig> Draft<T> {
             unusable.extend(content.problems);
             outside.insert(source, content.warnings);
         }
-        // Several keys, or other sources, may have a value: which one counts is known at the end.
-        let is_open = |slot: &Slot| if slot.aliases.is_empty() { Prepared::Absent } else { Prepared::Open };
-        let mut prepared: Vec<Prepared> = table.slots.iter().map(is_open).collect();
-        let sheets = raw.given.sources().filter_map(|source| raw.given.sheet(source));
-        for key in sheets.chain([table.env_sheet()]).flat_map(|sheet| sheet.keys()) {
-            if let Some(Target::Field(at) | Target::Entry(at, _)) = table.target(key)
-                && let Some(prepared) = prepared.get_mut(at)
-            {
-                *prepared = Prepared::Open;
-            }
-        }
+        let prepared = unprepared(&table, &raw);
         let spoken = if table.layers.are_several() { vec![None; table.slots.len()] } else { Vec::new() };
         let odd = BTreeSet::new();
         let observed = true;
@@ -133,7 +124,7 @@ impl<T: KvConfig> Draft<T> {
         let Self { table, raw, prepared, odd, outside, mut unusable, observed, .. } = self;
         let at = SystemTime::now();
         let report = |mut problems: Vec<Problem>| {
-            problems.sort_by(|left, right| left.key.cmp(&right.key));
+            in_order(&mut problems);
             Report {
                 name: table.name.into(),
                 bucket: bucket.to_owned(),
@@ -177,6 +168,22 @@ impl<T: KvConfig> Draft<T> {
             polled: None,
         })
     }
+}
+
+/// What is known of each slot before anything arrives.
+fn unprepared(table: &Table, raw: &RawState) -> Vec<Prepared> {
+    // Several keys, or other sources, may have a value: which one counts is known at the end.
+    let is_open = |slot: &Slot| if slot.aliases.is_empty() { Prepared::Absent } else { Prepared::Open };
+    let mut prepared: Vec<Prepared> = table.slots.iter().map(is_open).collect();
+    let sheets = raw.given.sources().filter_map(|source| raw.given.sheet(source));
+    for key in sheets.chain([table.env_sheet()]).flat_map(|sheet| sheet.keys()) {
+        if let Some(Target::Field(at) | Target::Entry(at, _)) = table.target(key)
+            && let Some(prepared) = prepared.get_mut(at)
+        {
+            *prepared = Prepared::Open;
+        }
+    }
+    prepared
 }
 
 #[cfg(test)]

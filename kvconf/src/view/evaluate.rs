@@ -7,12 +7,13 @@ use super::overlay::{Layered, Overlay};
 use super::report::{Place, describe_complaint, describe_field};
 use super::{Group, RawState, Table, Target, View};
 use crate::change::same_field;
+use crate::problem::in_order;
 use crate::schema::{
-    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem, link,
-    node_at, validate_struct,
+    FieldError, FieldProblem, Hoard, Kind, KvConfig, Loader, Prepared, RawKeys, Slot, StructProblem,
+    Validator, link, node_at, validate_struct,
 };
 use crate::snapshot::Unshared;
-use crate::{Problem, ProblemKind};
+use crate::{Complaint, Problem, ProblemKind};
 
 /// What changes lead to.
 pub(crate) struct Candidate<T> {
@@ -35,6 +36,19 @@ pub(super) struct Faults {
 impl Faults {
     pub(super) fn is_empty(&self) -> bool {
         self.fields.is_empty() && self.structs.is_empty() && !self.panic
+    }
+
+    /// Whether a field of the struct at a path is bad by itself.
+    fn have_failed_inside(&self, steps: &[u16]) -> bool {
+        self.fields.iter().any(|problem| problem.path.steps().starts_with(steps))
+    }
+
+    fn complain(&mut self, validator: &Validator, complaints: Vec<Complaint>) {
+        self.structs.extend(complaints.into_iter().map(|complaint| StructProblem {
+            path: validator.path,
+            key: validator.key.clone(),
+            complaint,
+        }));
     }
 }
 
@@ -95,8 +109,7 @@ pub(super) fn build<T: KvConfig>(
 pub(super) fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Faults) {
     for validator in &table.validators {
         let steps = validator.path.steps();
-        let failed_inside = faults.fields.iter().any(|problem| problem.path.steps().starts_with(steps));
-        if failed_inside {
+        if faults.have_failed_inside(steps) {
             continue;
         }
         let complaints = contained(|| match node_at::<T>(steps) {
@@ -104,22 +117,31 @@ pub(super) fn validate<T: KvConfig>(table: &Table, value: &T, faults: &mut Fault
             None => validate_struct(value),
         });
         match complaints {
-            Some(complaints) => faults.structs.extend(complaints.into_iter().map(|complaint| {
-                StructProblem { path: validator.path, key: validator.key.clone(), complaint }
-            })),
+            Some(complaints) => faults.complain(validator, complaints),
             None => faults.panic = true,
         }
     }
 }
 
 pub(super) fn tell<T: KvConfig>(faults: &Faults, place: &Place<'_, T>) -> Vec<Problem> {
-    let mut problems: Vec<Problem> = faults.fields.iter().map(|fault| describe_field(fault, place)).collect();
-    problems.extend(faults.structs.iter().map(|fault| describe_complaint(fault, place)));
+    let mut problems = Vec::with_capacity(faults.fields.len() + faults.structs.len());
+    for fault in &faults.fields {
+        problems.push(describe_field(fault, place));
+    }
+    for fault in &faults.structs {
+        problems.push(describe_complaint(fault, place.table, place.state));
+    }
     if faults.panic {
         problems.push(panicked(place.table));
     }
-    problems.sort_by(|left, right| left.key.cmp(&right.key));
+    in_order(&mut problems);
     problems
+}
+
+/// Notes what is wrong with the value of a key.
+fn fail(faults: &mut Vec<FieldProblem>, slot: &Slot, key: &str, errors: Vec<FieldError>) {
+    let problem = |error| FieldProblem { path: slot.path, key: key.to_owned(), error };
+    faults.extend(errors.into_iter().map(problem));
 }
 
 /// Reads one field out of a state into `target`; of a map only the entries named by `segments`.
@@ -132,26 +154,22 @@ pub(super) fn decode_slot<T: KvConfig>(
 ) {
     let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
     let before = faults.len();
-    let report = |faults: &mut Vec<FieldProblem>, key: &str, errors: Vec<FieldError>| {
-        let problem = |error| FieldProblem { path: slot.path, key: key.to_owned(), error };
-        faults.extend(errors.into_iter().map(problem));
-    };
     if slot.kind == Kind::Leaf {
         if let Err(errors) = node.read(target, rest, &slot.key, slot.raw(layered)) {
-            report(faults, &slot.key, errors);
+            fail(faults, slot, &slot.key, errors);
         }
         return;
     }
     for segment in segments {
         let key = crate::schema::join(&slot.key, segment);
         if let Err(errors) = node.read_entry(target, rest, segment, RawKeys::entry(layered, &key)) {
-            report(faults, &key, errors);
+            fail(faults, slot, &key, errors);
         }
     }
     if faults.len() == before
         && let Err(errors) = node.check_entries(target, rest)
     {
-        report(faults, &slot.key, errors);
+        fail(faults, slot, &slot.key, errors);
     }
 }
 

@@ -7,6 +7,7 @@ mod draft;
 mod evaluate;
 mod explain;
 mod given;
+mod groups;
 mod kept;
 #[cfg(test)]
 mod layer_tests;
@@ -34,6 +35,8 @@ use std::time::SystemTime;
 pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
+use groups::{merge, merge_taken, unreadable};
+pub(crate) use groups::{newly_rejected, revisions};
 pub(crate) use overlay::{Layered, Opened, Overlay, origin_of};
 pub(crate) use raw_state::RawState;
 pub(crate) use report::{kind_of, origin_in, problem_of, shown_bytes};
@@ -46,6 +49,7 @@ pub(crate) use table::{Table, Target};
 pub(crate) use trial::{Trial, clear_map};
 
 use crate::layer::Layers;
+use crate::problem::in_order;
 use crate::schema::KvConfig;
 use crate::snapshot::Unshared;
 use crate::source::{Content, Source};
@@ -158,10 +162,7 @@ impl<T: KvConfig> View<T> {
         if fresh.is_empty() && !recreated {
             return Outcome { snapshot: None, report_changed: false };
         }
-        let keys = fresh.iter().flat_map(|group| group.changes.iter());
-        let keys = keys.filter(|(_, key, _)| report::may_be_odd(&self.table, key));
-        let changed: BTreeSet<(usize, String)> =
-            keys.map(|(layer, key, _)| (layer, key.to_owned())).collect();
+        let changed = groups::may_be_odd(&self.table, &fresh);
         let mut trial = std::mem::take(&mut self.rejected);
         trial.extend(fresh);
         let scratch = self.scratch();
@@ -183,15 +184,12 @@ impl<T: KvConfig> View<T> {
     ) -> (Option<Selection<T>>, Vec<Problem>) {
         let everything = match trial {
             [only] => Cow::Borrowed(&only.changes),
-            several => Cow::Owned(merge(several.iter())),
+            several => Cow::Owned(merge(several)),
         };
-        let mut problems: Vec<Problem> = trial.iter().flat_map(|group| &group.problems).cloned().collect();
+        let mut problems = groups::problems(trial);
         match self.evaluate(&everything, scratch) {
-            // What cannot be taken asked for nothing: a file that is no text of its format.
-            Ok(candidate)
-                if trial.iter().all(|group| group.problems.is_empty() || group.changes.is_empty()) =>
-            {
-                let taken: Vec<bool> = trial.iter().map(|group| group.problems.is_empty()).collect();
+            Ok(candidate) if groups::unreadable_are_empty(trial) => {
+                let taken = groups::not(&unreadable(trial));
                 let any = taken.contains(&true) || taken.is_empty();
                 return (any.then_some((candidate, taken)), problems);
             }
@@ -199,14 +197,15 @@ impl<T: KvConfig> View<T> {
             Err(found) => problems.extend(found),
         }
         // A group with a value that is bad by itself waits until a later change supersedes that value.
-        let hopeless: Vec<bool> =
-            trial.iter().map(|group| !group.problems.is_empty() || self.is_bad_alone(group)).collect();
-        let hopeful = || trial.iter().zip(&hopeless).filter(|(_, bad)| !**bad).map(|(group, _)| group);
+        let mut hopeless = unreadable(trial);
+        for (bad, group) in hopeless.iter_mut().zip(trial) {
+            *bad = *bad || self.is_bad_alone(group);
+        }
+        let taken = groups::not(&hopeless);
         if hopeless.contains(&true)
-            && hopeful().next().is_some()
-            && let Ok(candidate) = self.evaluate(&merge(hopeful()), self.copy())
+            && taken.contains(&true)
+            && let Ok(candidate) = self.evaluate(&merge_taken(trial, &taken), self.copy())
         {
-            let taken: Vec<bool> = hopeless.iter().map(|bad| !bad).collect();
             if !self.layers().are_several() {
                 return (Some((candidate, taken)), problems);
             }
@@ -232,18 +231,13 @@ impl<T: KvConfig> View<T> {
     }
 
     fn grow_once(&self, trial: &[Group], hopeless: &[bool], taken: &[bool]) -> Option<Selection<T>> {
-        let open: Vec<usize> =
-            (0..trial.len()).filter(|at| !is_set(hopeless, *at) && !is_set(taken, *at)).collect();
-        let singles = open.iter().map(|at| vec![*at]);
-        // The newest change with any one that waits: more than two that need each other are found by the first trial of
-        // all, unless something else is wrong at the same time.
-        let newest = open.last().copied();
-        let pairs = open.iter().filter_map(|at| newest.filter(|n| n != at).map(|n| vec![*at, n]));
-        singles.chain(pairs).find_map(|add| {
-            let with: Vec<bool> = (0..trial.len()).map(|at| is_set(taken, at) || add.contains(&at)).collect();
-            let chosen = trial.iter().zip(&with).filter(|(_, taken)| **taken).map(|(group, _)| group);
-            self.evaluate(&merge(chosen), self.copy()).ok().map(|candidate| (candidate, with))
-        })
+        for addition in groups::additions(hopeless, taken) {
+            let with = groups::with(addition, taken);
+            if let Ok(candidate) = self.evaluate(&merge_taken(trial, &with), self.copy()) {
+                return Some((candidate, with));
+            }
+        }
+        None
     }
 
     /// Takes what was accepted, keeps the rest for later.
@@ -312,7 +306,7 @@ impl<T: KvConfig> View<T> {
         if changed.is_empty() {
             return;
         }
-        let rejected = merge(self.rejected.iter());
+        let rejected = merge(&self.rejected);
         let state = Layered::new(&self.table, &self.raw, &rejected);
         let mut renewed: Vec<((usize, String), Option<Problem>)> = Vec::new();
         for (layer, key) in changed {
@@ -342,7 +336,7 @@ impl<T: KvConfig> View<T> {
         problems.extend(
             self.outside.values().flatten().chain(self.warnings.values()).chain(&self.polled).cloned(),
         );
-        problems.sort_by(|left, right| left.key.cmp(&right.key));
+        in_order(&mut problems);
         let unchanged = match &self.report {
             Some(report) => report.problems == problems,
             None => problems.is_empty(),
@@ -379,14 +373,7 @@ impl<T: KvConfig> View<T> {
 
     /// What asks for each layer, with the newest revision that stands there in the bucket.
     pub(crate) fn tails(&self) -> Vec<(Filter, Revision)> {
-        let rejected = merge(self.rejected.iter());
-        let tail = |layer: usize| {
-            let waiting = rejected.iter().filter(|(of, ..)| *of == layer);
-            let waiting = waiting.filter_map(|(.., entry)| Some(entry?.revision())).max();
-            let taken = self.raw.newest_revision(layer, |key| rejected.get(layer, key).is_none());
-            taken.max(waiting.unwrap_or_default())
-        };
-        self.layers().filters().into_iter().enumerate().map(|(at, filter)| (filter, tail(at))).collect()
+        groups::tails(self.layers(), &self.raw, &self.rejected)
     }
 
     /// The newest entry that stands in the bucket under a key of a layer.
@@ -402,22 +389,9 @@ impl<T: KvConfig> View<T> {
         self.rejected.iter().rev().find_map(|group| group.changes.get(layer, key))?.as_ref()
     }
 
-    fn describe(&self, group: &Group) -> Rejected {
-        let of_bucket = group.changes.iter().map(|(layer, key, _)| self.layers().full_key(layer, key));
-        let given = group.changes.given.keys().map(|key| self.field_key(key));
-        let mut keys: Vec<String> = of_bucket.chain(given).collect();
-        keys.sort_unstable();
-        let placed = group.changes.iter().filter_map(|(layer, _, entry)| Some((layer, entry?)));
-        let newest = placed.max_by_key(|(_, entry)| entry.revision());
-        let newest = newest.map(|(layer, entry)| origin_of(self.layers(), layer, entry));
-        let given = || group.changes.given.values().next().map(|given| given.origin.clone());
-        let unread = || group.problems.first().and_then(|problem| problem.origin.clone());
-        Rejected { revision: group.revision, keys, origin: newest.or_else(given).or_else(unread) }
-    }
-
     /// All that was rejected and not superseded.
     pub(crate) fn rejections(&self) -> Vec<Rejected> {
-        self.rejected.iter().map(|group| self.describe(group)).collect()
+        groups::rejections(&self.table, &self.rejected)
     }
 
     /// Where its keys stand.
@@ -434,23 +408,6 @@ impl<T: KvConfig> View<T> {
     pub(crate) fn field_key(&self, key: &str) -> String {
         self.layers().field_key(key)
     }
-}
-
-/// Which groups cannot be taken, whatever else is.
-fn unreadable(trial: &[Group]) -> Vec<bool> {
-    trial.iter().map(|group| !group.problems.is_empty()).collect()
-}
-
-fn is_set(flags: &[bool], at: usize) -> bool {
-    flags.get(at).copied().unwrap_or(false)
-}
-
-fn merge<'a>(groups: impl Iterator<Item = &'a Group>) -> Overlay {
-    let mut merged = Overlay::default();
-    for group in groups {
-        merged.extend(&group.changes);
-    }
-    merged
 }
 
 /// The parts of an update that lie in these layers. A set across several of them stays one.

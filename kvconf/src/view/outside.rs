@@ -2,6 +2,8 @@
 
 use std::time::SystemTime;
 
+#[cfg(feature = "files")]
+use super::groups;
 use super::overlay::{Layered, Overlay};
 use super::{Group, Outcome, View};
 use crate::schema::{Kind, KvConfig, Path};
@@ -88,9 +90,7 @@ impl<T: KvConfig> View<T> {
     #[cfg(feature = "files")]
     pub(crate) fn set_polled(&mut self, polled: Option<Problem>) -> bool {
         self.polled = polled;
-        let fatal = self.report.iter().flat_map(|report| &report.problems);
-        let fatal = fatal.filter(|problem| !problem.kind.is_warning()).cloned().collect();
-        self.renew_report(fatal)
+        self.renew_report(groups::fatal(self.report.as_deref()))
     }
 
     /// Where a field's value comes from; `None` for a map of entries, and for a path that leads to no field.

@@ -128,15 +128,15 @@ pub(super) fn describe_field<T: KvConfig>(fault: &FieldProblem, place: &Place<'_
     }
 }
 
-pub(super) fn describe_complaint<T: KvConfig>(fault: &StructProblem, place: &Place<'_, T>) -> Problem {
+pub(super) fn describe_complaint(fault: &StructProblem, table: &Table, state: &Layered<'_>) -> Problem {
     let fields = fault.complaint.fields.iter().filter_map(|below| {
         let path = below.steps().iter().fold(fault.path, |path: Path, step| path.join(*step));
-        let (_, slot) = place.table.slot_at(path)?;
+        let (_, slot) = table.slot_at(path)?;
         let name = slot.key.strip_prefix(&fault.key).unwrap_or(&slot.key).trim_start_matches('.');
-        Some((name.to_owned(), place.state.origin_of(slot)))
+        Some((name.to_owned(), state.origin_of(slot)))
     });
     Problem {
-        key: place.table.layers.field_key(&fault.key),
+        key: table.layers.field_key(&fault.key),
         kind: ProblemKind::Validation,
         message: fault.complaint.message.clone(),
         origin: None,
@@ -155,9 +155,13 @@ pub(super) fn warnings<T: KvConfig>(
 ) -> BTreeMap<(usize, String), Problem> {
     let over = Overlay::default();
     let layered = Layered::new(table, state, &over);
-    let of_key =
-        |(layer, key): &(usize, String)| Some(((*layer, key.clone()), warning::<T>(&layered, *layer, key)?));
-    keys.iter().filter_map(of_key).collect()
+    let mut all = BTreeMap::new();
+    for (layer, key) in keys {
+        if let Some(problem) = warning::<T>(&layered, *layer, key) {
+            all.insert((*layer, key.clone()), problem);
+        }
+    }
+    all
 }
 
 /// Whether something can be odd about a key, or about another name of its field, whatever stands there.

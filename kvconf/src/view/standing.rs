@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::groups::is_provisional;
 use super::{Outcome, Table, View};
-use crate::attribution::PROVISIONAL;
 use crate::cache::{Owner, Saved};
+use crate::layer::Layers;
+use crate::problem::in_order;
 use crate::schema::KvConfig;
 use crate::seal::key_id;
 use crate::source::{Content, Source};
@@ -37,26 +39,14 @@ impl<T: KvConfig> View<T> {
         saved: &Saved,
         given: Vec<(Source, Content)>,
     ) -> Result<Self, Report> {
-        let change = |entry: &Arc<Entry>| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
-        let set = ChangeSet { changes: saved.entries.iter().map(change).collect() };
-        let update = Update { revision: saved.revision, epoch: 0, sets: vec![set] };
+        let update = as_update(saved);
         let omitted = omitted(&table, saved);
         let saved_layers = table.layers.clone();
         let mut view = match Self::start_with(table, &saved.owner.bucket, &update, given) {
             Ok(view) if omitted.is_empty() => view,
             Ok(view) => return Err(view.refused(omitted)),
             Err(mut report) => {
-                // A required field whose value was left out is not missing from the bucket.
-                let layers = &saved_layers;
-                let field = |key: &String| match Key::new(key).ok().as_ref().and_then(|key| layers.place(key))
-                {
-                    Some((_, below)) => layers.field_key(below),
-                    None => key.clone(),
-                };
-                let left_out: Vec<String> = omitted.iter().map(|problem| field(&problem.key)).collect();
-                report.problems.retain(|problem| !left_out.contains(&field(&problem.key)));
-                report.problems.extend(omitted);
-                report.problems.sort_by(|left, right| left.key.cmp(&right.key));
+                say_omitted(&mut report.problems, omitted, &saved_layers);
                 return Err(report);
             }
         };
@@ -120,8 +110,7 @@ impl<T: KvConfig> View<T> {
     /// Those go back at their deadline, and nothing here says to what: whoever began from the file afterwards would serve
     /// them for good. The state before the change is what they go back to, and it is on disk already.
     pub(crate) fn excerpt(&self) -> Option<Excerpt> {
-        let waits = || self.raw.entries().any(|entry| entry.headers().get(PROVISIONAL).is_some());
-        (self.snapshot.basis() == Basis::Bucket && !waits()).then(|| Excerpt {
+        (self.snapshot.basis() == Basis::Bucket && !is_provisional(&self.raw)).then(|| Excerpt {
             table: Arc::clone(&self.table),
             bucket: self.bucket.clone(),
             created: self.created,
@@ -155,6 +144,25 @@ impl Excerpt {
         let saved_at = SystemTime::now();
         Saved { owner, created, revision, tail, saved_at, entries, omitted }
     }
+}
+
+/// A saved state as what leads to it from nothing.
+fn as_update(saved: &Saved) -> Update {
+    let change = |entry: &Arc<Entry>| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
+    let set = ChangeSet { changes: saved.entries.iter().map(change).collect() };
+    Update { revision: saved.revision, epoch: 0, sets: vec![set] }
+}
+
+/// Tells of values that were left out where a report does not know better than that they are missing from the bucket.
+fn say_omitted(problems: &mut Vec<Problem>, omitted: Vec<Problem>, layers: &Layers) {
+    let field = |key: &String| match Key::new(key).ok().as_ref().and_then(|key| layers.place(key)) {
+        Some((_, below)) => layers.field_key(below),
+        None => key.clone(),
+    };
+    let left_out: Vec<String> = omitted.iter().map(|problem| field(&problem.key)).collect();
+    problems.retain(|problem| !left_out.contains(&field(&problem.key)));
+    problems.extend(omitted);
+    in_order(problems);
 }
 
 /// Fields whose values were left out when the state was saved, unless a stronger source has one.

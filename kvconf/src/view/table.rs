@@ -69,10 +69,18 @@ impl Table {
     pub(crate) fn new<T: KvConfig>(variable: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
         let mut survey = Survey::default();
         survey_struct::<T>(&Place::root(T::__SCHEMA.env_prefix), &mut survey);
+        let mut table = Self::of_survey(T::__SCHEMA.name, T::__SCHEMA.prefix, survey);
+        for at in 0..table.slots.len() {
+            table.read_variable::<T>(at, variable);
+        }
+        table
+    }
+
+    fn of_survey(name: &'static str, prefix: Option<&str>, survey: Survey) -> Self {
         let Survey { slots, validators, linkers, .. } = survey;
-        let prefix = T::__SCHEMA.prefix.and_then(|text| Prefix::new(text).ok());
+        let prefix = prefix.and_then(|text| Prefix::new(text).ok());
         let mut table = Self {
-            name: T::__SCHEMA.name,
+            name,
             slots: Vec::new(),
             validators,
             linkers,
@@ -98,9 +106,6 @@ impl Table {
             }
         }
         table.slots = slots;
-        for at in 0..table.slots.len() {
-            table.read_variable::<T>(at, variable);
-        }
         table
     }
 

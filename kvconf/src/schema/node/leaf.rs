@@ -101,7 +101,7 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         survey.slots.push(Slot {
             path: place.path.join(index),
             key: join(&place.key, self.meta.key),
-            aliases: self.meta.aliases.iter().map(|alias| join(&place.key, alias)).collect(),
+            aliases: aliases(place, &self.meta),
             meta: &self.meta,
             kind: Kind::Leaf,
             env: place.env(&self.meta),
@@ -176,14 +176,13 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
             Absent::Optional { .. } => Presence::Optional,
             Absent::Computed(_) => Presence::Computed,
             Absent::Value(_) | Absent::Keyed(_) | Absent::Text(_) if self.meta.secret => Presence::Hidden,
-            Absent::Value(_) | Absent::Keyed(_) | Absent::Text(_) => {
-                let stored =
-                    self.default_text(rest).map(Vec::from).and_then(|bytes| String::from_utf8(bytes).ok());
-                stored.map_or(Presence::Computed, Presence::Default)
-            }
+            Absent::Value(_) | Absent::Keyed(_) | Absent::Text(_) => by_default(self.default_text(rest)),
         };
         let encode = |value: &V| self.text_of(value);
-        let constraints = self.checks.iter().map(|check| check.told(&encode)).collect();
+        let mut constraints = Vec::with_capacity(self.checks.len());
+        for check in self.checks {
+            constraints.push(check.told(&encode));
+        }
         Some(Told { form: self.codec.form(), presence, constraints })
     }
 
@@ -194,4 +193,15 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
     fn validate(&self, _: &S, _: &[u16]) -> Vec<Complaint> {
         Vec::new()
     }
+}
+
+// What follows is apart, as it is the same for each struct and each type of a field.
+
+fn aliases(place: &Place, meta: &Meta) -> Vec<String> {
+    meta.aliases.iter().map(|alias| join(&place.key, alias)).collect()
+}
+
+fn by_default(stored: Option<Bytes>) -> Presence {
+    let text = stored.map(Vec::from).and_then(|bytes| String::from_utf8(bytes).ok());
+    text.map_or(Presence::Computed, Presence::Default)
 }

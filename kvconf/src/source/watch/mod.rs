@@ -49,6 +49,9 @@ pub(crate) enum News {
     Polled(Option<String>),
 }
 
+/// Who is told. Boxed, as it differs for each struct, and what calls it does not.
+pub(crate) type Tell = Box<dyn FnMut(&KnownFile, News) + Send>;
+
 /// How a file is looked at.
 type Look = fn(&Path) -> Reading;
 
@@ -125,7 +128,7 @@ impl Files {
     ///
     /// # Cancel safety
     /// Dropping the future ends the watch.
-    pub(crate) async fn follow(mut self, make: Make, mut tell: impl FnMut(&KnownFile, News)) {
+    pub(crate) async fn follow(mut self, make: Make, mut tell: Tell) {
         let wake = Arc::new(Notify::new());
         let mut looking = self.watch_and_look(System::new(make, Arc::clone(&wake)));
         let mut polled = None;
@@ -157,7 +160,7 @@ impl Files {
     }
 
     /// Hands on what is new and certain. Returns when to look again at what is not.
-    fn weigh(&mut self, readings: Vec<Reading>, tell: &mut impl FnMut(&KnownFile, News)) -> Option<Duration> {
+    fn weigh(&mut self, readings: Vec<Reading>, tell: &mut Tell) -> Option<Duration> {
         let mut again: Option<Duration> = None;
         let known = self.files.iter().zip(&mut self.settling);
         for (at, ((file, settling), reading)) in known.zip(readings).enumerate() {

@@ -115,11 +115,14 @@ async fn a_file_system_that_does_not_answer_holds_up_nobody_and_is_told() {
     let (tell, mut told) = unbounded_channel();
     let following = tokio::spawn(async move {
         files
-            .follow(by_system, |_, news| {
-                if let News::Reading(0, reading) = news {
-                    let _ = tell.send(reading);
-                }
-            })
+            .follow(
+                by_system,
+                Box::new(move |_, news| {
+                    if let News::Reading(0, reading) = news {
+                        let _ = tell.send(reading);
+                    }
+                }),
+            )
             .await;
     });
     *ANSWERS.0.lock().unwrap() = true;
