@@ -10,7 +10,7 @@ use super::overlay::{Overlay, origin_of};
 use super::{Group, RawState, Rejected, Table, report};
 use crate::attribution::PROVISIONAL;
 use crate::layer::Layers;
-use crate::{Filter, Problem, Report, Revision};
+use crate::{Filter, Problem, Revision};
 
 /// All changes, later ones over earlier ones.
 pub(super) fn merge(groups: &[Group]) -> Overlay {
@@ -124,7 +124,7 @@ pub(super) fn is_provisional(raw: &RawState) -> bool {
 
 /// The problems of a report that are more than warnings.
 #[cfg(feature = "files")]
-pub(super) fn fatal(report: Option<&Report>) -> Vec<Problem> {
+pub(super) fn fatal(report: Option<&crate::Report>) -> Vec<Problem> {
     let problems = report.into_iter().flat_map(|report| &report.problems);
     problems.filter(|problem| !problem.kind.is_warning()).cloned().collect()
 }
