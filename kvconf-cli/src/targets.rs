@@ -55,6 +55,12 @@ impl InLayers {
         }
     }
 
+    /// All of them as prefixes, in the order in which they are named. `None` where there are fewer than two, or patterns.
+    pub(crate) fn ordered(&self) -> Option<Vec<Prefix>> {
+        let named: Option<Vec<Prefix>> = self.layers.iter().map(|layer| Prefix::new(&layer.0).ok()).collect();
+        named.filter(|layers| layers.len() > 1)
+    }
+
     /// A filter in each layer; as it stands where none is named.
     pub(crate) fn filters(&self, filters: &[Filter]) -> Result<Vec<Filter>, KeyError> {
         if self.layers.is_empty() {

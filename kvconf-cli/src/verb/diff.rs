@@ -1,12 +1,14 @@
 //! `kvconf diff`: what differs between two states.
 
+mod merged;
+
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use clap::Args;
 use kvconf::{Filter, Key, KeyDiffs, Point};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use crate::change::{LayerArgs, add_difference, no_differences, value_json};
 use crate::document::{Wanted, Wish};
@@ -21,6 +23,7 @@ use crate::targets::{InLayers, present};
 use crate::verb::apply::{Source, scopes};
 use crate::verb::export::Format;
 use crate::when;
+use merged::Merged;
 
 /// How many rows are aligned with each other: more are never held.
 const ROWS: usize = 1_000;
@@ -31,6 +34,7 @@ Examples:
     kvconf diff 4102 4110 -p checkout     between two revisions, below a prefix
     kvconf diff 10m                       in the last ten minutes; 14:02 and RFC 3339 are times, too
     kvconf diff 10m -p checkout --layer base,env.prod
+    kvconf diff 10m --merged --layer base,env.prod,host.web-1     what that host got and gets
     kvconf diff checkout.toml             what applying the file would change, --prune included
     kvconf diff checkout.toml --exit-code || echo drifted";
 
@@ -49,6 +53,9 @@ pub(crate) struct Diff {
     prefix: Vec<String>,
     #[command(flatten)]
     layers: InLayers,
+    /// What readers of the layers got and get: of each setting the value of the last of the layers that has one
+    #[arg(long, requires = "in_layers")]
+    merged: bool,
     /// The form of the file [default: by its name, else TOML]
     #[arg(short, long, value_enum, value_name = "FORM")]
     format: Option<Format>,
@@ -78,6 +85,7 @@ impl Diff {
         // What is no moment, and no key, is told before anybody is asked.
         let (mut from, mut to) = points(session.out.now())?;
         crate::targets::filters(&self.prefix, &self.layers)?;
+        let layers = self.merged.then(|| self.layers.ordered().ok_or_else(merged::unmerged)).transpose()?;
         let bucket = session.bucket().await?;
         let is_time = [from, to].iter().any(|point| matches!(point, Point::Time(_)));
         if is_time {
@@ -88,14 +96,10 @@ impl Diff {
         let diff = bucket.diff(filters.clone(), from, to);
         let mut found = patiently("comparing", &session.out, diff).await?;
         tell_moments(session, &found, (from, to))?;
-        let mut told = Told::new();
-        let mut progress = Progress::new(None, session.out.is_quiet() || session.out.is_terminal());
-        while let Some(one) = found.next().await? {
-            progress.add(1);
-            told.add(session, one.key(), one.before(), one.after())?;
-        }
-        drop(progress);
-        let count = told.end(session)?;
+        let count = match layers {
+            Some(layers) => Merged { bucket: &bucket, layers }.tell(session, &mut found).await?,
+            None => tell(session, &mut found).await?,
+        };
         if count == 0
             && let Some(hint) = suggest::instead(&bucket, &self.prefix, &self.layers, &filters).await
         {
@@ -106,6 +110,9 @@ impl Diff {
 
     /// Tells what a file would change, and in how many keys.
     async fn to_file(&self, session: &mut Session) -> Outcome<usize> {
+        if self.merged {
+            return Err(Failure::new(Exit::Usage, "a file is of one layer: there is nothing to merge"));
+        }
         if self.to.is_some() {
             return Err(Failure::new(Exit::Usage, "a file is compared with the bucket as it is now"));
         }
@@ -150,6 +157,18 @@ impl Diff {
     }
 }
 
+/// Tells key by key, as they come.
+async fn tell(session: &mut Session, found: &mut KeyDiffs) -> Outcome<usize> {
+    let mut told = Told::new();
+    let mut progress = Progress::new(None, session.out.is_quiet() || session.out.is_terminal());
+    while let Some(one) = found.next().await? {
+        progress.add(1);
+        told.add(session, one.key(), one.before(), one.after())?;
+    }
+    drop(progress);
+    told.end(session)
+}
+
 /// What a file has a say on: where it has the whole say, and the keys that it names besides.
 fn asked<'a>(scopes: &[Filter], named: impl Iterator<Item = &'a Key>) -> Vec<Filter> {
     /// Up to how many keys are asked for by name; of more, everything is looked at.
@@ -182,13 +201,22 @@ impl Told {
         after: Option<&Bytes>,
     ) -> Outcome {
         let secrecy = session.out.secrecy();
-        self.count += 1;
         if session.out.is_json() {
             let value = |value| value_json(secrecy, key, value);
             let line = json!({ "key": key.as_str(), "before": value(before), "after": value(after) });
-            return session.out.json(&line);
+            return self.json(session, &line);
         }
-        add_difference(&mut self.table, secrecy, key, (before, after));
+        self.row(session, |table| add_difference(table, secrecy, key, (before, after)))
+    }
+
+    fn json(&mut self, session: &mut Session, line: &Json) -> Outcome {
+        self.count += 1;
+        session.out.json(line)
+    }
+
+    fn row(&mut self, session: &mut Session, add: impl FnOnce(&mut Table)) -> Outcome {
+        add(&mut self.table);
+        self.count += 1;
         self.rows += 1;
         if self.rows < ROWS {
             return Ok(());

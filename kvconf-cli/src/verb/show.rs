@@ -1,13 +1,13 @@
 //! `kvconf show`: one change set.
 
 use clap::Args;
-use kvconf::{LoggedChange, LoggedKey, Prefix};
+use kvconf::{Filter, LoggedChange, LoggedKey, Prefix};
 
 use crate::failure::{Outcome, narrower};
 use crate::output::{ago, rfc3339};
 use crate::past::{Named, by, change_json, find, keys_table, named};
 use crate::session::Session;
-use crate::targets::InLayers;
+use crate::targets::{InLayers, quoted};
 
 const EXAMPLE: &str = "\
 Examples:
@@ -31,8 +31,8 @@ pub(crate) struct Show {
 impl Show {
     pub(crate) async fn run(self, session: &mut Session) -> Outcome {
         let bucket = session.bucket().await?;
-        let prefix = self.prefix.unwrap_or_else(Prefix::root);
-        let filters = self.layers.filters(&[prefix.into()])?;
+        let prefix = self.prefix.filter(|prefix| !prefix.is_root());
+        let filters = self.layers.filters(&[prefix.as_ref().map_or_else(Filter::all, Filter::from)])?;
         let found = find(&bucket, &filters, &self.change).await;
         let found = found.map_err(|failure| narrower(failure, &filters, "kvconf show CHANGE --prefix PREFIX"))?;
         if !session.out.is_json() {
@@ -56,7 +56,10 @@ impl Show {
         }
         match found.first() {
             Some(change) if !session.out.is_json() => {
-                session.out.note(format!("kvconf revert {} takes it back", change.change().map_or_else(|| change.revision().to_string(), str::to_owned)))
+                let named = change.change().map_or_else(|| change.revision().to_string(), str::to_owned);
+                let prefix = prefix.map(|prefix| format!("--prefix {}", quoted(prefix.as_str())));
+                let words: Vec<String> = [named].into_iter().chain(prefix).chain(self.layers.typed()).collect();
+                session.out.note(format!("kvconf revert {} takes it back", words.join(" ")))
             }
             _ => Ok(()),
         }

@@ -157,7 +157,7 @@ async fn a_server_that_is_too_old_is_told_and_one_without_batches() {
 }
 
 /// A user that may read and watch `checkout`, and nothing else.
-const READER: &str = r#"
+pub(crate) const READER: &str = r#"
 authorization { users: [
   { user: root, password: root }
   { user: reader, password: reader, permissions: {

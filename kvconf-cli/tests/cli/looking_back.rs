@@ -93,7 +93,7 @@ async fn who_changed_what_is_told_of_the_layers_that_are_named() {
     change: [change]
        env.prod.checkout.region  (none)  →  nl
     --- err
-    note: kvconf revert [change] takes it back
+    note: kvconf revert [change] --layer env.prod takes it back
     ");
     assert_snapshot!(settled(&kvconf.text("watch checkout --layer host.web-1 --all --count 1 -q").await.without_time()), @r"
     exit 0
@@ -182,6 +182,72 @@ async fn two_moments_of_layers_differ_key_by_key() {
     assert!(two.code == 2 && two.err.contains("a file is compared with one layer"), "{two}");
 }
 
+#[tokio::test]
+async fn what_readers_of_layers_get_differs_by_the_most_specific_value() {
+    let (_server, bucket, kvconf) = layered().await;
+    bucket.put("base.checkout.api_key", "hunter2").await.unwrap();
+    bucket.put("max_items", "1").await.unwrap();
+    assert_snapshot!(settled(&kvconf.text("diff 1 --merged --layer base,env.prod,host.web-1").await), @r"
+    exit 0
+    --- out
+    +  checkout.api_key  <secret> (base)
+    ~  checkout.max_items  60 (base)  →  90 (host.web-1)
+    +  checkout.region  nl (env.prod)
+    ");
+    assert_snapshot!(settled(&kvconf.text("diff 1 5 --merged --layer base,env.prod -p checkout.region").await), @r"
+    exit 0
+    --- out
+    +  checkout.region  nl (env.prod)
+    ");
+    // What is hidden by a more specific layer is no difference.
+    assert_snapshot!(settled(&kvconf.text("diff 3 6 --merged --layer base,env.prod,host.web-1 -p checkout.max_items").await), @r"
+    exit 0
+    --- out
+    no difference
+    ");
+    assert_snapshot!(settled(&kvconf.run("diff 2 --merged --layer base,env.prod,host.web-1").await), @r#"
+    exit 0
+    --- out
+    {"after":{"layer":"base","masked":true},"before":null,"key":"checkout.api_key"}
+    {"after":{"layer":"host.web-1","value":"90"},"before":{"layer":"env.prod","value":"80"},"key":"checkout.max_items"}
+    {"after":{"layer":"env.prod","value":"nl"},"before":null,"key":"checkout.region"}
+    "#);
+    let bare = ["diff", "0", "--merged", "--layer", ",base", "--text"];
+    assert_snapshot!(settled(&kvconf.run_with(bare).await), @r"
+    exit 0
+    --- out
+    +  checkout.api_key  <secret> (base)
+    +  checkout.max_items  60 (base)
+    +  checkout.region  eu (base)
+    +  env.prod.checkout.max_items  85 (no layer)
+    +  env.prod.checkout.region  nl (no layer)
+    +  host.web-1.checkout.max_items  90 (no layer)
+    +  max_items  1 (no layer)
+    ");
+    assert_snapshot!(settled(&kvconf.text("diff 1 --merged --layer base").await), @r"
+    exit 2
+    --- err
+    error: values are merged in the order of their layers, which have to be named: from general to specific
+      help: --merged --layer base,env.prod,host.web-1
+    ");
+    assert_snapshot!(settled(&kvconf.text("diff 1 --merged --layer base,env.*").await), @r"
+    exit 2
+    --- err
+    error: values are merged in the order of their layers, which have to be named: from general to specific
+      help: --merged --layer base,env.prod,host.web-1
+    ");
+    assert_snapshot!(settled(&kvconf.text("diff 1 --merged").await), @r"
+    exit 2
+    --- err
+    error: the following required arguments were not provided:
+      --layer <LAYER>
+
+    Usage: kvconf diff --layer <LAYER> --merged --text <MOMENT|FILE> [MOMENT]
+
+    For more information, try '--help'.
+    ");
+}
+
 // P8
 #[tokio::test]
 async fn one_layer_goes_back_and_the_others_stay() {
@@ -265,6 +331,79 @@ async fn where_nothing_is_found_it_is_said_what_there_is() {
     error: bucket another does not exist
       help: the server has prod
       help: kvconf bucket create another
+    ");
+}
+
+#[tokio::test]
+async fn a_reader_of_one_prefix_looks_back_at_it_and_is_told_how_to() {
+    let server = Server::builder().config(crate::doctor::READER).start().await;
+    let root = server.client_as("root", "root").await;
+    let bucket = Bucket::create(&root, BucketConfig::new("prod")).await.unwrap();
+    commit(bucket.edit().set("checkout.max_items", "60").set("log.level", "info"), "ops", "first").await;
+    commit(bucket.edit().set("checkout.max_items", "80"), "dev", "sale").await;
+    let kvconf = Kvconf::of(&server).variable("NATS_PASSWORD", "reader");
+    let of = async |words: &str| {
+        let ran = kvconf.text(&format!("{words} --user reader")).await;
+        let names = |line: &str| match line.split_once("kvconf-").filter(|_| line.starts_with("error: ")) {
+            Some((before, after)) => format!("{before}[name]{}", after.trim_start_matches(|c| c != '.')),
+            None => line.to_owned(),
+        };
+        settled(&ran).lines().map(names).collect::<Vec<_>>().join("\n")
+    };
+    assert_snapshot!(of("log checkout").await, @r#"
+    exit 0
+    --- out
+    revision 3, [ago], by dev: "sale"
+       checkout.max_items  60  →  80
+
+    revision 2, [ago], by ops: "first"
+       checkout.max_items  (none)  →  60
+    "#);
+    assert_snapshot!(of("log checkout.max_items -n 1").await, @r#"
+    exit 0
+    --- out
+    revision 3, [ago], by dev: "sale"
+       checkout.max_items  60  →  80
+    --- err
+    note: there are older ones: kvconf log checkout.max_items --before 3
+    "#);
+    assert_snapshot!(of("log").await, @r"
+    exit 8
+    --- err
+    error: not permitted: $JS.API.CONSUMER.CREATE.KV_prod.[name].$KV.prod.>
+      help: allow the user to publish to $JS.API.CONSUMER.CREATE.KV_prod.*.$KV.prod.>, or connect as another one: `kvconf doctor` lists what is missing
+      help: kvconf log PREFIX, for what this user may read
+    ");
+    assert_snapshot!(of("show 1").await, @r"
+    exit 8
+    --- err
+    error: not permitted: $JS.API.CONSUMER.CREATE.KV_prod.[name].$KV.prod.>
+      help: allow the user to publish to $JS.API.CONSUMER.CREATE.KV_prod.*.$KV.prod.>, or connect as another one: `kvconf doctor` lists what is missing
+      help: kvconf show CHANGE --prefix PREFIX, for what this user may read
+    ");
+    assert_snapshot!(of("show 1 --prefix checkout").await, @r"
+    exit 0
+    --- out
+    revision 1 to 2, by ops
+    [time] ([ago])
+    reason: first
+    change: [change]
+       checkout.max_items  (none)  →  60
+    --- err
+    note: kvconf revert [change] --prefix checkout takes it back
+    ");
+    assert_snapshot!(of("watch").await, @r"
+    exit 8
+    --- err
+    error: not permitted: $JS.API.CONSUMER.CREATE.KV_prod.[name].$KV.prod.>
+      help: allow the user to publish to $JS.API.CONSUMER.CREATE.KV_prod.*.$KV.prod.>, or connect as another one: `kvconf doctor` lists what is missing
+      help: kvconf watch PREFIX, for what this user may read
+    ");
+    assert_snapshot!(of("diff 1 -p checkout").await, @r"
+    exit 8
+    --- err
+    error: not permitted: $JS.API.STREAM.INFO.KV_prod
+      help: allow the user to publish to $JS.API.STREAM.INFO.KV_prod, or connect as another one: `kvconf doctor` lists what is missing
     ");
 }
 
