@@ -198,6 +198,16 @@ impl Resolution {
         Self::new(Why::Error(error), None)
     }
 
+    /// What it is made of, for who returns it in another shape.
+    pub(super) const fn parts(self) -> (u64, Why) {
+        (self.place, self.why)
+    }
+
+    /// The opposite of [`Self::parts`].
+    pub(super) const fn from_parts(place: u64, why: Why) -> Self {
+        Self { place, why }
+    }
+
     /// The same, by this branch of the rule.
     pub(crate) const fn by(self, branch: u32) -> Self {
         Self { place: ((branch as u64) << 32) | (self.place & NONE as u64), why: self.why }

@@ -334,9 +334,13 @@ impl<T> Source<T> {
 impl<T> Stored<T> {
     #[inline]
     fn resolve(&self, context: &(impl EvaluationContext + ?Sized), now: Option<i64>) -> Resolution {
-        let flag = &self.compiled;
-        let now = now.unwrap_or_else(|| if flag.needs_time() { present() } else { 0 });
-        flag.resolve(context, now)
+        self.compiled.resolve_at(context, || now.unwrap_or_else(|| self.present()))
+    }
+
+    /// The present time, where the rule asks for it.
+    #[inline(never)]
+    fn present(&self) -> i64 {
+        if self.compiled.needs_time() { present() } else { 0 }
     }
 
     #[inline]

@@ -26,17 +26,14 @@ const MAX_BINDINGS: usize = 8;
 const ELSEWHERE: u32 = u32::MAX;
 
 impl Bindings {
-    /// How the rule's attributes lead into contexts of this schema; `None` where there have been too many others.
+    /// How the rule's attributes lead into contexts of this schema, where it is the first that the flag has met.
     #[inline]
-    pub(crate) fn of(&self, schema: &'static ContextSchema, slots: &[Slot]) -> Option<&Binding> {
-        match self.0.get() {
-            Some(binding) if std::ptr::eq(binding.schema, schema) => Some(binding),
-            _ => self.of_another(schema, slots),
-        }
+    pub(crate) fn first(&self, schema: &'static ContextSchema) -> Option<&Binding> {
+        self.0.get().map(|binding| &**binding).filter(|binding| std::ptr::eq(binding.schema, schema))
     }
 
-    #[inline(never)]
-    fn of_another(&self, schema: &'static ContextSchema, slots: &[Slot]) -> Option<&Binding> {
+    /// How they lead into contexts of any schema; `None` where there have been too many others.
+    pub(crate) fn of(&self, schema: &'static ContextSchema, slots: &[Slot]) -> Option<&Binding> {
         let mut cell = &self.0;
         for _ in 0..MAX_BINDINGS {
             let binding = cell.get_or_init(|| Box::new(Binding::new(schema, slots)));

@@ -24,15 +24,19 @@ impl Literal {
         &self.text
     }
 
+    /// Whether it is this text, where that is to be seen by its words: `None` for long ones.
     #[inline]
-    pub(crate) fn is(&self, text: &str) -> bool {
+    pub(crate) fn is(&self, text: &str) -> Option<bool> {
         if text.len() != self.text.len() {
-            return false;
+            return Some(false);
         }
-        match Words::of(text.as_bytes()) {
-            Some(words) => words == self.words,
-            None => is_same(text, &self.text),
-        }
+        Words::of(text.as_bytes()).map(|words| words == self.words)
+    }
+
+    /// Whether it is this text.
+    #[inline]
+    pub(crate) fn equals(&self, text: &str) -> bool {
+        self.is(text).unwrap_or_else(|| is_same(text, &self.text))
     }
 }
 
@@ -57,14 +61,10 @@ impl Words {
         if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
             return Some(Self(u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into()));
         }
-        match bytes {
-            [first, .., last] => Some(Self(
-                u64::from(*first) | (u64::from(*last) << 8),
-                bytes.get(1).copied().unwrap_or_default().into(),
-            )),
-            [only] => Some(Self((*only).into(), 0)),
-            [] => Some(Self(0, 0)),
+        if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+            return Some(Self(u16::from_le_bytes(*first).into(), u16::from_le_bytes(*last).into()));
         }
+        Some(Self(bytes.first().copied().unwrap_or_default().into(), 0))
     }
 }
 
@@ -98,22 +98,30 @@ impl Texts {
         Self::Many(Sorted { texts: hashed.into(), longest })
     }
 
+    /// Whether it is among them, where that is to be seen by its words: `None` for long ones, and where there are many.
+    #[inline]
+    pub(crate) fn contains_short(&self, text: &str) -> Option<bool> {
+        let Self::Few(texts) = self else { return None };
+        let words = Words::of(text.as_bytes())?;
+        Some(texts.iter().any(|known| known.text.len() == text.len() && known.words == words))
+    }
+
+    /// Whether it is among them.
     #[inline]
     pub(crate) fn contains(&self, text: &str) -> bool {
+        self.contains_short(text).unwrap_or_else(|| self.contains_any(text))
+    }
+
+    #[inline(never)]
+    fn contains_any(&self, text: &str) -> bool {
         match self {
-            Self::Few(texts) => match Words::of(text.as_bytes()) {
-                Some(words) => {
-                    texts.iter().any(|known| known.text.len() == text.len() && known.words == words)
-                }
-                None => texts.iter().any(|known| is_same(&known.text, text)),
-            },
+            Self::Few(texts) => texts.iter().any(|known| *known.text == *text),
             Self::Many(texts) => texts.contains(text),
         }
     }
 }
 
 impl Sorted {
-    #[inline(never)]
     fn contains(&self, text: &str) -> bool {
         if text.len() > self.longest {
             return false;
@@ -203,8 +211,8 @@ mod tests {
     proptest! {
         #[test]
         fn a_literal_is_what_equals_it(left in "[a-cé]{0,20}", right in "[a-cé]{0,20}") {
-            prop_assert_eq!(Literal::new(&left).is(&right), left == right);
-            prop_assert!(Literal::new(&left).is(&left));
+            prop_assert_eq!(Literal::new(&left).equals(&right), left == right);
+            prop_assert!(Literal::new(&left).equals(&left));
         }
 
         #[test]
@@ -264,7 +272,7 @@ mod tests {
             for place in 0..length {
                 let mut other = text.clone();
                 other.replace_range(place..=place, "y");
-                assert!(!literal.is(&other), "{other}");
+                assert!(!literal.equals(&other), "{other}");
             }
         }
     }

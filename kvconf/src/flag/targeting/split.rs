@@ -6,6 +6,7 @@ use super::decide::{Maker, Targets, Tree};
 use super::failure::Failure;
 use super::fractional::{hash_of, hash_text, subject_prefix, write_subject};
 use super::node::{Node, Operands, Operator, Place};
+use super::program::Quick;
 use super::specialise::attribute;
 use super::trail::Trail;
 use super::world::Sight;
@@ -108,6 +109,31 @@ fn constant_share(node: &Node) -> Option<(&Json, u32)> {
 }
 
 impl Split {
+    /// Decides by a targeting key that `near` finds, the usual case: `None` in every other.
+    #[inline]
+    pub(super) fn decide_near<'v>(&self, near: impl Fn(u32) -> Option<Value<'v>>) -> Option<Quick> {
+        match &self.identity {
+            Identity::Subject { prefix, slot } => match near(*slot) {
+                Some(Value::Text(subject)) if !subject.is_empty() => Some(self.of_subject(prefix, subject)),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    #[inline(never)]
+    fn of_subject(&self, prefix: &Murmur3, subject: &str) -> Quick {
+        let mut hash = *prefix;
+        write_subject(self.version, subject, &mut hash);
+        Quick::decided(self.of_hash(hash.finish()))
+    }
+
+    #[inline]
+    fn of_hash(&self, hash: u32) -> Resolution {
+        let bucket = bucket(hash, self.total);
+        self.share(bucket).map_or(self.none, |(_, resolution)| *resolution)
+    }
+
     pub(super) fn decide(&self, sight: &impl Sight, targets: &Targets) -> Result<Resolution, Failure> {
         let hash = match &self.identity {
             Identity::Subject { prefix, slot } => match sight.attribute(*slot) {
@@ -131,8 +157,7 @@ impl Split {
                 None => return self.tree.decide(sight, targets),
             },
         };
-        let bucket = bucket(hash, self.total);
-        Ok(self.share(bucket).map_or(self.none, |(_, resolution)| *resolution))
+        Ok(self.of_hash(hash))
     }
 
     /// The first share that ends behind this bucket.

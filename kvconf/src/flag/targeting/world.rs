@@ -25,6 +25,17 @@ impl Scene {
     pub(crate) fn slot(&self, slot: u32) -> Option<&Slot> {
         self.slots.get(slot as usize)
     }
+
+    /// An attribute by its name, where the context has it itself.
+    #[inline]
+    pub(crate) fn lookup<'c>(
+        &self,
+        context: &'c (impl EvaluationContext + ?Sized),
+        slot: u32,
+    ) -> Option<Value<'c>> {
+        let slot = self.slot(slot).filter(|slot| slot.inner.is_empty())?;
+        context.lookup(&slot.first.as_name())
+    }
 }
 
 /// One evaluation's view of its context.
@@ -114,8 +125,7 @@ impl<C: EvaluationContext + ?Sized> Sight for ByPlace<'_, C> {
 impl<C: EvaluationContext + ?Sized> Sight for ByName<'_, C> {
     #[inline]
     fn near(&self, slot: u32) -> Option<Value<'_>> {
-        let slot = self.0.scene.slot(slot).filter(|slot| slot.inner.is_empty())?;
-        self.0.context.lookup(&slot.first.as_name())
+        self.0.scene.lookup(self.0.context, slot)
     }
 
     #[inline]
