@@ -8,8 +8,8 @@ use crate::failure::Outcome;
 /// In which layers keys are looked at.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct InLayers {
-    /// In these layers only, with commas between, `*` for any part, '' for keys without a layer:
-    /// `--layer base,env.prod checkout` is base.checkout and env.prod.checkout
+    /// Look in these layers only, with commas between, `*` for any part, '' for keys without a layer: with
+    /// `--layer base,env.prod` checkout is base.checkout and env.prod.checkout
     #[arg(id = "in_layers", long = "layer", value_name = "LAYER", value_delimiter = ',', value_parser = layer)]
     layers: Vec<Layer>,
 }

@@ -15,6 +15,7 @@ kvconf_tests::on_every_backend! {
         a_window_that_cuts_a_set_shows_it_on_one_page_only,
         what_retention_lost_is_said,
         a_plain_log_shows_sizes_unless_asked,
+        a_log_of_filters_knows_what_stood_before_very_many_keys,
     }
     field {
         every_kind_of_write_is_in_a_history,
@@ -40,6 +41,7 @@ kvconf_tests::on_every_backend! {
         a_diff_is_typed_shown_and_data,
         a_diff_shows_what_broke_a_struct,
         an_old_name_is_no_difference,
+        plain_keys_differ_by_what_was_written_however_many_there_are,
     }
     check {
         a_check_finds_what_a_start_would,

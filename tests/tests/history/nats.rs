@@ -94,6 +94,14 @@ async fn a_past_state_stays_what_it_is_while_others_write() {
             let expected = 20 - (n % 4).div_ceil(2) as u32;
             assert_eq!((then.retry.min, then.retry.max), (expected, expected));
             let now = live.diff(asked, kvconf::Point::Latest).await.unwrap();
+            let mut plain = bucket.diff("shop.>", asked - 4, asked).await.unwrap();
+            let mut told = Vec::new();
+            while let Some(one) = plain.next().await.unwrap() {
+                let text =
+                    |value: Option<&bytes::Bytes>| String::from_utf8_lossy(value.unwrap()).into_owned();
+                told.push(format!("{}: {} → {}", one.key(), text(one.before()), text(one.after())));
+            }
+            assert_eq!(told, ["shop.retry.max: 18 → 20", "shop.retry.min: 18 → 20"]);
             let fields = Shop::fields().retry;
             assert_eq!(now.after(fields.min), now.after(fields.max));
         }

@@ -76,3 +76,42 @@ pub(crate) async fn an_old_name_is_no_difference(backend: &Backend) {
     assert_eq!(live.at(old).await.unwrap().region.as_deref(), Some("eu"));
     assert_eq!(live.at(old).await.unwrap().report().map(|report| report.problems.len()), Some(1));
 }
+
+// P8
+pub(crate) async fn plain_keys_differ_by_what_was_written_however_many_there_are(backend: &Backend) {
+    const KEYS: usize = 1_500;
+    let bucket = backend.keeping(5).await;
+    let key = |at: usize| format!("n.k{at:04}");
+    let write = async |keys: std::ops::Range<usize>, value: &str| {
+        let mut last = Revision::ZERO;
+        for first in keys.clone().step_by(500) {
+            let part = first..keys.end.min(first + 500);
+            let batch = part.fold(bucket.batch(), |batch, at| batch.put(key(at), value.to_owned()));
+            last = batch.commit().await.unwrap();
+        }
+        last
+    };
+    let first = write(0..KEYS, "1").await;
+    bucket.put("elsewhere", "x").await.unwrap();
+    let second = write(100..1_300, "2").await;
+    // Back again, and what is the same as before.
+    write(100..200, "1").await;
+    write(200..300, "2").await;
+    let last = bucket.delete(key(299)).await.unwrap();
+    let mut found = bucket.diff("n.>", first, Point::Latest).await.unwrap();
+    assert_eq!((found.from(), found.to()), (first, last));
+    let mut told = Vec::new();
+    while let Some(one) = found.next().await.unwrap() {
+        assert_eq!(one.before().map(|value| &value[..]), Some(&b"1"[..]));
+        let deleted = one.after_entry().is_some_and(|entry| entry.revision() == last);
+        assert_eq!(one.after().map(|value| &value[..]), (!deleted).then_some(&b"2"[..]));
+        told.push(one.key().to_string());
+    }
+    assert_eq!(told, (200..1_300).map(key).collect::<Vec<_>>());
+    // All names at once, as of a revision, and some that had nothing there.
+    let names: Vec<kvconf::Filter> =
+        (0..KEYS + 100).map(|at| kvconf::Filter::new(key(at)).unwrap()).collect();
+    let reading = bucket.read_at(names, second).await.unwrap();
+    let of = |value: &[u8]| reading.live().filter(|entry| entry.value() == value).count();
+    assert_eq!((reading.entries().len(), of(b"1"), of(b"2")), (KEYS, 300, 1_200));
+}

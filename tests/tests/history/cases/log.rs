@@ -240,3 +240,36 @@ pub(crate) async fn a_plain_log_shows_sizes_unless_asked(backend: &Backend) {
     assert_eq!(told(live.log().show_values()).await, ["shop.api_key: (none) → ***"]);
     assert_eq!(bucket.log("a..b").await.unwrap_err().to_string(), "invalid prefix");
 }
+
+/// More than a server answers for at once.
+pub(crate) async fn a_log_of_filters_knows_what_stood_before_very_many_keys(backend: &Backend) {
+    const PART: usize = 700;
+    let bucket = backend.keeping(5).await;
+    for round in 0..4 {
+        for part in 0..2 {
+            let keys = part * PART..(part + 1) * PART;
+            let batch =
+                keys.fold(bucket.batch(), |batch, at| batch.put(format!("n.k{at}"), format!("v{round}")));
+            batch.put("other", "x").commit().await.unwrap();
+        }
+    }
+    let log = bucket.log_of(["n.>", "other"]).show_values().limit(3).await.unwrap();
+    let told = |change: &LoggedChange| {
+        let mut kinds: Vec<String> =
+            change.keys().iter().map(|key| format!("{} → {}", key.before, key.after)).collect();
+        kinds.sort();
+        kinds.dedup();
+        (change.keys().len(), change.missing(), kinds)
+    };
+    let both = |before: &str, after: &str| {
+        (PART + 1, 0, vec![format!("`{before}` → `{after}`"), "`x` → `x`".to_owned()])
+    };
+    let expected = [both("v2", "v3"), both("v2", "v3"), both("v1", "v2")];
+    assert_eq!(log.iter().map(told).collect::<Vec<_>>(), expected);
+    // Of a key by itself its siblings are not missed.
+    let own = bucket.log_of("n.k7").show_values().limit(1).await.unwrap();
+    assert_eq!(own.iter().map(told).collect::<Vec<_>>(), [(1, 0, vec!["`v2` → `v3`".to_owned()])]);
+    assert_eq!(own.older(), Some(own.changes()[0].revisions().start().to_owned()));
+    let error = bucket.log_of(Vec::<kvconf::Filter>::new()).await.unwrap_err();
+    assert!(matches!(&error, LogError::Read(kvconf::ReadError::Name(_))), "{error:?}");
+}
