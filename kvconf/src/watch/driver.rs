@@ -1,6 +1,7 @@
 //! Feeds the state machine: the subscription, the timers, and the calls that it asks for.
 
 use std::future::pending;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -156,6 +157,8 @@ impl Hub {
                     pulse: Arc::clone(&self.pulse),
                     machine: Machine::new(Tuning::default().jittered(rand::random())),
                     observers: Vec::new(),
+                    loads_for_newcomers: false,
+                    queue: Vec::new(),
                     receiver,
                     slot: Arc::clone(&self.commands),
                     deliveries: None,
@@ -183,11 +186,29 @@ struct Attached {
     loaded: bool,
 }
 
+impl Attached {
+    /// Calls the observer. All handles of a bucket share this task: what panics in one of them, such as the `Drop` of a
+    /// program's own value, must not end the watch of the others.
+    fn call<R>(&mut self, call: impl FnOnce(&mut dyn Observer) -> R) -> Option<R> {
+        let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *self.observer)));
+        if outcome.is_err() {
+            let prefixes = self.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            tracing::error!(prefixes, "the program's own code panicked on a change of the bucket");
+        }
+        outcome.ok()
+    }
+}
+
 struct Driver {
     store: Arc<dyn Store>,
     pulse: Arc<Pulse>,
     machine: Machine,
     observers: Vec<Attached>,
+    /// Whether a load is under way for the sake of handles that have no state yet.
+    loads_for_newcomers: bool,
+    /// Who came while it was: they get a load of their own afterwards. Beginning that one again for each of them would keep
+    /// all of them, and those who have a state, waiting for as long as others keep coming.
+    queue: Vec<Attached>,
     receiver: UnboundedReceiver<Command>,
     slot: Arc<Mutex<Option<UnboundedSender<Command>>>>,
     deliveries: Option<BoxStream<'static, Delivery>>,
@@ -256,6 +277,9 @@ impl Driver {
                 () = until(deadline) => self.input(Input::Deadline),
                 _ = beat.tick() => {}
             }
+            if !self.loads_for_newcomers && !self.queue.is_empty() {
+                self.widen();
+            }
             if self.observers.is_empty() && self.ends() {
                 return;
             }
@@ -275,18 +299,25 @@ impl Driver {
     fn command(&mut self, command: Command) {
         match command {
             Command::Attach { id, prefixes, observer, remembered } => {
-                self.observers.push(Attached { id, prefixes, observer, loaded: false });
+                self.queue.push(Attached { id, prefixes, observer, loaded: false });
                 remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
-                self.widen();
             }
             Command::Detach { id } => {
                 let waited = self.observers.iter().any(|attached| attached.id == id && !attached.loaded);
-                self.observers.retain(|attached| attached.id != id);
+                self.detach(id);
                 if waited && !self.observers.is_empty() {
                     self.narrow();
                 }
+                if self.newcomers().next().is_none() {
+                    self.loads_for_newcomers = false;
+                }
             }
         }
+    }
+
+    fn detach(&mut self, id: u64) {
+        self.queue.retain(|attached| attached.id != id);
+        self.observers.retain(|attached| attached.id != id);
     }
 
     /// Watches no more than is needed. Called when a start was given up: what the others need may well be permitted and
@@ -308,12 +339,17 @@ impl Driver {
         while let Ok(command) = self.receiver.try_recv() {
             match command {
                 Command::Attach { id, prefixes, observer, remembered } => {
-                    self.observers.push(Attached { id, prefixes, observer, loaded: false });
+                    self.queue.push(Attached { id, prefixes, observer, loaded: false });
                     remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
                 }
-                Command::Detach { id } => self.observers.retain(|attached| attached.id != id),
+                Command::Detach { id } => self.detach(id),
             }
         }
+        self.observers.append(&mut self.queue);
+        if self.newcomers().next().is_none() {
+            return;
+        }
+        self.loads_for_newcomers = true;
         self.input(Input::Watch(self.needed()));
     }
 
@@ -325,16 +361,21 @@ impl Driver {
     /// Gives the loaded state to handles that have none.
     fn load_newcomers(&mut self, as_arrived: bool) {
         let Some((revision, epoch)) = self.machine.applied() else { return };
+        self.loads_for_newcomers = false;
+        let machine = &self.machine;
         for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
             attached.loaded = true;
-            attached.observer.state(self.machine.watch_state());
-            attached.observer.created(self.machine.incarnation());
-            if as_arrived && attached.observer.complete(revision, epoch) {
-                continue;
-            }
-            if let Some(update) = self.machine.snapshot_of(&attached.prefixes) {
-                attached.observer.update(&update);
-            }
+            let prefixes = attached.prefixes.clone();
+            attached.call(|observer| {
+                observer.state(machine.watch_state());
+                observer.created(machine.incarnation());
+                if as_arrived && observer.complete(revision, epoch) {
+                    return;
+                }
+                if let Some(update) = machine.snapshot_of(&prefixes) {
+                    observer.update(&update);
+                }
+            });
         }
     }
 
@@ -347,7 +388,7 @@ impl Driver {
                 if let [only] = self.observers.as_mut_slice()
                     && !only.loaded
                 {
-                    only.observer.expecting(room_for(pending));
+                    only.call(|observer| observer.expecting(room_for(pending)));
                 }
                 if pending == 0 {
                     self.input(Input::Drained);
@@ -393,7 +434,9 @@ impl Driver {
                 self.reading = None;
                 self.counting = None;
                 self.checking = None;
-                self.newcomers().for_each(|attached| attached.observer.loading());
+                // Begun again because it failed: then for all who have come meanwhile.
+                self.loads_for_newcomers &= failures.is_none();
+                self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.loading()));
                 self.opening = Some(self.subscribe(failures));
             }
             Effect::Read => {
@@ -417,22 +460,25 @@ impl Driver {
             Effect::Check => {}
             Effect::Publish(update) => self.publish(&update),
             Effect::Arrived(entries) => {
-                self.newcomers().for_each(|attached| attached.observer.arrived(&entries));
+                self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.arrived(&entries)));
             }
             Effect::Loaded { as_arrived } => self.load_newcomers(as_arrived),
             Effect::State(state) => {
                 tracing::debug!(bucket = self.store.name(), %state, "watch");
                 for attached in &mut self.observers {
-                    attached.observer.state(&state);
+                    attached.call(|observer| observer.state(&state));
                 }
             }
         }
     }
 
     fn publish(&mut self, update: &Update) {
+        let created = self.machine.incarnation();
         for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
-            attached.observer.created(self.machine.incarnation());
-            attached.observer.update(update);
+            attached.call(|observer| {
+                observer.created(created);
+                observer.update(update);
+            });
         }
     }
 

@@ -1,6 +1,7 @@
 //! The watch against a model: whatever is written, lost, replayed or recreated, every published state is one that the
 //! bucket really had.
 
+mod joining;
 mod leader;
 
 use std::collections::BTreeMap;

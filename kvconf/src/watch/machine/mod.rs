@@ -168,6 +168,8 @@ pub(crate) struct Machine {
     suspect: Option<Suspicion>,
     /// Since when something waits to be published.
     waiting_since: Option<Instant>,
+    /// Since when other prefixes are to be watched, while nobody was told.
+    changing_since: Option<Instant>,
     reading: bool,
     /// Whether consistent readings are to be had.
     can_read: bool,
@@ -219,6 +221,7 @@ impl Machine {
             idle_while_loading: None,
             can_read: true,
             waiting_since: None,
+            changing_since: None,
             reading: false,
             counting: None,
             next_count: None,
@@ -253,18 +256,26 @@ impl Machine {
             Input::Counted(result) => self.counted(now, result, &mut effects),
             Input::Checked(result) => self.checked(result, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
-            Input::Watch(prefixes) => self.watch(prefixes, &mut effects),
+            Input::Watch(prefixes) => self.watch(now, prefixes, &mut effects),
         }
         effects
     }
 
-    fn watch(&mut self, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
+    fn watch(&mut self, now: Instant, prefixes: Vec<Prefix>, effects: &mut Vec<Effect>) {
         self.keys.retain(|key| prefixes.iter().any(|prefix| key.under(prefix).is_some()));
         // What is watched no longer must not make what is watched look old.
         let tail = self.keys.iter().map(|entry| entry.revision()).max().unwrap_or_default();
         self.newest = self.newest.min(tail);
         self.prefixes = prefixes;
         self.down();
+        // Whoever has just come knows nothing of the state: it is told again, at once where it does not depend on prefixes.
+        match &self.watch_state {
+            known @ (WatchState::Disconnected | WatchState::BucketMissing) => {
+                effects.push(Effect::State(known.clone()));
+            }
+            _ => self.watch_state = WatchState::Loading,
+        }
+        self.changing_since = self.loaded.then_some(now);
         effects.push(Effect::Subscribe { failures: None });
     }
 
@@ -287,6 +298,7 @@ impl Machine {
     }
 
     fn set_state(&mut self, state: WatchState, effects: &mut Vec<Effect>) {
+        self.changing_since = None;
         if self.watch_state != state {
             self.watch_state = state.clone();
             effects.push(Effect::State(state));

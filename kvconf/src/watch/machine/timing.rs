@@ -61,13 +61,14 @@ impl Machine {
     /// When [`Input::Deadline`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let waiting = self.waiting_since.filter(|_| !self.reading).map(|since| since + self.patience());
+        let changing = self.changing_since.map(|since| since + self.tuning.lag_patience);
         let suspect = self.suspect.filter(|suspicion| !suspicion.confirming).map(|suspicion| suspicion.until);
         let live = matches!(self.phase, Phase::Live);
         let count = self.next_count.filter(|_| live && self.counting.is_none());
         let check = self.next_check.filter(|_| live);
         let reload = self.next_reload.filter(|_| live);
         let expiry = self.next_expiry.filter(|_| live);
-        [waiting, suspect, count, check, reload, expiry].into_iter().flatten().min()
+        [waiting, changing, suspect, count, check, reload, expiry].into_iter().flatten().min()
     }
 
     /// How long to wait for what makes the state exact.
@@ -90,6 +91,10 @@ impl Machine {
         if !self.reading && due(self.waiting_since.map(|since| since + self.patience())) {
             self.waiting_since = Some(now);
             self.overdue(effects);
+        }
+        if due(self.changing_since.map(|since| since + self.tuning.lag_patience)) {
+            // It takes milliseconds, and then nobody is bothered with it.
+            self.set_state(WatchState::Resyncing { cause: "another handle begins".to_owned() }, effects);
         }
         if !matches!(self.phase, Phase::Live) {
             return;
