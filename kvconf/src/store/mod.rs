@@ -164,6 +164,10 @@ pub(crate) struct Subscription {
     /// What was there for sure when it was opened: a copy of the bucket that does not deliver it lags behind. Zero where
     /// nobody can be asked, or there is one copy.
     pub(crate) promised: Revision,
+    /// The newest revision that the bucket had given when it was opened, of any key; `None` where the client may not ask. One
+    /// that is lower than what was seen before shows that the bucket was set back: brought back from a backup, or by a server
+    /// that lost its newest writes.
+    pub(crate) last: Option<Revision>,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
 }
 

@@ -381,9 +381,9 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, clock, promised, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, clock, promised, last, deliveries }) => {
                 self.deliveries = Some(deliveries);
-                self.input(Input::Opened { pending, incarnation, history, clock, promised });
+                self.input(Input::Opened { pending, incarnation, history, clock, promised, last });
                 // Of several handles nobody knows for which the entries are.
                 if let [only] = self.observers.as_mut_slice()
                     && !only.loaded
@@ -460,7 +460,8 @@ impl Driver {
             Effect::Check => {}
             Effect::Publish(update) => self.publish(&update),
             Effect::Arrived(entries) => {
-                self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.arrived(&entries)));
+                self.newcomers()
+                    .for_each(|attached| _ = attached.call(|observer| observer.arrived(&entries)));
             }
             Effect::Loaded { as_arrived } => self.load_newcomers(as_arrived),
             Effect::State(state) => {

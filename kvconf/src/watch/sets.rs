@@ -130,7 +130,7 @@ pub(crate) fn place(entry: &Entry) -> Option<Place<'_>> {
         let (place, count) = set.split(' ').next()?.split_once('/')?;
         let (place, count): (u64, u64) = (place.parse().ok()?, count.parse().ok()?);
         let sensible = (1..=MOST).contains(&count) && place <= count;
-        Some((start(place)?, last + count - place)).filter(|_| sensible)
+        Some((start(place)?, last.checked_add(count.checked_sub(place)?)?)).filter(|_| sensible)
     };
     if let Some((start, end)) = headers.get(SET).and_then(of_set) {
         return Some(Place { id: headers.get(CHANGE).unwrap_or(""), start, end: Some(Revision::new(end)) });
@@ -172,8 +172,8 @@ fn parse(header: &str, revision: Revision, prefixes: &[Prefix]) -> Option<Extent
         return Some(Extent::Unknown { closed: place == count });
     }
     // The entry itself was let through, so the table must count it.
-    (entries > 0 && last >= place && last <= count)
-        .then(|| Extent::Known { end: Revision::new(revision.get() + (last - place)), entries })
+    let end = revision.get().checked_add(last.checked_sub(place)?)?;
+    (entries > 0 && last <= count).then(|| Extent::Known { end: Revision::new(end), entries })
 }
 
 fn depth_of(prefix: &Prefix) -> usize {
@@ -271,6 +271,18 @@ mod tests {
         ] {
             let entry = entry(&key, 9, [(SET, header)].into_iter().collect());
             assert_eq!(membership(&entry, &prefixes(&["a"])), Membership::Alone, "{header:?}");
+        }
+    }
+
+    // P10: a bucket's first revision can be set to any number, and anybody can write headers.
+    #[test]
+    fn a_set_that_would_end_behind_the_last_number_has_no_place() {
+        let key = Key::new("a.b").unwrap();
+        let headers = || [(SET, "1/3 a:3@3"), (CHANGE, "c")].into_iter().collect::<Headers>();
+        for (revision, is_part) in [(u64::MAX - 2, true), (u64::MAX - 1, false), (u64::MAX, false)] {
+            let entry = entry(&key, revision, headers());
+            let membership = membership(&entry, &prefixes(&["a"]));
+            assert_eq!((membership != Membership::Alone, place(&entry).is_some()), (is_part, is_part));
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod joining;
 mod leader;
+mod set_back;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -397,6 +398,7 @@ fn watching(prefix: &str, pending: u64) -> (Machine, tokio::time::Instant) {
             history: Some(64),
             clock: None,
             promised: Revision::ZERO,
+            last: None,
         },
     );
     (machine, now)
@@ -455,7 +457,14 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
     machine.step(
         now,
-        Input::Opened { pending: 0, incarnation: None, history: None, clock: None, promised: Revision::ZERO },
+        Input::Opened {
+            pending: 0,
+            incarnation: None,
+            history: None,
+            clock: None,
+            promised: Revision::ZERO,
+            last: None,
+        },
     );
     machine.step(now, Input::Drained);
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
@@ -489,7 +498,14 @@ fn opened(machine: &mut Machine, now: tokio::time::Instant, incarnation: u64, re
     let incarnation = Some(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(incarnation));
     machine.step(
         now,
-        Input::Opened { pending: 1, incarnation, history: Some(64), clock: None, promised: Revision::ZERO },
+        Input::Opened {
+            pending: 1,
+            incarnation,
+            history: Some(64),
+            clock: None,
+            promised: Revision::ZERO,
+            last: None,
+        },
     );
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", revision, Headers::new()) else {
         unreachable!()
@@ -543,6 +559,7 @@ fn loading(now: tokio::time::Instant, machine: &mut Machine, pending: u64) {
             history: Some(64),
             clock,
             promised: Revision::ZERO,
+            last: None,
         },
     );
 }

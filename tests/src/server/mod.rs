@@ -115,6 +115,10 @@ pub struct Server {
     asked: Ports,
 }
 
+/// What a server had stored at one moment. From [`Server::back_up`].
+#[derive(Debug)]
+pub struct Backup(Folder);
+
 #[derive(Debug)]
 struct Process(Option<Child>);
 
@@ -199,6 +203,33 @@ impl Server {
     /// Ends the process at once, as a crash does; what it stored stays for [`Server::restart`].
     pub fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Kills it, copies what it has stored, and starts it again.
+    ///
+    /// # Panics
+    /// As [`Builder::start`], and when it cannot be copied.
+    pub async fn back_up(&mut self) -> Backup {
+        self.kill();
+        let backup = Backup(Folder::new());
+        folder::copy(&self.storage(), backup.0.path()).expect("copy the storage");
+        self.restart().await;
+        backup
+    }
+
+    /// Kills it, and starts it again with what was copied before.
+    ///
+    /// # Panics
+    /// As [`Server::back_up`].
+    pub async fn bring_back(&mut self, backup: &Backup) {
+        self.kill();
+        fs::remove_dir_all(self.storage()).expect("remove the storage");
+        folder::copy(backup.0.path(), &self.storage()).expect("copy the storage");
+        self.restart().await;
+    }
+
+    fn storage(&self) -> PathBuf {
+        self.folder.path().join("jetstream")
     }
 
     /// Starts it again, on the same ports and with what it stored; kills it first where it still runs.

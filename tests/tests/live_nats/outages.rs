@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use futures_util::StreamExt;
-use kvconf::{Bucket, BucketConfig, CommitError, Health, Live, WatchState};
+use kvconf::{Bucket, BucketConfig, CommitError, Health, Live, Revision, WatchEvent, WatchState};
 use kvconf_tests::server::Cluster;
 use tokio::time::timeout;
 
@@ -47,6 +47,35 @@ async fn a_killed_server_is_reported_and_followed_again_when_it_is_back() {
     let back = health(&pool, is_live).await;
     assert!(back.is_current() && back.since >= lost.since);
     assert_eq!((pool.load().max, pool.load().revision(), pool.load().epoch()), (30, revision, 0));
+}
+
+// P1, P4: the time of creation is the same, and revisions are given for the second time.
+#[tokio::test]
+async fn a_bucket_from_a_backup_is_followed_at_its_own_revisions() {
+    let (mut server, bucket) = with_bucket().await;
+    let pool = live(&bucket, "shop").await;
+    for max in 1..=5 {
+        bucket.put("shop.max", max.to_string()).await.unwrap();
+    }
+    let backup = server.back_up().await;
+    let later = another(&server).await;
+    let mut plain = later.watch("shop.>").await.unwrap();
+    for max in 6..=20 {
+        later.put("shop.max", max.to_string()).await.unwrap();
+    }
+    reach(&pool, Revision::new(20)).await;
+    while !matches!(plain.event().await, WatchEvent::Entry(entry) if entry.revision().get() == 20) {}
+
+    server.bring_back(&backup).await;
+    health(&pool, |health| health.applied == Revision::new(5)).await;
+    assert_eq!((pool.load().max, pool.load().epoch()), (5, 1));
+    let revision = another(&server).await.put("shop.max", "77").await.unwrap();
+    assert_eq!(revision, Revision::new(6));
+    reach(&pool, revision).await;
+    assert_eq!((pool.load().max, pool.load().revision()), (77, revision));
+    let again =
+        async { while !matches!(plain.event().await, WatchEvent::Entry(entry) if entry.value() == "77") {} };
+    timeout(BOUND, again).await.expect("the plain watch has it too");
 }
 
 // P6: a write without a server ends, and says that nobody knows.

@@ -18,6 +18,10 @@ pub(super) enum Begin {
     From(Revision),
 }
 
+/// How often in a row a bucket must have given less than was seen of it before. A leader that has just been elected may for
+/// a moment not have applied the newest writes.
+const SET_BACK_AFTER: u32 = 4;
+
 /// What the driver does after a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
@@ -36,6 +40,8 @@ pub(super) struct Follower {
     seen: Option<(Revision, SystemTime)>,
     loaded: bool,
     interrupted: bool,
+    /// How often in a row the bucket had given less than was seen.
+    behind: u32,
     /// The number that the subscription's last delivery had.
     sequence: u64,
     /// How many entries the subscription announced.
@@ -52,6 +58,7 @@ impl Follower {
             seen: None,
             loaded: false,
             interrupted: false,
+            behind: 0,
             sequence: 0,
             announced: 0,
             failures: 0,
@@ -84,6 +91,7 @@ impl Follower {
         &mut self,
         pending: u64,
         incarnation: Option<SystemTime>,
+        last: Option<Revision>,
         events: &mut impl Extend<WatchEvent>,
     ) -> Next {
         if let (Some(before), Some(now)) = (self.incarnation, incarnation)
@@ -93,6 +101,17 @@ impl Follower {
             return self.recreated(events);
         }
         self.incarnation = self.incarnation.or(incarnation);
+        if let (Some((seen, _)), Some(last)) = (self.seen, last)
+            && last < seen
+        {
+            self.behind += 1;
+            if self.behind >= SET_BACK_AFTER {
+                return self.recreated(events);
+            }
+            self.failures = self.failures.saturating_add(1);
+            return Next::Reopen;
+        }
+        self.behind = 0;
         self.sequence = 0;
         self.announced = pending;
         if std::mem::take(&mut self.interrupted) {
@@ -198,6 +217,7 @@ impl Follower {
 
     fn recreated(&mut self, events: &mut impl Extend<WatchEvent>) -> Next {
         self.seen = None;
+        self.behind = 0;
         self.loaded = false;
         // Everything in the new bucket is new.
         if self.begin != Begin::Current {

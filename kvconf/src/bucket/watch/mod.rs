@@ -32,8 +32,8 @@ pub enum WatchEvent {
     /// All that was there when the watch began has been passed on. Comes once, at once when nothing was there, and once
     /// more after [`WatchEvent::Recreated`].
     Loaded,
-    /// The bucket was deleted and created again: what the watch said before is void, revisions start over, and the watch
-    /// loads the new bucket.
+    /// The bucket was deleted and created again, or set back, as from a backup: what the watch said before is void, revisions
+    /// start over, and the watch loads the new bucket.
     Recreated,
     /// The watch may be behind from here on. It recovers by itself.
     Interrupted(Interruption),
@@ -244,9 +244,9 @@ impl Driver {
     }
 
     fn opened(&mut self, subscription: Subscription) {
-        let Subscription { pending, incarnation, deliveries, .. } = subscription;
+        let Subscription { pending, incarnation, last, deliveries, .. } = subscription;
         self.deliveries = Some(deliveries);
-        let next = self.follower.opened(pending, incarnation, &mut self.events);
+        let next = self.follower.opened(pending, incarnation, last, &mut self.events);
         self.follow(next);
     }
 

@@ -301,3 +301,17 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_bucket_that_was_set_back_is_read_from_its_beginning() {
+    let (bucket, faults) = bucket();
+    for value in ["1", "2", "3", "4"] {
+        bucket.put("app.a", value).await.unwrap();
+    }
+    let mut watch = bucket.watch("app.>").await.unwrap();
+    expect(&mut watch, &["app.a@4 Put", "loaded"]).await;
+    faults.set_back(Revision::new(2));
+    bucket.put("app.b", "1").await.unwrap();
+    expect(&mut watch, &["interrupted: the server ended the subscription"]).await;
+    expect(&mut watch, &["recreated", "resumed", "app.a@2 Put", "app.b@3 Put", "loaded"]).await;
+}

@@ -100,6 +100,18 @@ impl MemoryFaults {
         self.cut(&Fault::Ended);
     }
 
+    /// Sets the bucket back to a revision, as when it is brought back from a backup, or when a server that fell has lost its
+    /// newest writes: what is newer is gone, and the revisions of the next writes are given for the second time.
+    /// Subscriptions end with [`Fault::Ended`].
+    pub fn set_back(&self, revision: Revision) {
+        self.with(|state| {
+            if let Some(log) = &mut state.log {
+                log.set_back(revision.get());
+            }
+        });
+        self.cut(&Fault::Ended);
+    }
+
     /// Removes a key with all its revisions and without a marker, as an administrator's purge of the stream does.
     pub fn remove_key(&self, key: &Key) {
         self.with(|state| {

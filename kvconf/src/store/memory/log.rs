@@ -336,6 +336,13 @@ impl Log {
         self.changes.push(Change { key, revision, kind: ChangeKind::Removed });
     }
 
+    /// Loses what is newer than a revision, and goes on from there.
+    pub(super) fn set_back(&mut self, revision: u64) {
+        let lost: Vec<u64> = self.records.keys().copied().filter(|kept| *kept > revision).collect();
+        lost.into_iter().for_each(|lost| self.remove(lost));
+        self.last = self.last.min(revision);
+    }
+
     /// Removes what has outlived its time.
     ///
     /// The server announces it, where the bucket has markers, only when the entry is the last one of its key that is

@@ -388,7 +388,7 @@ impl Store for MemoryStore {
 impl MemoryStore {
     fn open(&self, filters: &[Filter], start: Start) -> Result<Subscription, ReadError> {
         let wake = Arc::new(Notify::new());
-        let (id, pending, created, history, clock) = self.shared.with(|state, now| {
+        let (id, (pending, created, history, last), clock) = self.shared.with(|state, now| {
             state.planned.next_read()?;
             let taken = state.subscribers.len();
             let log = state.log(&self.shared.name)?;
@@ -397,10 +397,10 @@ impl MemoryStore {
                 return Err(refused("a subscription", 10_026, "maximum consumers limit reached"));
             }
             let cursor = Cursor::new(filters.to_vec(), start, log);
-            let opened = (cursor.pending(), log.created(), settings.history());
+            let opened = (cursor.pending(), log.created(), settings.history(), log.last());
             let id = state.next_id();
             state.subscribers.insert(id, Subscriber { cursor, wake: Arc::clone(&wake) });
-            Ok((id, opened.0, opened.1, opened.2, now))
+            Ok((id, opened, now))
         })?;
         let heartbeat = Instant::now() + HEARTBEAT;
         let deliveries = Deliveries { shared: Arc::clone(&self.shared), id, wake, heartbeat };
@@ -413,6 +413,7 @@ impl MemoryStore {
             incarnation: Some(created),
             history: Some(history as u64),
             clock: Some(clock),
+            last: Some(Revision::new(last)),
             deliveries: deliveries.boxed(),
         })
     }

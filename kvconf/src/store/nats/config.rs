@@ -22,10 +22,10 @@ const OLDEST: (u32, u32) = (2, 11);
 /// The first server that knows atomic batches; an older one may refuse settings that it does not know.
 const WITH_BATCHES: (u32, u32) = (2, 12);
 
-/// What the server says about a stream.
 /// How long ago the leader must have heard of another copy to count it.
 const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
+/// What the server says about a stream.
 #[derive(Deserialize)]
 pub(super) struct Info {
     pub(super) config: Stream,
@@ -39,6 +39,11 @@ pub(super) struct Info {
 }
 
 impl Info {
+    /// The newest revision that the stream has given.
+    pub(super) const fn last_revision(&self) -> Revision {
+        Revision::new(self.state.last_seq)
+    }
+
     /// Refuses what a leader says that is alone.
     pub(super) fn require_quorum(&self) -> Result<(), Failure> {
         let is_alone = self.cluster.as_ref().is_some_and(|cluster| !cluster.has_quorum());

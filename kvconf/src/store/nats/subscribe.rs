@@ -17,6 +17,7 @@ use futures_util::{Sink, SinkExt};
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::NatsStore;
+use super::config::Info;
 use super::consumer::{Consumer, Purpose};
 use super::error::Failure;
 use super::message::{Delivered, Place, Stored, detached, headers, stored, time};
@@ -59,9 +60,10 @@ impl NatsStore {
             return Err(failure.read(&self.bucket, "a subscription"));
         }
         let promised = self.promised(promised)?;
-        let (incarnation, history) =
-            info.map_or((None, None), |info| (time(&info.created), Some(kept_revisions(&info.config))));
-        Ok(Subscription { pending, incarnation, history, clock, promised, deliveries })
+        let incarnation = info.as_ref().and_then(|info| time(&info.created));
+        let history = info.as_ref().map(|info| kept_revisions(&info.config));
+        let last = info.as_ref().map(Info::last_revision);
+        Ok(Subscription { pending, incarnation, history, clock, promised, last, deliveries })
     }
 
     /// What delivers: one consumer, or one for each filter, where the user may not have one with several.

@@ -143,6 +143,12 @@ impl Machine {
         self.phase = Phase::Loading(Load::new(pending));
     }
 
+    /// The newest revision that the bucket has given for sure, in this epoch.
+    pub(super) fn known_to_be_given(&self) -> Revision {
+        let applied = if self.epoch == self.applied_epoch { self.applied } else { Revision::ZERO };
+        self.newest.max(applied)
+    }
+
     fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
@@ -180,9 +186,12 @@ impl Machine {
                 self.set_state(WatchState::Suspect { what }, effects);
                 return;
             }
-            if tail < self.newest && self.incarnation.is_none() {
-                // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
+            // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
+            let is_another = tail < self.newest && self.incarnation.is_none();
+            if is_another || self.set_back {
                 self.begin_epoch();
+                self.newest = tail;
+                self.set_back = false;
             }
         }
         // Believed: the next load is not suspect for the same reason.
@@ -214,6 +223,9 @@ impl Machine {
         let may_go_back = load.is_provisional || !self.keys.is_empty();
         if may_go_back && self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {
             return Some(("a change that was not confirmed goes back", self.tuning.replica_patience));
+        }
+        if self.set_back {
+            return Some(("older than what was delivered before", self.tuning.replica_patience));
         }
         let newest = self.lifetimes.newest_left(now, &self.keys, self.newest);
         (tail < newest).then_some(("older than what was delivered before", patience))

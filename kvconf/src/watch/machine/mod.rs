@@ -74,6 +74,7 @@ pub(crate) enum Input {
         history: Option<u64>,
         clock: Option<SystemTime>,
         promised: Revision,
+        last: Option<Revision>,
     },
     /// A subscription could not be opened.
     NotOpened(ReadError),
@@ -147,6 +148,8 @@ pub(crate) struct Machine {
     loaded: bool,
     /// The newest revision ever delivered in this incarnation.
     newest: Revision,
+    /// Whether the bucket, when it was opened, had given less than was seen of it before.
+    set_back: bool,
     /// What the bucket's leader is known to have.
     promised: Revision,
     /// The newest revision of the present subscription.
@@ -204,6 +207,7 @@ impl Machine {
             remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
+            set_back: false,
             promised: Revision::ZERO,
             cursor: Revision::ZERO,
             floor: Revision::ZERO,
@@ -243,11 +247,12 @@ impl Machine {
     pub(crate) fn step(&mut self, now: Instant, input: Input) -> Vec<Effect> {
         let mut effects = Vec::new();
         match input {
-            Input::Opened { pending, incarnation, history, clock, promised } => {
+            Input::Opened { pending, incarnation, history, clock, promised, last } => {
                 self.promised = promised;
                 self.history = history.unwrap_or(1);
                 self.lifetimes.opened(now, clock);
                 self.opened(now, pending, incarnation);
+                self.set_back = last.is_some_and(|last| last < self.known_to_be_given());
             }
             Input::NotOpened(error) => self.not_opened(&error, &mut effects),
             Input::Delivered(delivery) => self.delivered(now, delivery, &mut effects),

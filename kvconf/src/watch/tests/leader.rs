@@ -14,7 +14,10 @@ fn a_load_without_what_the_leader_has_is_not_believed_however_long_it_lasts() {
     let (mut machine, mut now) = watching("a", 1);
     let (history, promised) = (Some(64), Revision::new(7));
     for _ in 0..3 {
-        machine.step(now, Input::Opened { pending: 1, incarnation: None, history, clock: None, promised });
+        machine.step(
+            now,
+            Input::Opened { pending: 1, incarnation: None, history, clock: None, promised, last: None },
+        );
         machine.step(now, delivered_before("a.x", 3, 1, 0));
         let effects = machine.step(now, Input::Drained);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Publish(_))), "{effects:?}");
@@ -23,7 +26,10 @@ fn a_load_without_what_the_leader_has_is_not_believed_however_long_it_lasts() {
         let effects = machine.step(now, Input::Deadline);
         assert!(matches!(effects.last(), Some(Effect::Subscribe { .. })), "{effects:?}");
     }
-    machine.step(now, Input::Opened { pending: 1, incarnation: None, history, clock: None, promised });
+    machine.step(
+        now,
+        Input::Opened { pending: 1, incarnation: None, history, clock: None, promised, last: None },
+    );
     machine.step(now, delivered_before("a.x", 3, 1, 0));
     machine.step(now, Input::Drained);
     // It catches up.
