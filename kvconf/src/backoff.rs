@@ -2,6 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
+/// As good as never.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// The moment after so long a time. Who means "for ever" says [`Duration::MAX`], which no clock has room for.
+pub(crate) fn later(from: Instant, by: Duration) -> Instant {
+    from.checked_add(by).unwrap_or_else(|| from + NEVER)
+}
+
 /// Full jitter: a random time between zero and a bound that doubles with every failure, up to a cap. Many clients that
 /// failed at the same moment spread out instead of returning together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +67,14 @@ mod tests {
         assert_eq!(spreads(1), [500, 1_000, 8_000, 4_000, 500, 500]);
         assert_eq!(spreads(9_000_000)[2], 800_000);
         assert!((0..100).all(|_| contention(Duration::from_millis(1), 9) <= Duration::from_millis(16)));
+    }
+
+    // P10
+    #[test]
+    fn for_ever_is_a_time_as_well() {
+        let now = Instant::now();
+        assert_eq!(later(now, Duration::from_secs(7)), now + Duration::from_secs(7));
+        assert_eq!(later(now, Duration::MAX), now + NEVER);
     }
 
     #[test]

@@ -93,7 +93,12 @@ impl Folder {
 
     pub(super) fn read(&self, generation: Generation) -> Result<Vec<u8>, Damage> {
         let unreadable = |error: io::Error| Damage::Unreadable(error.kind());
-        let file = File::open(self.path.join(generation.file_name())).map_err(unreadable)?;
+        // To open a pipe waits for somebody who writes into it.
+        let path = self.path.join(generation.file_name());
+        if !fs::metadata(&path).map_err(unreadable)?.is_file() {
+            return Err(Damage::Unreadable(ErrorKind::InvalidInput));
+        }
+        let file = File::open(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         // One byte more than is taken, to know of it.
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;

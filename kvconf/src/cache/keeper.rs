@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::later;
+
 /// How long changes are collected before they are saved.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -56,7 +58,7 @@ impl Keeper {
             trust_after,
             save_at: booted.is_none().then_some(now),
             candidate: None,
-            booted: booted.map(|number| (number, now + trust_after)),
+            booted: booted.map(|number| (number, later(now, trust_after))),
         }
     }
 
@@ -89,7 +91,7 @@ impl Keeper {
 
     pub(super) fn saved(&mut self, now: Instant, outcome: Outcome) {
         match outcome {
-            Outcome::Candidate(number) => self.candidate = Some((number, now + self.trust_after)),
+            Outcome::Candidate(number) => self.candidate = Some((number, later(now, self.trust_after))),
             Outcome::Trusted => {}
             Outcome::Failed => {
                 self.save_at.get_or_insert(now + RETRY);
@@ -154,6 +156,17 @@ mod tests {
         keeper.saved(start, Outcome::Failed);
         assert_eq!(keeper.deadline(), Some(start + RETRY));
         assert_eq!(keeper.due(start + RETRY), [Effect::Save]);
+    }
+
+    // P10
+    #[test]
+    fn a_state_that_is_never_to_be_trusted_is_saved_all_the_same() {
+        let start = Instant::now();
+        assert_eq!(Keeper::new(start, Duration::MAX, Some(3)).due(start + TRUST), []);
+        let mut keeper = Keeper::new(start, Duration::MAX, None);
+        assert_eq!(keeper.due(start), [Effect::Save]);
+        keeper.saved(start, Outcome::Candidate(1));
+        assert_eq!(keeper.due(start + TRUST), []);
     }
 
     // P9

@@ -21,7 +21,7 @@ use std::time::{Duration, SystemTime};
 
 use derive_more::{Display, Error};
 use tokio::task::{JoinError, spawn_blocking};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::Revision;
 use crate::seal::SealError;
@@ -33,6 +33,10 @@ use keeper::{Effect, Keeper, Outcome};
 use shelf::Trust;
 use store::SaveResult;
 pub(crate) use store::{CacheStore, Loaded};
+
+/// How long a file system may take to answer while a start waits for it. A local one takes milliseconds; one on another
+/// machine that is gone can keep its callers for ever.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How many trusted generations are kept unless told otherwise.
 const GENERATIONS: usize = 3;
@@ -142,6 +146,12 @@ pub enum CacheError {
     /// The state could not be encrypted.
     #[display("cannot encrypt the state")]
     Seal(#[error(source)] SealError),
+    /// The file system did not answer when the handle started; the cache is left alone until the next start.
+    #[display("the file system of {} does not answer", folder.display())]
+    NoAnswer {
+        /// The handle's folder.
+        folder: PathBuf,
+    },
     /// The runtime is shutting down.
     #[display("the runtime is shutting down")]
     Shutdown,
@@ -178,7 +188,7 @@ pub struct CacheHealth {
 /// A cache at work for one handle.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// `None` while a call runs, and for good when that call panicked.
+    /// `None` while a call runs, and for good when that call panicked, or was not answered.
     store: Option<CacheStore>,
     keeper: Keeper,
     pub(crate) health: CacheHealth,
@@ -199,17 +209,18 @@ impl Cache {
     /// Opens the folder of one handle.
     pub(crate) async fn open(&self, owner: Owner) -> Option<Kept> {
         let Self { root, generations, cipher, trust_after } = self.clone();
-        let opened = spawn_blocking(move || CacheStore::open(&root, owner, cipher, generations)).await;
-        let (store, claimed) = opened.ok()?;
-        let health = CacheHealth {
-            folder: store.path().to_owned(),
-            saved: None,
-            elsewhere: claimed == Ok(false),
-            fault: claimed.err().map(|error| (error, SystemTime::now())),
-            skipped: Vec::new(),
+        let folder = CacheStore::path_of(&root, &owner);
+        let opening = spawn_blocking(move || CacheStore::open(&root, owner, cipher, generations));
+        let (store, claimed) = match timeout(ANSWER, opening).await {
+            Ok(opened) => opened.ok().map(|(store, claimed)| (Some(store), claimed))?,
+            Err(_) => (None, Err(CacheError::NoAnswer { folder: folder.clone() })),
         };
         let keeper = Keeper::new(Instant::now(), trust_after, None);
-        Some(Kept { store: Some(store), keeper, health })
+        let elsewhere = claimed == Ok(false);
+        let health = CacheHealth { folder, saved: None, elsewhere, fault: None, skipped: Vec::new() };
+        let mut kept = Kept { store, keeper, health };
+        kept.note(claimed.map(|_| ()));
+        Some(kept)
     }
 
     pub(crate) const fn trust(&self) -> Duration {
@@ -222,16 +233,37 @@ impl Kept {
         &mut self,
         run: impl FnOnce(&mut CacheStore) -> R + Send + 'static,
     ) -> Result<R, CacheError> {
-        let store = self.store.take().ok_or(CacheError::Shutdown)?;
+        let store = self.store.take().ok_or_else(|| self.lost())?;
         let (store, result) = blocking(store, run).await.map_err(|_| CacheError::Shutdown)?;
         self.store = Some(store);
         Ok(result)
     }
 
+    /// The same for what a start waits for.
+    async fn in_time<R: Send + 'static>(
+        &mut self,
+        run: impl FnOnce(&mut CacheStore) -> R + Send + 'static,
+    ) -> Result<R, CacheError> {
+        let answer = timeout(ANSWER, self.with(run)).await;
+        answer.unwrap_or_else(|_| {
+            let error = CacheError::NoAnswer { folder: self.health.folder.clone() };
+            self.note(Err(error.clone()));
+            Err(error)
+        })
+    }
+
+    /// Why there is nobody to be asked.
+    fn lost(&self) -> CacheError {
+        match &self.health.fault {
+            Some((error @ CacheError::NoAnswer { .. }, _)) => error.clone(),
+            _ => CacheError::Shutdown,
+        }
+    }
+
     /// The next generation that can be read. What cannot is noted.
     pub(crate) async fn next(&mut self) -> Option<Loaded> {
         loop {
-            match self.with(CacheStore::next).await.ok()?? {
+            match self.in_time(CacheStore::next).await.ok()?? {
                 Ok(loaded) => return Some(loaded),
                 Err(skipped) => {
                     tracing::warn!(folder = %self.health.folder.display(), %skipped, "a cache file is not used");
@@ -244,7 +276,7 @@ impl Kept {
     /// Writes down, before it is served, that this generation is started from.
     pub(crate) async fn boot(&mut self, loaded: &Loaded, trust_after: Duration) {
         let number = loaded.generation.number;
-        let noted = self.with(move |store| store.begin_boot(number)).await;
+        let noted = self.in_time(move |store| store.begin_boot(number)).await;
         self.note(noted.and_then(|noted| noted));
         self.keeper = Keeper::new(Instant::now(), trust_after, Some(number));
         self.health.saved = Some(SavedState {

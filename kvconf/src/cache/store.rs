@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cipher::Cipher;
 use super::folder::Folder;
@@ -69,8 +69,14 @@ impl CacheStore {
         (Self { folder, owner, cipher, keep, untried, newest: None }, claimed)
     }
 
+    #[cfg(test)]
     pub(super) fn path(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where the cache of one handle is. Asks nobody.
+    pub(super) fn path_of(root: &Path, owner: &Owner) -> PathBuf {
+        Folder::new(root, owner).path().to_owned()
     }
 
     /// The next generation to start from; `None` when there is no other.

@@ -425,3 +425,43 @@ fn an_inspection_of_a_folder_that_is_not_there_says_so() {
     let error = runtime.block_on(super::Cache::at(&folder.0).inspect()).unwrap_err();
     assert_eq!(error.to_string(), format!("cannot list {}: entity not found", folder.0.display()));
 }
+
+/// A pipe in the place of a file: whoever opens it waits for the other end.
+#[cfg(unix)]
+fn pipe(path: &Path) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+// P5, P9
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_system_that_does_not_answer_does_not_hold_up_a_start_for_ever() {
+    let root = Temporary::new("pipe-lock");
+    let lock = CacheStore::path_of(&root.0, &owner()).join("lock");
+    pipe(&lock);
+    let begun = Instant::now();
+    let mut kept = super::Cache::at(&root.0).open(owner()).await.unwrap();
+    assert!(kept.next().await.is_none());
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    let folder = lock.parent().unwrap();
+    let said = format!("the file system of {} does not answer", folder.display());
+    assert_eq!(kept.health.fault.as_ref().map(|(error, _)| error.to_string()), Some(said));
+    // Lets go of the thread that still waits.
+    fs::File::open(&lock).unwrap();
+}
+
+// P10
+#[cfg(unix)]
+#[test]
+fn a_generation_that_is_no_file_is_passed_over() {
+    let root = Temporary::new("pipe");
+    let folder = CacheStore::path_of(&root.0, &owner());
+    pipe(&folder.join("0000000001.kvcache"));
+    fs::create_dir(folder.join("0000000002.kvcache")).unwrap();
+    let (mut store, _) = CacheStore::open(&root.0, owner(), Cipher::default(), 3);
+    for name in ["0000000002.kvcache", "0000000001.kvcache"] {
+        let skipped = store.next().unwrap().unwrap_err();
+        assert_eq!(skipped.to_string(), format!("{name}: cannot be read: invalid input parameter"));
+    }
+}

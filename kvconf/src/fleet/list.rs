@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Fleet;
 use super::error::FleetError;
 use super::gather::{Came, Round};
+use crate::backoff::later;
 use crate::instance::Member;
 use crate::instance::scope::{Verb, everybody};
 use crate::instance::wire::{Ask, Said};
@@ -56,7 +57,7 @@ impl List {
         let mut round = Round::begin(&*self.fleet.store).await?;
         let topic = self.fleet.scope.as_ref().map_or_else(everybody, |scope| scope.topic(Verb::Who));
         round.ask(0, &topic, &Ask::new(SPREAD_MS, 0)).await?;
-        let end = Instant::now() + self.within;
+        let end = later(Instant::now(), self.within);
         let mut found = Found::default();
         let mut quiet = end;
         while self.expected.is_none_or(|expected| found.members.len() < expected) {

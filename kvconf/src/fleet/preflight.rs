@@ -16,6 +16,7 @@ use super::gather::{Came, Part, Round, millis, note, put, spread};
 use super::list::{List, Roster};
 use super::tally::{Cell, Row, Tally, Who};
 use crate::Prefix;
+use crate::backoff::later;
 use crate::instance::scope::{Scope, Verb};
 use crate::instance::wire::{Ask, Change, MAX_CHANGES, Said};
 use crate::instance::{Base, Candidate, Fault, Handle, Judged, Verdict};
@@ -139,7 +140,7 @@ async fn ask(
     let mut round = Round::begin(&*fleet.store).await?;
     let begun = Instant::now();
     put::<Vec<Judged>>(&mut round, Verb::Preflight, parts, None).await?;
-    let ends = [begun + within * 3 / 4, begun + within];
+    let ends = [later(begun, within / 4 * 3), later(begun, within)];
     for (at, end) in ends.into_iter().enumerate() {
         if at > 0 {
             put(&mut round, Verb::Preflight, parts, Some(tally)).await?;

@@ -17,6 +17,7 @@ use super::preflight::{parts, write_named};
 use super::share::Share;
 use super::tally::{Cell, Row, Tally, Who};
 use super::way_back::{Back, WayBack};
+use crate::backoff::later;
 use crate::instance::scope::Verb;
 use crate::instance::wire::{Ask, Said};
 use crate::instance::{Fault, Outcome, Settled};
@@ -195,7 +196,7 @@ impl Waiting {
         tally: &mut Tally<Vec<Settled>>,
     ) -> Result<(), FleetError> {
         let mut round = Round::begin(&*fleet.store).await?;
-        let end = self.begun + self.within;
+        let end = later(self.begun, self.within);
         let mut told = Progress::of(tally, self.share);
         self.tell(&told);
         let mut lengths = ROUNDS.into_iter();

@@ -314,7 +314,7 @@ impl Set {
         // Of another client's batch only its length is known, and only where its last message is there. It tells a
         // reader of everything how many are gone.
         let whole = || {
-            let length = self.last.get() + 1 - self.first.get();
+            let length = self.last.get().saturating_sub(self.first.get()).saturating_add(1);
             (prefixes.iter().any(Prefix::is_root) && self.entries.len() > 1).then_some(length)
         };
         // Keys that were asked for by name may stand elsewhere.

@@ -51,7 +51,7 @@ pub(crate) enum Cut {
 /// and in the reading.
 pub(crate) fn cut(entries: &[Arc<Entry>], prefixes: &[Prefix], moment: Revision) -> Cut {
     let mut open: Option<(Revision, Cut)> = None;
-    for entry in entries.iter().filter(|entry| entry.revision().get() + MOST > moment.get()) {
+    for entry in entries.iter().filter(|entry| entry.revision().get().saturating_add(MOST) > moment.get()) {
         let Some(place) = place(entry) else { continue };
         let ends = match membership(entry, prefixes) {
             Membership::Part { extent: Extent::Known { end, .. }, .. } => Some(end),

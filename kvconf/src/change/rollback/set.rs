@@ -128,9 +128,9 @@ pub(super) fn missing_in_all(members: &[&Entry], all: &[Entry]) -> u64 {
         let whole: Vec<&Entry> = all.iter().filter(|entry| goes_on(&set, entry)).collect();
         let newest = whole.last().copied().and_then(place);
         // Without its last message, at least one more.
-        let open = Revision::new(whole.last().map_or(0, |last| last.revision().get() + 1));
+        let open = whole.last().map_or(Revision::ZERO, |last| last.revision().next());
         let end = newest.and_then(|newest| newest.end).unwrap_or(open);
-        (end.get() + 1).saturating_sub(set.start.get()).saturating_sub(whole.len() as u64)
+        end.next().get().saturating_sub(set.start.get()).saturating_sub(whole.len() as u64)
     };
     batches(members).iter().map(of_batch).sum()
 }
