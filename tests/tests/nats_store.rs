@@ -42,6 +42,25 @@ async fn plain_clients_and_kvconf_read_each_other() {
     assert_eq!(bucket.history("app.port").await.unwrap().len(), 1, "a purge drops earlier revisions");
 }
 
+// P1, P8: a client drops what a subscription has no room for, and goes on with the next message.
+#[tokio::test]
+async fn what_a_client_drops_is_missed() {
+    let server = Server::start().await;
+    let bucket = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let keys: Vec<String> = (0..600).map(|number| format!("k{number}")).collect();
+    for portion in keys.chunks(200) {
+        futures_util::future::join_all(portion.iter().map(|key| bucket.put(key, "v").into_future())).await;
+    }
+    let options = async_nats::ConnectOptions::new().subscription_capacity(4);
+    let narrow = Bucket::open(options.connect(server.url()).await.unwrap(), "b").await.unwrap();
+    let told = |error: ReadError| (error.to_string(), error.is_retryable());
+    let outcome = narrow.read(">").await.map(|reading| reading.entries().len()).map_err(told);
+    let missed = |what| Err((format!("the client dropped messages of {what}: it could not keep up"), true));
+    assert!(outcome == Ok(600) || outcome == missed("a consistent read"), "{outcome:?}");
+    let outcome = narrow.history(">").await.map(|entries| entries.len()).map_err(told);
+    assert!(outcome == Ok(600) || outcome == missed("a read by consumer"), "{outcome:?}");
+}
+
 #[tokio::test]
 async fn headers_come_back_by_every_way_of_reading() {
     let (_server, bucket, _) = with_bucket().await;

@@ -54,6 +54,13 @@ pub enum ReadError {
     /// A key, prefix or bucket name is not valid; nothing was sent.
     #[display("invalid name")]
     Name(#[error(source)] KeyError),
+    /// The answer came in many messages, and the client had no room for some of them: it drops what a subscription cannot take
+    /// (`ConnectOptions::subscription_capacity`) and goes on with the next.
+    #[display("the client dropped messages of {what}: it could not keep up")]
+    Dropped {
+        /// What was asked.
+        what: &'static str,
+    },
     /// An answer that kvconf does not understand.
     #[display("unexpected answer to {what}: {found}")]
     Answer {
@@ -89,7 +96,7 @@ impl ReadError {
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Disconnected | Self::Client { .. } => true,
+            Self::Timeout { .. } | Self::Disconnected | Self::Dropped { .. } | Self::Client { .. } => true,
             // No leader at the moment; JetStream temporarily unavailable; a batch that lost its beginning to a change of
             // leaders; too many batches at once.
             Self::Server { code, .. } => matches!(*code, 503 | 10_008 | 10_176 | 10_210),

@@ -72,6 +72,8 @@ pub(super) enum Failure {
     Api(ApiError),
     /// The client failed.
     Client(Cause),
+    /// The client dropped a part of the answer.
+    Dropped,
     /// An answer that makes no sense.
     Unexpected(String),
 }
@@ -112,6 +114,7 @@ impl Failure {
             }
             Self::Api(error) => ReadError::Server { what, code: error.code(), cause: Arc::new(error) },
             Self::Client(cause) => ReadError::Client { what, cause },
+            Self::Dropped => ReadError::Dropped { what },
             Self::Unexpected(found) => ReadError::Answer { what, found },
         }
     }

@@ -12,8 +12,9 @@ use crate::store::header;
 use crate::{Entry, Headers, Key, MarkerReason, Operation, Revision};
 
 /// What the server adds to a message that it hands out by a direct get. It is about the message, not part of it.
-const ADDED: [&str; 6] =
-    ["Nats-Stream", SUBJECT, SEQUENCE, TIME_STAMP, "Nats-Num-Pending", "Nats-Last-Sequence"];
+const ADDED: [&str; 6] = ["Nats-Stream", SUBJECT, SEQUENCE, TIME_STAMP, "Nats-Num-Pending", LAST_SEQUENCE];
+/// The message before it in the same answer.
+pub(super) const LAST_SEQUENCE: &str = "Nats-Last-Sequence";
 pub(super) const SUBJECT: &str = "Nats-Subject";
 pub(super) const SEQUENCE: &str = "Nats-Sequence";
 const TIME_STAMP: &str = "Nats-Time-Stamp";

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod consumer;
 mod denial;
+mod drain;
 mod error;
 #[cfg(feature = "fleet")]
 mod exchange;

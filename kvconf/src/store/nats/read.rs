@@ -1,7 +1,6 @@
 //! Reading single entries, and how many there are.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +13,12 @@ use tokio::time::timeout;
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
 use super::consumer::Purpose;
+use super::drain::{BY_CONSUMER, Drain};
 use super::error::{Failure, code};
 use super::message::{Place, Stored, direct, parse_headers, stored, time};
 use super::subscribe::{Content, Deliveries};
-use crate::store::{Delivery, Start};
+use crate::store::Start;
 use crate::{Entry, Filter, Headers, Key, ReadError, Revision};
-
-const BY_CONSUMER: &str = "a read by consumer";
 
 /// The status of a direct get that found nothing.
 const NOT_FOUND: u16 = 404;
@@ -282,25 +280,9 @@ impl NatsStore {
         if expected == 0 {
             return Ok(());
         }
+        let mut drain = Drain::new(expected, until);
         while let Some(delivery) = deliveries.next().await {
-            let (sequence, pending) = match delivery {
-                Delivery::Entry { entry, .. } if until.is_some_and(|until| entry.revision > until) => break,
-                Delivery::Entry { entry, sequence, pending } => {
-                    each(Arc::unwrap_or_clone(entry));
-                    (sequence, pending)
-                }
-                Delivery::Unreadable { sequence, pending, .. } => (sequence, pending),
-                // Nothing to deliver: what was still expected has vanished from the bucket.
-                Delivery::Idle { .. } => return Ok(()),
-                Delivery::Fault(fault) => {
-                    return Err(match fault {
-                        crate::Fault::Silent { after } => ReadError::Timeout { what: BY_CONSUMER, after },
-                        _ => ReadError::Disconnected,
-                    });
-                }
-            };
-            // Whichever comes first: writers who never pause would keep it from being caught up.
-            if pending == 0 || sequence >= expected {
+            if drain.take(delivery, each)?.is_break() {
                 break;
             }
         }

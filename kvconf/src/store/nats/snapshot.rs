@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+use async_nats::Message;
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use serde::Deserialize;
@@ -176,18 +177,27 @@ impl NatsStore {
             .await
             .map_err(Failure::client)?;
         let mut entries = Vec::new();
+        let mut last = Revision::ZERO;
         loop {
             let Ok(answer) = tokio::time::timeout(within, answers.next()).await else {
                 let connected = self.connection.is_connected();
                 return Err(if connected { Failure::Timeout(within) } else { Failure::Disconnected });
             };
             let Some(answer) = answer else { return Err(Failure::Disconnected) };
+            // The client drops what it has no room for: what is missing would pass for what is not there.
+            if before(&answer).is_some_and(|before| before != last) {
+                return Err(Failure::Dropped);
+            }
             match answer.status.map(|status| status.as_u16()) {
-                None => match direct(&self.read_prefix, answer) {
-                    Some(Stored::Entry(entry)) => entries.push(entry),
-                    Some(Stored::Other { .. }) => {}
-                    None => return Err(Failure::Unexpected("a message without its place".to_owned())),
-                },
+                None => {
+                    let stored = direct(&self.read_prefix, answer);
+                    let unplaced = || Failure::Unexpected("a message without its place".to_owned());
+                    let stored = stored.ok_or_else(unplaced)?;
+                    last = stored.revision();
+                    if let Stored::Entry(entry) = stored {
+                        entries.push(entry);
+                    }
+                }
                 Some(204) => {
                     let up_to = answer.headers.as_ref().and_then(|headers| headers.get(UP_TO));
                     let revision = up_to.and_then(|up_to| up_to.as_str().parse().ok());
@@ -399,6 +409,13 @@ impl NatsStore {
 /// Whether these are too many, or too long, for one request.
 fn is_much(subjects: &[String]) -> bool {
     subjects.len() > MOST_SUBJECTS || subjects.iter().map(String::len).sum::<usize>() > MOST_BYTES
+}
+
+/// The revision of the message before one of an answer, or before its end; zero where it is the first. Every server that knows
+/// such answers says it.
+fn before(answer: &Message) -> Option<Revision> {
+    let said = answer.headers.as_ref()?.get_last(message::LAST_SEQUENCE)?;
+    said.as_str().parse().ok().map(Revision::new)
 }
 
 /// Cuts names into portions that the server takes.
