@@ -570,6 +570,11 @@ impl<T: KvConfig> Shared<T> {
         self.written.fetch_max(revision.get(), std::sync::atomic::Ordering::AcqRel);
     }
 
+    /// The bucket is another one.
+    pub(crate) fn forget_written(&self) {
+        self.written.store(0, std::sync::atomic::Ordering::Release);
+    }
+
     /// The newest revision that was written through this handle.
     pub(super) fn written(&self) -> Revision {
         Revision::new(self.written.load(std::sync::atomic::Ordering::Acquire))

@@ -21,6 +21,19 @@ struct Registered<T> {
     call: Call,
 }
 
+impl<T: KvConfig> Registered<T> {
+    /// Calls the function, if the value is another one.
+    fn run(&mut self, now: &Arc<Snapshot<T>>) {
+        if same_field::<T>(&self.last, now, self.path) {
+            return;
+        }
+        if let (Some(old), Some(new)) = (value(&self.last, self.path), value(now, self.path)) {
+            (self.call)(old, new);
+        }
+        self.last = Arc::clone(now);
+    }
+}
+
 /// The registered functions of one handle. They run one after the other in a task of their own.
 pub(super) struct Hooks<T> {
     registered: Mutex<Vec<Registered<T>>>,
@@ -89,7 +102,9 @@ impl<T: KvConfig> Live<T> {
         let shared = Arc::downgrade(&self.shared);
         let mut progress = self.shared.progress.subscribe();
         let ended = self.shared.ended.clone();
+        let running = Running(Weak::clone(&shared));
         spawn(Box::pin(async move {
+            let _running = running;
             loop {
                 match shared.upgrade() {
                     Some(shared) => call_hooks(&shared),
@@ -104,21 +119,32 @@ impl<T: KvConfig> Live<T> {
     }
 }
 
+/// Gives the place of the task that calls free when the task is gone: the runtime that it was in may be shut down while the
+/// handle lives on.
+struct Running<T: KvConfig>(Weak<Shared<T>>);
+
+impl<T: KvConfig> Drop for Running<T> {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.hooks.running.store(false, Ordering::Release);
+        }
+    }
+}
+
 /// Calls what has something new. The list is taken out meanwhile, so that a hook may register another one.
 fn call_hooks<T: KvConfig>(shared: &Arc<Shared<T>>) {
     let weak: Weak<Shared<T>> = Arc::downgrade(shared);
     let now = shared.current.load_full();
     let mut taken = std::mem::take(&mut *lock(&shared.hooks.registered));
     for hook in &mut taken {
-        if hook.removed.load(Ordering::Relaxed) || same_field::<T>(&hook.last, &now, hook.path) {
+        if hook.removed.load(Ordering::Relaxed) {
             continue;
         }
-        if let (Some(old), Some(new)) = (value(&hook.last, hook.path), value(&now, hook.path))
-            && catch_unwind(AssertUnwindSafe(|| (hook.call)(old, new))).is_err()
-        {
+        // To compare values, too, is the program's own code.
+        if catch_unwind(AssertUnwindSafe(|| hook.run(&now))).is_err() {
             tracing::error!(revision = now.revision().get(), "a change hook panicked");
+            hook.last = Arc::clone(&now);
         }
-        hook.last = Arc::clone(&now);
     }
     taken.retain(|hook| !hook.removed.load(Ordering::Relaxed));
     if let Some(shared) = weak.upgrade() {

@@ -15,6 +15,8 @@ mod participant;
 mod reader;
 mod start;
 mod task;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::fmt;

@@ -315,8 +315,13 @@ impl<T: KvConfig> Shared<T> {
         let begun = Instant::now();
         let mut view = lock(&self.view);
         let before = revisions(&view.rejected);
+        let epoch = view.epoch;
         let outcome = step(&mut view);
         view.created = created;
+        if view.epoch != epoch {
+            // What was written to another bucket never comes back in this one.
+            self.forget_written();
+        }
         let newly_rejected = newly_rejected(&view.rejected, &before);
         let took = Took { published: outcome.snapshot.is_some(), newly_rejected };
         self.meter.took(begun.elapsed(), &view, took);
@@ -366,12 +371,14 @@ impl<T: KvConfig> Shared<T> {
 
     /// Shows the view's snapshot to readers. One writer at a time: the view is locked.
     pub(super) fn publish(&self, view: &View<T>) {
-        self.current.store(Arc::clone(&view.snapshot));
+        let before = self.current.swap(Arc::clone(&view.snapshot));
         self.progress.send_modify(|progress| {
             progress.seen = view.seen;
             progress.epoch = view.epoch;
             progress.snapshots += 1;
         });
+        // At the end: to drop it runs the program's own code.
+        drop(before);
     }
 }
 

@@ -176,12 +176,13 @@ pub(super) fn decode_slot<T: KvConfig>(
 impl<T: KvConfig> View<T> {
     /// What the changes lead to when they are laid over the taken state.
     ///
-    /// `unshared` is equal to the present snapshot.
+    /// `unshared` is equal to the present snapshot; `None` where that could not be copied.
     pub(crate) fn evaluate(
         &self,
         over: &Overlay,
-        mut unshared: Unshared<T>,
+        unshared: Option<Unshared<T>>,
     ) -> Result<Candidate<T>, Vec<Problem>> {
+        let Some(mut unshared) = unshared else { return Err(vec![panicked(&self.table)]) };
         let layered = Layered::new(&self.table, &self.raw, over);
         let attempt = contained(|| {
             let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
@@ -250,15 +251,45 @@ impl<T: KvConfig> View<T> {
         }
     }
 
-    /// Whether a group holds a value that is bad whatever the other keys are.
-    pub(super) fn is_bad_alone(&self, group: &Group) -> bool {
-        let layered = Layered::new(&self.table, &self.raw, &group.changes);
-        contained(|| {
-            let mut value = T::clone(&self.snapshot);
+    /// Which groups cannot be taken or hold a value that is bad, whatever the other keys are.
+    pub(super) fn bad_alone(&self, trial: &[Group]) -> Vec<bool> {
+        let mut scratch = None;
+        let mut is_bad = |group: &Group| {
+            let value = scratch.take().or_else(|| contained(|| T::clone(&self.snapshot)));
+            let Some((value, is_bad)) = value.and_then(|value| self.try_alone(value, &group.changes)) else {
+                return true;
+            };
+            scratch = self.put_back(value, &group.changes);
+            is_bad
+        };
+        trial.iter().map(|group| !group.problems.is_empty() || is_bad(group)).collect()
+    }
+
+    fn try_alone(&self, mut value: T, changes: &Overlay) -> Option<(T, bool)> {
+        let layered = Layered::new(&self.table, &self.raw, changes);
+        contained(move || {
             let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
             self.read_fields(&layered, &mut value, &mut restarts, &mut faults);
-            !faults.fields.is_empty()
+            (value, !faults.fields.is_empty())
         })
-        .unwrap_or(true)
+    }
+
+    /// The value as it was before these changes were read into it: a copy for each of many groups would cost the struct's size
+    /// each time. `None` where it has to be copied all the same.
+    fn put_back(&self, mut value: T, changes: &Overlay) -> Option<T> {
+        if !changes.given.is_empty() {
+            return None;
+        }
+        let mut before = Overlay::default();
+        for (layer, key, _) in changes.iter() {
+            before.insert(layer, key.to_owned(), self.raw.get(layer, key).cloned());
+        }
+        let layered = Layered::new(&self.table, &self.raw, &before);
+        contained(move || {
+            let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
+            self.read_fields(&layered, &mut value, &mut restarts, &mut faults);
+            faults.is_empty().then_some(value)
+        })
+        .flatten()
     }
 }

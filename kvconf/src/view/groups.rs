@@ -50,24 +50,39 @@ pub(super) fn unreadable_are_empty(groups: &[Group]) -> bool {
     groups.iter().all(|group| group.problems.is_empty() || group.changes.is_empty())
 }
 
-/// What to try on top of what is taken: each group that is open, oldest first, then the newest of them with each other one.
+/// The groups that are neither hopeless nor taken, oldest first.
+pub(super) fn open(hopeless: &[bool], taken: &[bool]) -> Vec<usize> {
+    let flags = hopeless.iter().zip(taken).enumerate();
+    flags.filter(|(_, (hopeless, taken))| !**hopeless && !**taken).map(|(at, _)| at).collect()
+}
+
+/// What to try on top of what is taken: each group that is open, oldest first, then each with the newest of them.
 ///
 /// The newest change with any one that waits: more than two that need each other are found by the first trial of all,
 /// unless something else is wrong at the same time.
-pub(super) fn additions(hopeless: &[bool], taken: &[bool]) -> Vec<(usize, Option<usize>)> {
-    let flags = hopeless.iter().zip(taken).enumerate();
-    let open: Vec<usize> =
-        flags.filter(|(_, (hopeless, taken))| !**hopeless && !**taken).map(|(at, _)| at).collect();
-    let singles = open.iter().map(|at| (*at, None));
+pub(super) fn additions(open: &[usize]) -> Vec<Vec<usize>> {
+    let singles = open.iter().map(|at| vec![*at]);
     let newest = open.last().copied();
-    let pairs = open.iter().filter(|at| newest != Some(**at)).map(|at| (*at, newest));
+    let pairs =
+        open.iter().filter_map(|at| newest.filter(|newest| newest != at).map(|newest| vec![*at, newest]));
     singles.chain(pairs).collect()
 }
 
+/// Those behind the newest of an addition.
+pub(super) fn behind(open: &[usize], addition: &[usize]) -> Vec<usize> {
+    let newest = addition.iter().max();
+    open.iter().copied().filter(|at| Some(at) > newest).collect()
+}
+
 /// What is taken with an addition.
-pub(super) fn with((one, other): (usize, Option<usize>), taken: &[bool]) -> Vec<bool> {
-    let flags = taken.iter().enumerate();
-    flags.map(|(at, taken)| *taken || at == one || Some(at) == other).collect()
+pub(super) fn with(addition: &[usize], taken: &[bool]) -> Vec<bool> {
+    let mut with = taken.to_vec();
+    for at in addition {
+        if let Some(taken) = with.get_mut(*at) {
+            *taken = true;
+        }
+    }
+    with
 }
 
 /// Keys among the changes that something can be odd about.

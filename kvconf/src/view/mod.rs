@@ -20,6 +20,7 @@ mod overlay;
 mod per_layer;
 mod raw_state;
 mod report;
+mod select;
 mod spare;
 mod standing;
 mod table;
@@ -27,7 +28,6 @@ mod table;
 mod tests;
 mod trial;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -35,7 +35,7 @@ use std::time::SystemTime;
 pub(crate) use draft::Draft;
 pub(crate) use evaluate::{Candidate, contained, contained_read};
 pub use explain::{ExplainedSource, Explanation};
-use groups::{merge, merge_taken, unreadable};
+use groups::merge;
 pub(crate) use groups::{newly_rejected, revisions};
 pub(crate) use overlay::{Layered, Opened, Overlay, origin_of};
 pub(crate) use raw_state::RawState;
@@ -51,7 +51,6 @@ pub(crate) use trial::{Trial, clear_map};
 use crate::layer::Layers;
 use crate::problem::in_order;
 use crate::schema::KvConfig;
-use crate::snapshot::Unshared;
 use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
 use crate::{Basis, Entry, Filter, Origin, Prefix, Problem, Report, Revision, Snapshot};
@@ -166,78 +165,11 @@ impl<T: KvConfig> View<T> {
         let mut trial = std::mem::take(&mut self.rejected);
         trial.extend(fresh);
         let scratch = self.scratch();
-        let (accepted, problems) = self.select(&trial, scratch);
+        let (accepted, problems) = self.select_contained(&trial, scratch);
         let snapshot = self.settle(trial, accepted, update.revision, Basis::Bucket);
         self.renew_warnings(&changed);
         let report_changed = self.renew_report(problems);
         Outcome { snapshot, report_changed }
-    }
-
-    /// Finds the groups to take: all of them, else as many as are valid together. Returns what they lead to, and the
-    /// problems of the bucket's true state.
-    ///
-    /// `scratch` is equal to the snapshot, and used for the first trial.
-    pub(crate) fn select(
-        &self,
-        trial: &[Group],
-        scratch: Unshared<T>,
-    ) -> (Option<Selection<T>>, Vec<Problem>) {
-        let everything = match trial {
-            [only] => Cow::Borrowed(&only.changes),
-            several => Cow::Owned(merge(several)),
-        };
-        let mut problems = groups::problems(trial);
-        match self.evaluate(&everything, scratch) {
-            Ok(candidate) if groups::unreadable_are_empty(trial) => {
-                let taken = groups::not(&unreadable(trial));
-                let any = taken.contains(&true) || taken.is_empty();
-                return (any.then_some((candidate, taken)), problems);
-            }
-            Ok(_) => {}
-            Err(found) => problems.extend(found),
-        }
-        // A group with a value that is bad by itself waits until a later change supersedes that value.
-        let mut hopeless = unreadable(trial);
-        for (bad, group) in hopeless.iter_mut().zip(trial) {
-            *bad = *bad || self.is_bad_alone(group);
-        }
-        let taken = groups::not(&hopeless);
-        if hopeless.contains(&true)
-            && taken.contains(&true)
-            && let Ok(candidate) = self.evaluate(&merge_taken(trial, &taken), self.copy())
-        {
-            if !self.layers().are_several() {
-                return (Some((candidate, taken)), problems);
-            }
-            return (self.grow(trial, &unreadable(trial), Some((candidate, taken))), problems);
-        }
-        // Between layers nothing is hopeless: what one group holds may be masked by another one, and a removal that lays bare
-        // a bad value is fine once that is mended.
-        let hopeless = if self.layers().are_several() { unreadable(trial) } else { hopeless };
-        (self.grow(trial, &hopeless, None), problems)
-    }
-
-    /// Takes one group after the other, oldest first, and pairs of them, until nothing more fits.
-    fn grow(&self, trial: &[Group], hopeless: &[bool], from: Option<Selection<T>>) -> Option<Selection<T>> {
-        let (mut best, mut taken) = match from {
-            Some((candidate, taken)) => (Some(candidate), taken),
-            None => (None, vec![false; trial.len()]),
-        };
-        while let Some((candidate, with)) = self.grow_once(trial, hopeless, &taken) {
-            best = Some(candidate);
-            taken = with;
-        }
-        best.map(|candidate| (candidate, taken))
-    }
-
-    fn grow_once(&self, trial: &[Group], hopeless: &[bool], taken: &[bool]) -> Option<Selection<T>> {
-        for addition in groups::additions(hopeless, taken) {
-            let with = groups::with(addition, taken);
-            if let Ok(candidate) = self.evaluate(&merge_taken(trial, &with), self.copy()) {
-                return Some((candidate, with));
-            }
-        }
-        None
     }
 
     /// Takes what was accepted, keeps the rest for later.

@@ -43,7 +43,7 @@ impl<T: KvConfig> View<T> {
         let alone = trial.len() <= 1;
         let named = self.snapshot.rejected().len();
         let scratch = self.scratch();
-        let (accepted, found) = self.select(&trial, scratch);
+        let (accepted, found) = self.select_contained(&trial, scratch);
         let snapshot = self.settle(trial, accepted, self.seen, self.snapshot.basis());
         let report_changed = self.renew_report(found);
         // A value that only stands in another line now is nothing for readers.

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::View;
-use super::evaluate::Faults;
+use super::evaluate::{Faults, contained};
 use super::overlay::{Layered, Overlay};
 use crate::Snapshot;
 use crate::schema::{KvConfig, link};
@@ -31,15 +31,16 @@ impl<T> Spare<T> {
 }
 
 impl<T: KvConfig> View<T> {
-    /// A value equal to the present snapshot's, to be changed.
-    pub(super) fn scratch(&mut self) -> Unshared<T> {
+    /// A value equal to the present snapshot's, to be changed. `None` where the program's own code panics on making one.
+    pub(super) fn scratch(&mut self) -> Option<Unshared<T>> {
         let spare = self.spare.take();
-        spare.and_then(|spare| self.bring_up(spare)).unwrap_or_else(|| self.copy())
+        let brought_up = spare.and_then(|spare| contained(|| self.bring_up(spare)).flatten());
+        brought_up.or_else(|| self.copy())
     }
 
     /// The same by a clone.
-    pub(crate) fn copy(&self) -> Unshared<T> {
-        Unshared::new(T::clone(&self.snapshot))
+    pub(crate) fn copy(&self) -> Option<Unshared<T>> {
+        contained(|| Unshared::new(T::clone(&self.snapshot)))
     }
 
     fn bring_up(&self, spare: Spare<T>) -> Option<Unshared<T>> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::evaluate::contained;
 use super::groups::is_provisional;
 use super::{Outcome, Table, View};
 use crate::cache::{Owner, Saved};
@@ -97,9 +98,11 @@ impl<T: KvConfig> View<T> {
         }
         let mut outcome = self.apply(&update);
         if outcome.snapshot.is_none() && self.rejected.is_empty() {
-            let value = T::clone(&self.snapshot);
-            self.snapshot = Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::default()));
-            outcome.snapshot = Some(Arc::clone(&self.snapshot));
+            // Where no copy is to be had, what is served says on that it comes from the cache.
+            let copy = contained(|| T::clone(&self.snapshot));
+            outcome.snapshot =
+                copy.map(|value| Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::default())));
+            self.snapshot = outcome.snapshot.clone().unwrap_or_else(|| Arc::clone(&self.snapshot));
         }
         outcome
     }

@@ -272,3 +272,53 @@ fn the_report_says_what_is_wrong_who_did_it_and_how_to_go_back() {
           min from revision 4182 · max from the default
     "#);
 }
+
+thread_local! {
+    /// How often the struct was copied, and how often it was checked.
+    static WORK: std::cell::Cell<(u32, u32)> = const { std::cell::Cell::new((0, 0)) };
+}
+
+#[derive(KvConfig, Debug)]
+#[kv(prefix = "p", validate = Self::check)]
+struct Laborious {
+    #[kv(default = 20)]
+    high: u8,
+    #[kv(default = 10)]
+    low: u8,
+    #[kv(entries)]
+    limits: BTreeMap<u32, u8>,
+}
+
+impl Clone for Laborious {
+    fn clone(&self) -> Self {
+        WORK.set((WORK.get().0 + 1, WORK.get().1));
+        Self { high: self.high, low: self.low, limits: self.limits.clone() }
+    }
+}
+
+impl Laborious {
+    fn check(&self, problems: &mut Validation<Self>) {
+        WORK.set((WORK.get().0, WORK.get().1 + 1));
+        if self.low > self.high {
+            problems.problem("low exceeds high").on(Self::fields().low);
+        }
+    }
+}
+
+// P3, P5: what came during an outage, each by itself. The watch of all handles waits meanwhile.
+#[test]
+fn one_bad_change_among_a_thousand_does_not_cost_a_trial_for_each() {
+    let table = Arc::new(Table::new::<Laborious>(&|_| None));
+    let mut view: View<Laborious> = View::start(table, "test", &update(Vec::new())).unwrap();
+    let limit = |n: u64| entry(&format!("limits.{n}"), n, Some("7"));
+    let mut sets: Vec<Vec<Arc<Entry>>> = (1..=1_000).map(|n| vec![limit(n)]).collect();
+    sets.insert(500, vec![entry("low", 1_001, Some("99"))]);
+    sets.insert(700, vec![entry("limits.5000", 1_002, Some("300"))]);
+    WORK.set((0, 0));
+    let outcome = view.apply(&update(sets));
+    let (copies, checks) = WORK.get();
+    assert!(copies < 60 && checks < 60, "{copies} copies, {checks} checks");
+    assert_eq!(outcome.snapshot.unwrap().limits.len(), 1_000);
+    let rejected: Vec<u64> = view.rejected.iter().map(|group| group.revision.get()).collect();
+    assert_eq!(rejected, [1_001, 1_002]);
+}
