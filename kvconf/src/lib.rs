@@ -85,6 +85,7 @@ mod attribution;
 mod backoff;
 mod bucket;
 mod cache;
+mod calendar;
 mod change;
 mod entry;
 mod exposure;

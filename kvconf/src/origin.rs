@@ -5,8 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use time::OffsetDateTime;
-
+use crate::calendar::date;
 use crate::{Attribution, Entry, Key, Revision};
 
 /// Where a field's value comes from.
@@ -121,8 +120,8 @@ pub(crate) struct When {
 
 impl fmt::Display for When {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = OffsetDateTime::from(self.at);
-        if at.date() != OffsetDateTime::from(self.reference).date() {
+        let Some(at) = date(self.at) else { return f.write_str("a time that no calendar has") };
+        if date(self.reference).is_none_or(|reference| at.date() != reference.date()) {
             write!(f, "{} ", at.date())?;
         }
         write!(f, "{:02}:{:02}", at.hour(), at.minute())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use time::OffsetDateTime;
+use crate::calendar::date;
 
 /// A date and a time of day to the second, UTC: `2026-03-01 14:02:09`.
 #[derive(Debug, Clone, Copy)]
@@ -11,17 +11,8 @@ pub(crate) struct Stamp(pub(crate) SystemTime);
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Somebody may ask for any time; the conversion panics for one that it cannot hold.
         let Some(at) = date(self.0) else { return f.write_str("a time that no calendar has") };
         write!(f, "{} {:02}:{:02}:{:02}", at.date(), at.hour(), at.minute(), at.second())
-    }
-}
-
-fn date(at: SystemTime) -> Option<OffsetDateTime> {
-    let epoch = OffsetDateTime::UNIX_EPOCH;
-    match at.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(after) => epoch.checked_add(after.try_into().ok()?),
-        Err(before) => epoch.checked_sub(before.duration().try_into().ok()?),
     }
 }
 

@@ -6,9 +6,11 @@ use serde::{Deserialize, Deserializer, Serializer, de, ser};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::calendar::date;
+
 pub(crate) fn text(at: SystemTime) -> Option<String> {
     // Without the fraction: it is read by people, and clocks of two machines differ by more.
-    let at = OffsetDateTime::from(at).replace_nanosecond(0).ok()?;
+    let at = date(at)?.replace_nanosecond(0).ok()?;
     at.format(&Rfc3339).ok()
 }
 

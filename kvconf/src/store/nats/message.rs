@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::attribution;
+use crate::calendar::date;
 use crate::store::header;
 use crate::{Entry, Headers, Key, MarkerReason, Operation, Revision};
 
@@ -146,7 +147,7 @@ pub(super) fn time(text: &str) -> Option<SystemTime> {
 
 /// A time in the form that the server reads.
 pub(super) fn format_time(time: SystemTime) -> Option<String> {
-    OffsetDateTime::from(time).format(&Rfc3339).ok()
+    date(time)?.format(&Rfc3339).ok()
 }
 
 /// Up to which size a value is copied out of the buffer that it was read into.
@@ -242,6 +243,13 @@ mod tests {
             let stored = stored("$KV.b.", subject, place(), Headers::new(), Bytes::new());
             assert!(matches!(stored, Stored::Other { subject: found, .. } if found == subject));
         }
+    }
+
+    // P10
+    #[test]
+    fn a_time_that_no_calendar_has_is_not_asked_for() {
+        let milliseconds = Duration::from_secs(1_795_374_769_939);
+        assert_eq!(format_time(SystemTime::UNIX_EPOCH + milliseconds), None);
     }
 
     #[test]

@@ -55,6 +55,10 @@ impl NatsStore {
         // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
         // forbidden, a bucket that is made again would be noticed by lower revisions only.
         let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
+        if let Some(info) = &info {
+            // An administrator may have changed it since: more copies, say, mean that the leader has to be asked.
+            self.known.learn(&info.config);
+        }
         let alone = info.as_ref().and_then(|info| info.require_quorum().err());
         if let Some(failure) = alone {
             return Err(failure.read(&self.bucket, "a subscription"));
