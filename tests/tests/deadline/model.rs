@@ -125,13 +125,15 @@ impl World {
     }
 
     async fn attempt(&mut self, keys: &[usize], within: Duration) {
-        let now = Instant::now();
         let value = self.model.value();
         let fields = Shop::fields();
         let edit = keys
             .iter()
             .fold(self.live.edit(), |edit, key| edit.set_entry(fields.limits, &format!("k{key}"), value));
-        let made = edit.plan().await.unwrap().commit().confirm_within(within).await;
+        // A plan waits until the handle has seen its own last write, for up to a second while the watch looks twice.
+        let plan = edit.plan().await.unwrap();
+        let now = Instant::now();
+        let made = plan.commit().confirm_within(within).await;
         if keys.iter().any(|key| self.model.top(*key, now).waits.is_some()) {
             let refused = made.unwrap_err().to_string();
             assert!(refused.ends_with("to be confirmed"), "{refused}");
