@@ -1,4 +1,4 @@
-//! A hundred thousand keys, and a hundred mebibytes: everything that reads all of it does so in little memory, and stops
+//! Very many keys, and a hundred megabytes: everything that reads all of it does so in little memory, and stops
 //! when nobody reads it.
 
 use std::process::Stdio;
@@ -9,16 +9,17 @@ use tokio::io::AsyncReadExt;
 
 use crate::command::{Kvconf, file, server_with_bucket};
 
-const KEYS: usize = 100_000;
+/// Of all values together.
+const BYTES: usize = 100_000_000;
 const BOUND: Duration = Duration::from_secs(120);
 
-const VALUE: usize = 1_000;
+/// In mebibytes.
+const VALUES: usize = BYTES / (1024 * 1024);
 
-/// In mebibytes, of all values together.
-const VALUES: usize = KEYS * VALUE / (1024 * 1024);
-
-/// Of fewer keys with as many bytes, which take less time: nothing may hold their values either.
-const FEWER: usize = KEYS / 5;
+/// Each run reads all of them, with a command that was built to be debugged: `KVCONF_CASES` makes them more.
+fn keys() -> usize {
+    kvconf_tests::cases(50_000).try_into().unwrap()
+}
 
 fn key(at: usize) -> String {
     format!("k{}.n{at}", at % 100)
@@ -98,37 +99,40 @@ async fn holds_little(kvconf: &Kvconf, idle: usize, words: &str, lines: usize) {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_keys_are_looked_at_in_little_memory() {
+async fn very_many_keys_are_looked_at_in_little_memory() {
     let (server, bucket) = server_with_bucket().await;
-    fill(&server.client().await, KEYS, VALUE).await;
-    assert_eq!(bucket.status().await.unwrap().last_revision.get(), KEYS as u64);
+    let keys = keys();
+    fill(&server.client().await, keys, BYTES / keys).await;
+    assert_eq!(bucket.status().await.unwrap().last_revision.get(), keys as u64);
     let kvconf = Kvconf::of(&server);
     let idle = measured(&kvconf, "get k0.n0").await.peak;
-    holds_little(&kvconf, idle, "export -q", KEYS).await;
+    holds_little(&kvconf, idle, "export -q", keys).await;
     // What is looked for is little, in a bucket of very many names.
     holds_little(&kvconf, idle, "log -q -n 7", 7).await;
-    holds_little(&kvconf, idle, &format!("diff -q {}", KEYS - 7), 7).await;
+    holds_little(&kvconf, idle, &format!("diff -q {}", keys - 7), 7).await;
     quits_quietly(&kvconf).await;
 }
 
 #[tokio::test]
-async fn everything_of_a_hundred_mebibytes_is_looked_through_in_little_memory() {
+async fn everything_of_a_hundred_megabytes_is_looked_through_in_little_memory() {
     let (server, _bucket) = server_with_bucket().await;
-    let size = VALUE * KEYS / FEWER;
-    fill(&server.client().await, FEWER, size).await;
+    // Fewer keys with as many bytes take less time: nothing may hold their values either.
+    let keys = keys() / 5;
+    let size = BYTES / keys;
+    fill(&server.client().await, keys, size).await;
     let kvconf = Kvconf::of(&server);
     let idle = measured(&kvconf, "get k0.n0").await.peak;
     let value = "x".repeat(size);
     let line = |at: usize| format!("{{\"key\":\"{}\",\"value\":\"{value}\"}}\n", key(at));
-    let (_folder, path) = file("all.jsonl", (0..FEWER).map(line).collect::<String>());
+    let (_folder, path) = file("all.jsonl", (0..keys).map(line).collect::<String>());
     // In the form for people, which is made in less time.
     let runs = [
         (format!("import {path} --yes"), 1),
-        ("ls --flat".to_owned(), FEWER),
+        ("ls --flat".to_owned(), keys),
         // A heading, a key and a line between two.
-        (format!("log -n {KEYS}"), FEWER * 3 - 1),
-        ("diff 1".to_owned(), FEWER - 1),
-        (format!("diff {} {}", FEWER / 2, FEWER - 10), FEWER / 2 - 10),
+        (format!("log -n {keys}"), keys * 3 - 1),
+        ("diff 1".to_owned(), keys - 1),
+        (format!("diff {} {}", keys / 2, keys - 10), keys / 2 - 10),
     ];
     for (words, lines) in runs {
         holds_little(&kvconf, idle, &format!("{words} --quiet --text"), lines).await;
