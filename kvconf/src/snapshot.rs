@@ -1,7 +1,7 @@
 //! What readers hold.
 
 use std::fmt;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -125,6 +125,25 @@ impl<T> Unshared<T> {
         snapshot.rejected = rejected;
         snapshot.basis = basis;
         self.0
+    }
+}
+
+impl<T> From<T> for Unshared<T> {
+    fn from(value: T) -> Self {
+        Self::new(value)
+    }
+}
+
+impl<T> Deref for Unshared<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.0.value
+    }
+}
+
+impl<T> DerefMut for Unshared<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.value_mut()
     }
 }
 

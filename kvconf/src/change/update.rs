@@ -115,7 +115,7 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
                 let view = lock(&self.shared.view);
                 let before = Arc::clone(&view.snapshot);
                 drop(view);
-                let mut after = T::clone(&before);
+                let mut after = Box::new(T::clone(&before));
                 (self.change)(&mut after);
                 let view = lock(&self.shared.view);
                 if !Arc::ptr_eq(&before, &view.snapshot) {

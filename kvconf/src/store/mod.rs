@@ -149,6 +149,15 @@ pub(crate) enum Start {
     All,
 }
 
+/// How old an answer about the bucket is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// It was asked for together with the subscription.
+    Now,
+    /// It is an earlier one: the bucket may be another one since, and is to be asked once there is time.
+    Before,
+}
+
 /// A subscription that was opened: what the backend said about it, and what it delivers.
 ///
 /// Dropping it ends the subscription on the server too.
@@ -157,8 +166,10 @@ pub(crate) struct Subscription {
     pub(crate) pending: u64,
     /// When the bucket that it reads was created; `None` where the client may not ask.
     pub(crate) incarnation: Option<SystemTime>,
-    /// How many revisions of a key the bucket keeps; `None` where the client may not ask.
+    /// How many revisions of a key the bucket keeps; `None` where the client may not ask, or has not.
     pub(crate) history: Option<u64>,
+    /// When the bucket said so.
+    pub(crate) told: Told,
     /// What the bucket's own clock said when it was opened; a little earlier than when the answer arrived.
     pub(crate) clock: Option<SystemTime>,
     /// What was there for sure when it was opened: a copy of the bucket that does not deliver it lags behind. Zero where
@@ -264,6 +275,15 @@ pub(crate) trait Store: Send + Sync + 'static {
         filters: &'a [Filter],
         start: Start,
     ) -> BoxFuture<'a, Result<Subscription, ReadError>>;
+
+    /// The same as with [`Start::Last`], for a caller that has nothing yet with which the state is to be compared: what is
+    /// known of the bucket may be what it said [`Told::Before`].
+    fn subscribe_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+    ) -> BoxFuture<'a, Result<Subscription, ReadError>> {
+        self.subscribe(filters, Start::Last)
+    }
 
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;

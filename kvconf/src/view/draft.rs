@@ -15,8 +15,9 @@ use super::{Found, RawState, Table, Target, View, report};
 use crate::problem::in_order;
 use crate::schema::{Kind, KvConfig, Prepared, Slot, node_at};
 use crate::seal::is_sealed;
+use crate::snapshot::Unshared;
 use crate::source::{Content, Source};
-use crate::{Entry, Key, Problem, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Key, Problem, Report, Revision};
 
 /// What will be a [`View`] when the last entry is here. A newer entry of a key takes the place of an older one.
 pub(crate) struct Draft<T> {
@@ -134,7 +135,7 @@ impl<T: KvConfig> Draft<T> {
                 problems,
             }
         };
-        let mut value = match build::<T>(&table, &raw, prepared) {
+        let mut value = match build::<T, Unshared<T>>(&table, &raw, prepared) {
             Ok(value) if unusable.is_empty() => value,
             built => {
                 unusable.extend(built.err().unwrap_or_default());
@@ -152,7 +153,7 @@ impl<T: KvConfig> Draft<T> {
             Arc::new(found)
         });
         Ok(View {
-            snapshot: Arc::new(Snapshot::new(value, revision, epoch, Arc::default())),
+            snapshot: value.share(revision, epoch, Arc::default(), Basis::Bucket),
             table,
             bucket: bucket.to_owned(),
             raw,

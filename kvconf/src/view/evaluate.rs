@@ -1,6 +1,7 @@
 //! Trying changes: decode what they touch, check it, and let the structs around it validate.
 
 use std::collections::BTreeMap;
+use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::overlay::{Layered, Overlay};
@@ -77,12 +78,12 @@ pub(super) fn panicked(table: &Table) -> Problem {
     }
 }
 
-/// Builds the first value. `prepared` is what is known of each slot already; empty, nothing is.
-pub(super) fn build<T: KvConfig>(
+/// Builds the first value, in its place. `prepared` is what is known of each slot already; empty, nothing is.
+pub(super) fn build<T: KvConfig, P: From<T> + DerefMut<Target = T>>(
     table: &Table,
     raw: &RawState,
     prepared: Vec<Prepared>,
-) -> Result<T, Vec<Problem>> {
+) -> Result<P, Vec<Problem>> {
     let over = Overlay::default();
     let layered = Layered::new(table, raw, &over);
     // What a variable holds for a whole map stands in no sheet when it is bad.
@@ -92,7 +93,7 @@ pub(super) fn build<T: KvConfig>(
     }
     let built = contained(|| {
         let mut loader = Loader::new(&layered, Hoard::new(&table.slots, prepared));
-        let value = loader.build::<T>();
+        let value = loader.build::<T, P>();
         (value, loader.into_problems())
     });
     let Some((value, (fields, structs))) = built else { return Err(vec![panicked(table)]) };
@@ -238,15 +239,16 @@ impl<T: KvConfig> View<T> {
         faults: &mut Faults,
     ) {
         let Some(slot) = self.table.slot(at) else { return };
-        // A value that waits for a restart is checked as any other, on a copy.
-        let mut copy = slot.meta.restart.then(|| value.clone());
-        let target = copy.as_mut().unwrap_or(value);
+        // A value that waits for a restart is checked as any other, on a copy. In a box: else it would take its room on the
+        // stack for every other field, too.
+        let mut copy = slot.meta.restart.then(|| Box::new(value.clone()));
+        let target = copy.as_deref_mut().unwrap_or(value);
         let before = faults.fields.len();
         decode_slot(slot, segments, layered, target, &mut faults.fields);
         if let Some(copy) = copy
             && faults.fields.len() == before
         {
-            let differs = !same_field(&copy, value, slot.path);
+            let differs = !same_field(&*copy, value, slot.path);
             restarts.push((at, differs));
         }
     }

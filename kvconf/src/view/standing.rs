@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::evaluate::contained;
 use super::groups::is_provisional;
 use super::{Outcome, Table, View};
 use crate::cache::{Owner, Saved};
@@ -13,7 +12,7 @@ use crate::schema::KvConfig;
 use crate::seal::key_id;
 use crate::source::{Content, Source};
 use crate::watch::{Change, ChangeSet, Update, relative};
-use crate::{Basis, Entry, Key, Problem, ProblemKind, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Key, Problem, ProblemKind, Report, Revision};
 
 /// Whether a cache's files are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,9 +98,9 @@ impl<T: KvConfig> View<T> {
         let mut outcome = self.apply(&update);
         if outcome.snapshot.is_none() && self.rejected.is_empty() {
             // Where no copy is to be had, what is served says on that it comes from the cache.
-            let copy = contained(|| T::clone(&self.snapshot));
+            let (revision, epoch) = (update.revision, self.epoch);
             outcome.snapshot =
-                copy.map(|value| Arc::new(Snapshot::new(value, update.revision, self.epoch, Arc::default())));
+                self.copy().map(|copy| copy.share(revision, epoch, Arc::default(), Basis::Bucket));
             self.snapshot = outcome.snapshot.clone().unwrap_or_else(|| Arc::clone(&self.snapshot));
         }
         outcome

@@ -18,7 +18,7 @@ pub(crate) struct Trial<T> {
     table: Arc<Table>,
     raw: RawState,
     /// `None` until a state could be built: there is no value to read the changes into.
-    value: Option<T>,
+    value: Option<Box<T>>,
     /// By slot.
     bad: BTreeMap<usize, Vec<FieldProblem>>,
 }
@@ -32,15 +32,15 @@ impl<T: KvConfig> Trial<T> {
     /// Begins with some value of the struct, whatever it is: it only saves the search for a state that can be built.
     pub(crate) fn seeded(table: Arc<Table>, seed: Option<T>) -> Self {
         let mut trial = Self::new(table);
-        if let Some(mut value) = seed {
+        if let Some(mut value) = seed.map(Box::new) {
             let over = Overlay::default();
             let layered = Layered::new(&trial.table, &trial.raw, &over);
             let read = contained(|| {
                 let mut bad = BTreeMap::new();
                 for (at, slot) in trial.table.slots.iter().enumerate() {
-                    clear_map(&mut value, slot)?;
+                    clear_map(&mut *value, slot)?;
                     let mut faults = Vec::new();
-                    decode_slot(slot, &[], &layered, &mut value, &mut faults);
+                    decode_slot(slot, &[], &layered, &mut *value, &mut faults);
                     bad.insert(at, faults);
                 }
                 Some((value, bad))
@@ -55,7 +55,7 @@ impl<T: KvConfig> Trial<T> {
 
     /// The value of the state, or of an earlier one where this one is bad.
     pub(crate) fn into_value(self) -> Option<T> {
-        self.value
+        self.value.map(|value| *value)
     }
 
     /// Takes entries over, with their layers and the keys below the prefixes of these, and says everything that is wrong with
@@ -85,7 +85,7 @@ impl<T: KvConfig> Trial<T> {
 
     /// Reads everything: there is nothing yet to read changes into.
     fn build(&mut self) -> Vec<Problem> {
-        match build::<T>(&self.table, &self.raw, Vec::new()) {
+        match build::<T, Box<T>>(&self.table, &self.raw, Vec::new()) {
             Ok(value) => {
                 (self.value, self.bad) = (Some(value), BTreeMap::new());
                 Vec::new()
@@ -94,7 +94,7 @@ impl<T: KvConfig> Trial<T> {
         }
     }
 
-    fn read(&mut self, mut value: T, touched: BTreeMap<usize, BTreeSet<String>>) -> Vec<Problem> {
+    fn read(&mut self, mut value: Box<T>, touched: BTreeMap<usize, BTreeSet<String>>) -> Vec<Problem> {
         let over = Overlay::default();
         let layered = Layered::new(&self.table, &self.raw, &over);
         let bad = &mut self.bad;
@@ -110,15 +110,15 @@ impl<T: KvConfig> Trial<T> {
                 }
                 let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                 let mut faults = Vec::new();
-                decode_slot(slot, &segments, state, &mut value, &mut faults);
+                decode_slot(slot, &segments, state, &mut *value, &mut faults);
                 if !faults.is_empty() {
                     bad.insert(at, faults);
                 }
             }
             let mut faults =
                 Faults { fields: bad.values().flatten().cloned().collect(), ..Faults::default() };
-            faults.fields.extend(link(&table.linkers, &mut value));
-            validate(table, &value, &mut faults);
+            faults.fields.extend(link(&table.linkers, &mut *value));
+            validate(table, &*value, &mut faults);
             (value, faults)
         });
         let Some((value, faults)) = outcome else {

@@ -12,10 +12,10 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
-use super::machine::{Effect, Input, Machine, Tuning, room_for};
+use super::machine::{About, Effect, Input, Machine, Tuning, room_for};
 use super::{Remembered, Update, WatchState};
 use crate::backoff::Backoff;
-use crate::store::{Delivery, Point, ReadError, Reading, Start, Store, Subscription};
+use crate::store::{Delivery, Point, ReadError, Reading, Start, Status, Store, Subscription, Told};
 use crate::{Entry, Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
@@ -166,6 +166,7 @@ impl Hub {
                     reading: None,
                     counting: None,
                     checking: None,
+                    describing: None,
                 };
                 tokio::spawn(driver.run());
                 *slot = Some(sender.clone());
@@ -216,6 +217,7 @@ struct Driver {
     reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
     counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
     checking: Option<BoxFuture<'static, Result<Revision, ReadError>>>,
+    describing: Option<BoxFuture<'static, Result<Status, ReadError>>>,
 }
 
 /// The outcome of a future that may not be there; then never.
@@ -274,6 +276,7 @@ impl Driver {
                 reading = maybe(&mut self.reading) => self.input(Input::Read(reading)),
                 count = maybe(&mut self.counting) => self.input(Input::Counted(count)),
                 outcome = maybe(&mut self.checking) => self.input(Input::Checked(outcome)),
+                status = maybe(&mut self.describing) => self.input(Input::Described(status.map(|status| About::of(&status)))),
                 () = until(deadline) => self.input(Input::Deadline),
                 _ = beat.tick() => {}
             }
@@ -381,9 +384,12 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, clock, promised, last, deliveries }) => {
+            Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries }) => {
                 self.deliveries = Some(deliveries);
                 self.input(Input::Opened { pending, incarnation, history, clock, promised, last });
+                if told == Told::Before {
+                    self.input(Input::Presumed);
+                }
                 // Of several handles nobody knows for which the entries are.
                 if let [only] = self.observers.as_mut_slice()
                     && !only.loaded
@@ -434,6 +440,7 @@ impl Driver {
                 self.reading = None;
                 self.counting = None;
                 self.checking = None;
+                self.describing = None;
                 // Begun again because it failed: then for all who have come meanwhile.
                 self.loads_for_newcomers &= failures.is_none();
                 self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.loading()));
@@ -458,6 +465,10 @@ impl Driver {
                 self.checking = Some(checking.boxed());
             }
             Effect::Check => {}
+            Effect::Describe => {
+                let store = Arc::clone(&self.store);
+                self.describing = Some(async move { store.status().await }.boxed());
+            }
             Effect::Publish(update) => self.publish(&update),
             Effect::Arrived(entries) => {
                 self.newcomers()
@@ -489,7 +500,11 @@ impl Driver {
 
     fn subscribe(&self, failures: Option<u32>) -> BoxFuture<'static, Result<Subscription, ReadError>> {
         let (store, filters) = (Arc::clone(&self.store), self.filters());
+        let is_first = failures.is_none() && self.machine.knows_nothing();
         async move {
+            if is_first {
+                return store.subscribe_first(&filters).await;
+            }
             if let Some(failures) = failures {
                 tokio::time::sleep(Backoff::WATCH.delay(failures)).await;
             }

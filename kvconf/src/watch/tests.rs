@@ -4,6 +4,7 @@
 mod joining;
 mod leader;
 mod loading;
+mod presumed;
 mod set_back;
 
 use std::collections::BTreeMap;

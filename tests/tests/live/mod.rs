@@ -2,6 +2,7 @@
 
 mod changes;
 mod faults;
+mod large;
 mod outages;
 mod reading;
 mod settings;

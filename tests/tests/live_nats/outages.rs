@@ -139,6 +139,33 @@ async fn a_bucket_that_is_made_again_at_once_is_noticed_too() {
     assert_eq!((pool.load().min, pool.load().max, pool.load().name.as_deref()), (2, 5, None));
 }
 
+// P4: a first load does not wait for the answer to which bucket it is.
+#[tokio::test]
+async fn a_bucket_that_is_made_again_between_opening_and_start_is_read_and_told_of() {
+    let (server, bucket) = with_bucket().await;
+    bucket.put("shop.max", "20").await.unwrap();
+    bucket.put("shop.name", "old").await.unwrap();
+    jetstream::new(server.client().await).delete_stream("KV_b").await.unwrap();
+    let again = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
+    again.put("shop.max", "5").await.unwrap();
+
+    let pool = live(&bucket, "shop").await;
+    assert_eq!((pool.load().max, pool.load().name.as_deref()), (5, None));
+    // The next state says that it is another bucket than the one that was opened.
+    let mut number = 5;
+    timeout(BOUND, async {
+        while pool.load().epoch() == 0 {
+            number += 1;
+            let revision = again.put("shop.max", number.to_string()).await.unwrap();
+            pool.wait_for(revision).await.unwrap();
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("another epoch in time; {:?}", pool.health()));
+    assert_eq!((pool.load().max, pool.load().epoch()), (number, 1));
+    assert_eq!(health(&pool, is_live).await.state, WatchState::Live);
+}
+
 // P5
 #[tokio::test]
 async fn a_consumer_that_an_administrator_deletes_is_replaced() {

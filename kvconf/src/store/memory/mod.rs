@@ -30,7 +30,7 @@ use self::log::Log;
 use self::settings::Settings;
 use super::{
     BucketConfig, Caveat, Delivery, Kept, Point, ReadError, Reading, Start, Status, Store, Subscription,
-    Write, WriteError,
+    Told, Write, WriteError,
 };
 use crate::{Entry, Filter, Key, Revision};
 
@@ -412,6 +412,7 @@ impl MemoryStore {
             pending,
             incarnation: Some(created),
             history: Some(history as u64),
+            told: Told::Now,
             clock: Some(clock),
             last: Some(Revision::new(last)),
             deliveries: deliveries.boxed(),

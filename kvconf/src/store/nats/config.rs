@@ -205,15 +205,20 @@ impl NatsStore {
     }
 
     async fn ask(&self, within: Duration) -> Result<Info, Failure> {
-        let info = self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
-        if info.is_ok() {
+        let info: Result<Info, Failure> =
+            self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
+        if let Ok(info) = &info {
             self.known.info.worked();
+            self.known.was_created(time(&info.created));
         }
         info
     }
 
     async fn make(&self, stream: &Stream) -> Result<Info, Failure> {
-        self.connection.call(&format!("STREAM.CREATE.{}", self.stream), stream, ANSWER_WITHIN).await
+        let subject = format!("STREAM.CREATE.{}", self.stream);
+        let info: Info = self.connection.call(&subject, stream, ANSWER_WITHIN).await?;
+        self.known.was_created(time(&info.created));
+        Ok(info)
     }
 
     /// Asks for the bucket's settings anew and takes note of them.

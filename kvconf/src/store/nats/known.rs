@@ -1,6 +1,7 @@
 //! What is known of a bucket and of the ways to it, remembered from the server's answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
@@ -20,6 +21,8 @@ pub(super) struct Known {
     replicas: AtomicBool,
     /// 0 stands for no limit.
     max_value_size: AtomicU64,
+    /// When the bucket was created, in nanoseconds since 1970, as it last said it; 0 where it never did.
+    created: AtomicU64,
     /// The newest revision that this process was told of for a write of its own.
     newest: AtomicU64,
     /// Whether the stream's own settings and state may be asked for.
@@ -41,6 +44,19 @@ impl Known {
         self.replicas.store(replicas > 1, Ordering::Relaxed);
         let max = stream.get("max_msg_size").and_then(Value::as_u64).unwrap_or(0);
         self.max_value_size.store(max, Ordering::Relaxed);
+    }
+
+    /// When the bucket was created, as it last said it: by now there may be another one.
+    pub(super) fn created(&self) -> Option<SystemTime> {
+        let nanos = self.created.load(Ordering::Relaxed);
+        (nanos > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos))
+    }
+
+    /// Takes note of when the bucket says that it was created.
+    pub(super) fn was_created(&self, at: Option<SystemTime>) {
+        let since = at.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let nanos = since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or(0);
+        self.created.store(nanos, Ordering::Relaxed);
     }
 
     /// Whether the stream has several copies.
@@ -110,8 +126,6 @@ impl Way {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

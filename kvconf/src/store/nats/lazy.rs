@@ -146,6 +146,13 @@ impl Store for LazyStore {
         async move { self.for_watch().await?.subscribe(filters, start).await }.boxed()
     }
 
+    fn subscribe_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+    ) -> BoxFuture<'a, Result<Subscription, ReadError>> {
+        async move { self.for_watch().await?.subscribe_first(filters).await }.boxed()
+    }
+
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>> {
         async move { self.now().await?.update_config(config).await }.boxed()
     }

@@ -149,6 +149,13 @@ impl Store for NatsStore {
         self.open_subscription(filters, start).boxed()
     }
 
+    fn subscribe_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+    ) -> BoxFuture<'a, Result<Subscription, ReadError>> {
+        self.open_first_subscription(filters).boxed()
+    }
+
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>> {
         self.change_config(config).boxed()
     }

@@ -22,7 +22,7 @@ use super::consumer::{Consumer, Purpose};
 use super::error::Failure;
 use super::message::{Delivered, Place, Stored, detached, headers, stored, time};
 use super::stream::kept_revisions;
-use crate::store::{Delivery, Start, Subscription};
+use crate::store::{Delivery, Start, Subscription, Told};
 use crate::{Fault, Filter, ReadError, Revision};
 
 /// How often the connection and the silence are looked at.
@@ -67,7 +67,29 @@ impl NatsStore {
         let incarnation = info.as_ref().and_then(|info| time(&info.created));
         let history = info.as_ref().map(|info| kept_revisions(&info.config));
         let last = info.as_ref().map(Info::last_revision);
-        Ok(Subscription { pending, incarnation, history, clock, promised, last, deliveries })
+        let told = Told::Now;
+        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries })
+    }
+
+    /// As [`Self::open_subscription`], for the first load of a watch: the bucket is taken for the one that it was when it was
+    /// opened, and asked about itself only when the load is there.
+    ///
+    /// To answer costs a server a quarter of a millisecond of a processor, which it then lacks for the consumer: where it
+    /// looks for 20 keys in a bucket of 200 000, a start took a fifth longer (2.15).
+    pub(super) async fn open_first_subscription(
+        &self,
+        filters: &[Filter],
+    ) -> Result<Subscription, ReadError> {
+        // Whether a leader is alone, and what it has, counts from the first state on.
+        let incarnation = self.known.created().filter(|_| !self.known.has_replicas());
+        if incarnation.is_none() {
+            return self.open_subscription(filters, Start::Last).await;
+        }
+        let source = self.source(filters, Start::Last).await;
+        let (pending, clock, deliveries) =
+            source.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
+        let (history, told, promised, last) = (None, Told::Before, Revision::ZERO, None);
+        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries })
     }
 
     /// What delivers: one consumer, or one for each filter, where the user may not have one with several.

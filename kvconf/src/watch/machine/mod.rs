@@ -18,6 +18,7 @@
 
 mod deliver;
 mod load;
+mod presume;
 mod timing;
 
 use std::collections::BTreeSet;
@@ -28,9 +29,11 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 pub(crate) use self::load::room_for;
+pub(crate) use self::presume::About;
 pub(crate) use self::timing::Tuning;
 
 use self::load::{Load, SHORT_LOADS, Suspicion};
+use self::presume::Presumption;
 use super::compare::{Keys, apply};
 use super::lateness::Lateness;
 use super::lifetime::Lifetimes;
@@ -76,6 +79,10 @@ pub(crate) enum Input {
         promised: Revision,
         last: Option<Revision>,
     },
+    /// What `Opened` said of the bucket is what the bucket said some time before.
+    Presumed,
+    /// What the bucket says of itself, when it was asked.
+    Described(Result<About, ReadError>),
     /// A subscription could not be opened.
     NotOpened(ReadError),
     /// The subscription said something.
@@ -104,6 +111,8 @@ pub(crate) enum Effect {
     Count,
     /// Ask the bucket's leader for the newest revision, where a subscription that lives need not have it.
     Check,
+    /// Ask the bucket about itself.
+    Describe,
     /// A new exact state.
     Publish(Update),
     /// Entries that the load under way has brought, in the order of the bucket. They are no state yet: newer ones may
@@ -142,6 +151,8 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
+    /// Whether that is certain.
+    presumed: Presumption,
     /// The newest revision that an earlier process saw in this incarnation; zero once it was compared.
     remembered: Revision,
     /// Whether anything was published yet.
@@ -204,6 +215,7 @@ impl Machine {
             applied_epoch: 0,
             epoch: 0,
             incarnation: None,
+            presumed: Presumption::None,
             remembered: Revision::ZERO,
             loaded: false,
             newest: Revision::ZERO,
@@ -256,7 +268,12 @@ impl Machine {
             }
             Input::NotOpened(error) => self.not_opened(&error, &mut effects),
             Input::Delivered(delivery) => self.delivered(now, delivery, &mut effects),
-            Input::Drained => self.publish_if_exact(now, &mut effects),
+            Input::Presumed => self.presumed = Presumption::Unasked,
+            Input::Described(result) => self.described(now, &result, &mut effects),
+            Input::Drained => {
+                self.publish_if_exact(now, &mut effects);
+                self.describe_once_loaded(&mut effects);
+            }
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
             Input::Checked(result) => self.checked(result, &mut effects),
@@ -293,6 +310,7 @@ impl Machine {
         self.waiting_since = None;
         self.reading = false;
         self.counting = None;
+        self.presumed = Presumption::None;
     }
 
     fn resync(&mut self, cause: impl Into<String>, effects: &mut Vec<Effect>) {
