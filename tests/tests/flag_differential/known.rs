@@ -220,7 +220,7 @@ known! {
         if |it| it.is(&ARITHMETIC) && it.only_theirs_fails() && it.rule[&it.operator].is_object() && it.has(Value::is_array);
     Flagd, "weights above 2^31 - 1, alone or in sum, give null; there they are taken",
         {"fractional": ["x", ["a", 0], ["b", 4294967296_u64]]} on null: answer(json!(null)), answer(json!("b")),
-        if |it| it.is(&["fractional"]) && it.both_answer()
+        if |it| it.is(&["fractional"]) && it.ours().is_ok()
             && it.values().filter_map(|share| share.get(1)?.as_f64()).sum::<f64>() > f64::from(i32::MAX);
     Flagd, "a variant may be a boolean, a number or null; there all is null then",
         {"fractional": ["x", ["a", 1], [null, 0]]} on null: answer(json!("a")), answer(json!(null)),
@@ -228,6 +228,12 @@ known! {
     Reference, "the body of a `reduce` sees `current` and `accumulator` and nothing else; there also what is inside the item",
         {"reduce": [[1], {"var": ""}, 0]} on null: answer(json!({"accumulator": 0, "current": 1})), answer(json!(1)),
         if |it| it.is(&["reduce"]) && it.both_answer();
+    Reference, "so the body of a `reduce` may fail on what is `current` and `accumulator`; there it looks inside the item",
+        {"reduce": [[1], {"<": [-1, {"var": ""}]}, 0]} on null: None, answer(json!(true)),
+        if |it| it.is(&["reduce"]) && it.only_ours_fails();
+    Here, "a product beyond all floats is an error, as what is no number is; there it is null",
+        {"*": [10, 1e308]} on null: None, answer(json!(null)),
+        if |it| it.is(&ARITHMETIC) && it.only_ours_fails() && it.theirs() == Ok(Value::Null);
     Here, "whole numbers are exact beyond 2^53, also beside null and booleans",
         {"+": [9007199254740991_i64, false, 12]} on null: answer(json!(9007199254741003_i64)), answer(json!(9007199254741004_i64)),
         if |it| it.is(&ARITHMETIC) && it.both_answer()
