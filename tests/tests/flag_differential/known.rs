@@ -110,6 +110,20 @@ fn is_zero(value: &Value) -> bool {
     }
 }
 
+/// Whether the body of a `reduce` asks for anything but `current` and `accumulator`.
+fn looks_elsewhere(body: &Value) -> bool {
+    match body {
+        Value::Array(items) => items.iter().any(looks_elsewhere),
+        Value::Object(entries) => entries.iter().any(|(operator, argument)| {
+            let path = argument.get(0).unwrap_or(argument).as_str();
+            let first = path.and_then(|path| path.split('.').next());
+            let is_elsewhere = operator == "var" && !matches!(first, Some("current" | "accumulator"));
+            is_elsewhere || operator.starts_with("missing") || looks_elsewhere(argument)
+        }),
+        _ => false,
+    }
+}
+
 /// A row.
 macro_rules! known {
     ($($decided:ident, $what:literal, $rule:tt on $data:tt: $ours:expr, $theirs:expr, if $covers:expr;)*) => {
@@ -152,8 +166,8 @@ known! {
             && it.beside(Value::is_number, |value| value.is_string() || is_container(value));
     Reference, "what is not beside each other is not compared; there each operand is, with the first",
         {"==": [0, null, "b"]} on null: answer(json!(false)), None,
-        if |it| it.is(&COMPARISONS) && it.operands.len() > 2 && it.only_theirs_fails()
-            && it.has(Value::is_number) && it.has(Value::is_string);
+        if |it| it.is(&COMPARISONS) && it.operands.len() > 2 && it.has(Value::is_string)
+            && ((it.only_theirs_fails() && it.has(Value::is_number)) || (it.both_answer() && it.has(Value::is_boolean)));
     Reference, "a boolean and a text are compared as numbers; there as texts",
         {"==": [true, "1.0"]} on null: answer(json!(true)), answer(json!(false)),
         if |it| it.is(&COMPARISONS) && it.both_answer() && it.beside(Value::is_boolean, Value::is_string);
@@ -227,10 +241,7 @@ known! {
         if |it| it.is(&["fractional"]) && it.both_answer() && it.values().any(|share| share.get(0).is_some_and(|variant| !variant.is_string()));
     Reference, "the body of a `reduce` sees `current` and `accumulator` and nothing else; there also what is inside the item",
         {"reduce": [[1], {"var": ""}, 0]} on null: answer(json!({"accumulator": 0, "current": 1})), answer(json!(1)),
-        if |it| it.is(&["reduce"]) && it.both_answer();
-    Reference, "so the body of a `reduce` may fail on what is `current` and `accumulator`; there it looks inside the item",
-        {"reduce": [[1], {"<": [-1, {"var": ""}]}, 0]} on null: None, answer(json!(true)),
-        if |it| it.is(&["reduce"]) && it.only_ours_fails();
+        if |it| it.is(&["reduce"]) && it.rule[&it.operator].get(1).is_some_and(looks_elsewhere);
     Here, "a product beyond all floats is an error, as what is no number is; there it is null",
         {"*": [10, 1e308]} on null: None, answer(json!(null)),
         if |it| it.is(&ARITHMETIC) && it.only_ours_fails() && it.theirs() == Ok(Value::Null);

@@ -38,7 +38,7 @@ fn parse_below(
     evaluators: &Map<String, Json>,
     iterations: usize,
 ) -> Result<Rule, Vec<FlagProblem>> {
-    let mut parser = Parser::new(evaluators);
+    let mut parser = Parser::new(evaluators, iterations);
     let top = Trail::top("targeting");
     let root = parser.node(rule, At { iterations, ..At::top(&top) });
     if parser.problems.is_empty() && weigh(&root) > u64::from(MAX_STEPS) {
@@ -53,6 +53,8 @@ fn parse_below(
 
 struct Parser<'a> {
     evaluators: &'a Map<String, Json>,
+    /// How many iterations are taken to be around the rule. They do not count as the rule's own.
+    around: usize,
     slots: Vec<Slot>,
     /// The places of the slots by their paths.
     places: HashMap<Box<str>, u32, RandomState>,
@@ -89,9 +91,10 @@ impl<'t> At<'t> {
 }
 
 impl<'a> Parser<'a> {
-    fn new(evaluators: &'a Map<String, Json>) -> Self {
+    fn new(evaluators: &'a Map<String, Json>, around: usize) -> Self {
         Self {
             evaluators,
+            around,
             slots: Vec::new(),
             places: HashMap::default(),
             needs_time: false,
@@ -300,7 +303,7 @@ impl<'a> Parser<'a> {
     fn body(&mut self, json: &Json, at: At<'_>) -> Node {
         let trail = at.trail.place(1);
         let at = at.body(&trail);
-        if at.iterations > MAX_ITERATIONS {
+        if at.iterations > self.around + MAX_ITERATIONS {
             self.problem(at.trail, FlagProblemKind::TooManyIterations);
         }
         self.node(json, at)

@@ -11,6 +11,7 @@ use super::world::{Frame, Scene, Sight};
 use crate::flag::evaluation::EvaluationError;
 use crate::flag::{
     Bucketing, CompiledFlag, DynamicContext, Failure, FlagDefinition, FlagProblemKind, Reason, SetProperties,
+    evaluate_rule,
 };
 
 fn scalar() -> impl Strategy<Value = Json> {
@@ -186,11 +187,13 @@ fn what_is_nested_too_deep_is_refused() {
 
 #[test]
 fn iterations_in_one_another_are_bounded_in_depth_and_work() {
-    let mut rule = json!({"var": ""});
-    for _ in 0..=MAX_ITERATIONS {
-        rule = json!({"map": [{"var": "items"}, rule]});
-    }
-    assert_eq!(problems(rule).len(), 1);
+    let nested =
+        |depth| (0..depth).fold(json!({"var": ""}), |rule, _| json!({"map": [{"var": "items"}, rule]}));
+    // On plain data, too, where a rule's variables belong to these as to an item.
+    let on_data = |rule| evaluate_rule(&rule, &json!({}), Bucketing::V3).is_ok();
+    let compiled = CompiledFlag::compile("flag", &flag(nested(MAX_ITERATIONS)), &SetProperties::default());
+    assert!(compiled.is_ok() && on_data(nested(MAX_ITERATIONS)));
+    assert!(problems(nested(MAX_ITERATIONS + 1)).len() == 1 && !on_data(nested(MAX_ITERATIONS + 1)));
     let list: Vec<u32> = (0..1000).collect();
     let rule = json!({"map": [list, {"map": [list, {"var": ""}]}]});
     assert_eq!(problems(rule), ["targeting: iterations that take too many steps"]);
