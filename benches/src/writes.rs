@@ -3,7 +3,8 @@
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use async_nats::jetstream::kv;
+use async_nats::HeaderMap;
+use async_nats::jetstream::{self, kv};
 use kvconf::{KvConfig, Live, Revision};
 use kvconf_tests::server::Server;
 
@@ -17,7 +18,7 @@ const WRITES: u32 = 60;
 /// What all of them write.
 const KEY: &str = "checkout.max_items";
 /// How many kinds of writes there are.
-const KINDS: u32 = 5;
+const KINDS: u32 = 6;
 
 #[derive(Default)]
 struct Samples {
@@ -25,6 +26,8 @@ struct Samples {
     stock: Vec<f64>,
     /// Over kvconf's own connection.
     same: Vec<f64>,
+    /// The request that a commit makes, by hand.
+    headers: Vec<f64>,
     update: Vec<f64>,
     by_hand: Vec<f64>,
 }
@@ -35,7 +38,7 @@ struct Samples {
 /// takes to wake up, and with a plan before its own write alone kvconf was a twentieth slower for that.
 async fn once(
     setup: &Setup,
-    (live, own): (&Live<Checkout>, &kv::Store),
+    (live, own, context): (&Live<Checkout>, &kv::Store, &jetstream::Context),
     (kind, value): (u32, u32),
     revision: &mut u64,
     samples: &mut Samples,
@@ -58,6 +61,18 @@ async fn once(
             revision.into()
         }
         3 => {
+            let begin = Instant::now();
+            let mut headers = HeaderMap::new();
+            headers.insert("Nats-Expected-Last-Subject-Sequence", revision.to_string());
+            headers.insert("Kvconf-Change", "0123456789abcdef01234567");
+            headers.insert("Kvconf-Author", "ops");
+            headers.insert("Kvconf-Reason", "a measurement");
+            let subject = format!("$KV.writes.{KEY}");
+            let revision = context.publish_with_headers(subject, headers, text.into()).await?.await?.sequence;
+            samples.headers.push(micros(begin.elapsed()));
+            revision.into()
+        }
+        4 => {
             let begin = Instant::now();
             let applied = live.update(|settings| settings.max_items += 1_000_000).author("ops").await?;
             samples.update.push(micros(begin.elapsed()));
@@ -84,6 +99,7 @@ pub async fn rows() -> Result<Vec<Row>> {
     let setup = Setup::new(&server, "writes").await?;
     let live = setup.bucket.live::<Checkout>().start().await?;
     let own = setup.bucket.kv_store().await?;
+    let context = jetstream::new(async_nats::connect(server.url()).await?);
     let mut revision = setup.writer.put(KEY, "1".into()).await?;
     live.wait_for(revision.into()).await?;
     let mut runs = Samples::default();
@@ -95,13 +111,14 @@ pub async fn rows() -> Result<Vec<Row>> {
                 let at = (write / 2 + step) % KINDS;
                 let kind = if write % 2 == 0 { at } else { KINDS - 1 - at };
                 let value = 10_000 * (run + 1) + KINDS * write + step;
-                once(&setup, (&live, &own), (kind, value), &mut revision, &mut samples).await?;
+                once(&setup, (&live, &own, &context), (kind, value), &mut revision, &mut samples).await?;
             }
         }
         if run > 0 {
             runs.commit.push(median(&samples.commit));
             runs.stock.push(median(&samples.stock));
             runs.same.push(median(&samples.same));
+            runs.headers.push(median(&samples.headers));
             runs.update.push(median(&samples.update));
             runs.by_hand.push(median(&samples.by_hand));
         }
@@ -125,7 +142,19 @@ pub async fn rows() -> Result<Vec<Row>> {
             &runs.stock,
             Some((1.05, "≤ 1.05 ×")),
         ),
-        row("the same, to `kv::Store::update` over kvconf's own connection", &runs.commit, &runs.same, None),
+        row(
+            "the same, to the same request by hand: a publish with these headers",
+            &runs.commit,
+            &runs.headers,
+            None,
+        ),
+        row("that publish by hand, to `kv::Store::update`", &runs.headers, &runs.stock, None),
+        row(
+            "`commit()`, to `kv::Store::update` over kvconf's own connection",
+            &runs.commit,
+            &runs.same,
+            None,
+        ),
         row("`live.update(…)` as a whole, to `kv::Store::update`", &runs.update, &runs.stock, None),
         row("`live.update(…)` as a whole, to `entry` and `update`", &runs.update, &runs.by_hand, None),
     ])
