@@ -90,6 +90,15 @@ fn is_empty_object(value: &Value) -> bool {
     value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
+/// Whether there is one somewhere in it, which an iteration's body may come to.
+fn holds_empty_object(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(holds_empty_object),
+        Value::Object(entries) => entries.is_empty() || entries.values().any(holds_empty_object),
+        _ => false,
+    }
+}
+
 /// A text that JavaScript takes for a number otherwise than Rust does: blank, with blanks around it, with a radix, or a word.
 fn is_odd_number(value: &Value) -> bool {
     let Some(text) = value.as_str() else { return false };
@@ -146,7 +155,9 @@ fn answer(value: Value) -> Option<Value> {
 known! {
     Reference, "an empty object is true; there it is false",
         {"!!": [{"var": "it"}]} on {"it": {}}: answer(json!(true)), answer(json!(false)),
-        if |it| it.is(&["!", "!!", "if", "?:", "and", "or"]) && it.has(is_empty_object);
+        if |it| (it.is(&["!", "!!", "if", "?:", "and", "or"]) && it.has(is_empty_object))
+            || (it.is(&["filter", "all", "none", "some"]) && it.both_answer()
+                && (holds_empty_object(&it.data) || holds_empty_object(&it.rule)));
     Here, "`and` and `or` of nothing are false; there they are null",
         {"and": []} on null: answer(json!(false)), answer(json!(null)),
         if |it| it.is(&["and", "or"]) && it.operands.is_empty();
