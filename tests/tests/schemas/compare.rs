@@ -99,27 +99,35 @@ fn forms() -> Vec<Schema> {
     ]
 }
 
+/// The changes of form that are said to be safe although they refuse what was taken.
+fn unsafe_changes(value: &str) -> Vec<String> {
+    let bucket = Bucket::memory();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let reading = runtime.block_on(async {
+        bucket.put("app.value", value.to_owned()).await.unwrap();
+        bucket.read("app.value").await.unwrap()
+    });
+    let (taking, refusing): (Vec<Schema>, Vec<Schema>) =
+        forms().into_iter().partition(|schema| !schema.judge(reading.entries()).is_refused());
+    let changes = taking.iter().flat_map(|old| refusing.iter().map(|new| old.compare(new)));
+    changes
+        .filter(|change| change.effect() == Effect::Safe)
+        .map(|change| format!("{change}: {value:?}"))
+        .collect()
+}
+
+#[test]
+fn a_character_that_begins_json_is_no_json() {
+    for value in ["[", "{", "\"", "-", " ", "0", "n"] {
+        assert_eq!(unsafe_changes(value), [] as [String; 0]);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(150), ..ProptestConfig::default() })]
 
     #[test]
     fn a_change_of_form_that_is_safe_refuses_no_value_that_was_taken(value in value()) {
-        let bucket = Bucket::memory();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let reading = runtime.block_on(async {
-            bucket.put("app.value", value.clone()).await.unwrap();
-            bucket.read("app.value").await.unwrap()
-        });
-        let forms = forms();
-        let takes: Vec<bool> = forms.iter().map(|schema| !schema.judge(reading.entries()).is_refused()).collect();
-        for (old, taken) in forms.iter().zip(&takes).filter(|(_, taken)| **taken) {
-            for (new, takes) in forms.iter().zip(&takes).filter(|(_, takes)| **takes != *taken) {
-                let comparison = old.compare(new);
-                prop_assert!(
-                    comparison.effect() != Effect::Safe || *takes,
-                    "{} is said to be safe, but refuses {:?}", comparison, value
-                );
-            }
-        }
+        prop_assert_eq!(unsafe_changes(&value), [] as [String; 0]);
     }
 }

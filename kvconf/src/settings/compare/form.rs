@@ -46,7 +46,8 @@ pub(super) fn relation(old: &Form, new: &Form) -> Relation {
         }
         (Form::Opaque, _) | (_, Form::Opaque) => Relation::Narrower,
         (_, Form::Bytes) => Relation::Wider,
-        (Form::Text { .. } | Form::Bytes | Form::Any, _) => Relation::Narrower,
+        // A text that looks like JSON and is none is refused, and so are `[` and a blank as one character.
+        (Form::Text { .. } | Form::Bytes | Form::Any, _) | (Form::Char, Form::Any) => Relation::Narrower,
         (Form::Whole { .. }, Form::ByteSize) => {
             if is_unsigned(old) {
                 Relation::Wider
