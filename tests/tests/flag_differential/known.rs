@@ -256,10 +256,10 @@ known! {
     Here, "a product beyond all floats is an error, as what is no number is; there it is null",
         {"*": [10, 1e308]} on null: None, answer(json!(null)),
         if |it| it.is(&ARITHMETIC) && it.only_ours_fails() && it.theirs() == Ok(Value::Null);
-    Here, "whole numbers are exact beyond 2^53, also beside null and booleans",
+    Here, "whole numbers are exact beyond 2^53, also beside null and booleans, and floats are floats, also `2.0`",
         {"+": [9007199254740991_i64, false, 12]} on null: answer(json!(9007199254741003_i64)), answer(json!(9007199254741004_i64)),
-        if |it| it.is(&ARITHMETIC) && it.both_answer()
-            && it.ours().is_ok_and(|answer| answer.as_f64().is_some_and(|number| number.abs() >= MAX_EXACT));
+        if |it| it.is(&ARITHMETIC) && it.both_answer() && it.values().chain(it.ours().as_ref())
+            .any(|number| number.as_f64().is_some_and(|number| number.abs() >= MAX_EXACT));
     Reference, "`-` of a list of one that stands for all operands is its negative; there it is the item",
         {"-": {"var": "it"}} on {"it": [12]}: answer(json!(-12)), answer(json!(12)),
         if |it| it.is(&["-"]) && it.both_answer() && it.rule[&it.operator].is_object() && it.has(Value::is_array);
