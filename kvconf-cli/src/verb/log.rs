@@ -117,7 +117,7 @@ impl Log {
         filters: &[Filter],
         others: &Others,
     ) -> Outcome {
-        session.out.note("no change that is kept is such")?;
+        session.out.note("no change that is kept matches")?;
         if let Some(words) = others.words(session.out.now()) {
             return session.out.note(words);
         }

@@ -108,7 +108,7 @@ async fn whoever_forgets_the_layer_is_told_which_there_are() {
     assert_snapshot!(settled(&kvconf.text("log checkout").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     note: checkout is there in layers: --layer base,env.prod,host.web-1
     ");
     assert_snapshot!(settled(&kvconf.text("history checkout.max_items").await), @r"
@@ -126,7 +126,7 @@ async fn whoever_forgets_the_layer_is_told_which_there_are() {
     assert_snapshot!(settled(&kvconf.text("log chekout").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     ");
     assert_snapshot!(settled(&kvconf.text("log checkout --layer a..b").await), @r#"
     exit 2
@@ -289,19 +289,19 @@ async fn where_nothing_is_found_it_is_said_what_there_is() {
     assert_snapshot!(settled(&kvconf.text("log --author nobody").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     note: there are others, the newest at revision 8, [ago], by dev, ops
     ");
     assert_snapshot!(settled(&kvconf.text("log base --since now").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     note: there are others, the newest at revision 5, [ago], by dev
     ");
     assert_snapshot!(settled(&kvconf.text("log bsae --since -10m").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     note: did you mean base?
     ");
     assert_snapshot!(settled(&kvconf.text("history base.checkout").await), @r"

@@ -107,12 +107,12 @@ async fn the_log_is_newest_first_and_can_be_narrowed() {
     assert_snapshot!(settled(&kvconf.run("log nothing").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     ");
     assert_snapshot!(settled(&kvconf.run("log --until 1h").await), @r"
     exit 0
     --- err
-    note: no change that is kept is such
+    note: no change that is kept matches
     note: there are others, the newest at revision 5, [ago], by dev, ops
     ");
     assert_snapshot!(settled(&kvconf.run("log --since soon").await), @r#"
