@@ -246,7 +246,12 @@ impl<'a> Parser<'a> {
     }
 
     fn escape(&mut self) -> Result<char, Fault> {
-        let bad = Fault::Escape { at: self.position() };
+        let begin = self.at;
+        // Only where it is bad: to find a place takes as long as the text before it.
+        let bad = |parser: &mut Self| {
+            parser.at = begin;
+            Fault::Escape { at: parser.position() }
+        };
         self.at += 1;
         let c = match self.peek().ok_or(Fault::Short)? {
             b'"' => '"',
@@ -259,9 +264,9 @@ impl<'a> Parser<'a> {
             b't' => '\t',
             b'u' => {
                 self.at += 1;
-                return self.code_point().ok_or(bad);
+                return self.code_point().ok_or_else(|| bad(self));
             }
-            _ => return Err(bad),
+            _ => return Err(bad(self)),
         };
         self.at += 1;
         Ok(c)

@@ -34,6 +34,16 @@ fn a_key_that_stands_twice_is_refused_by_name() {
     assert_eq!(fault(r#"[{"a":1,"\u0061":3}]"#), "the key `a` stands twice");
 }
 
+// P10: a text of many lines is one escape for each of them.
+#[test]
+fn a_text_of_nothing_but_escapes_is_read_in_time_with_its_length() {
+    let lines = 512 << 10;
+    let text = format!("\"{}\"", "\\n".repeat(lines));
+    let begun = std::time::Instant::now();
+    assert_eq!(parse(&text), Ok(Tree::Text("\n".repeat(lines))));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
 #[test]
 fn depth_is_capped() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
