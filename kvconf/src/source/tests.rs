@@ -311,6 +311,27 @@ fn a_few_lines_that_ask_for_billions_of_values_are_refused() {
     }
 }
 
+// P10
+#[cfg(feature = "yaml")]
+#[test]
+fn aliases_neither_multiply_a_long_text_nor_nest_beyond_what_may_be_nested() {
+    let fault = |text: &str| match super::file::parse(Format::Yaml, text) {
+        Ok(_) => panic!("read: {} bytes", text.len()),
+        Err(faults) => faults[0].message.clone(),
+    };
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 5].join(", "));
+    assert_eq!(fault(&long), "texts of more than 4194304 bytes, aliases put in");
+    let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(100), "]".repeat(100));
+    let mut deep = format!("a0: &a0 {}\n", nested("x"));
+    for n in 1..30 {
+        deep.push_str(&format!("a{n}: &a{n} {}\n", nested(&format!("*a{}", n - 1))));
+    }
+    assert_eq!(fault(&deep), "nested deeper than 128 levels");
+    let fits = "a: &a [[x]]\nb: [[[[*a]]]]\n";
+    let read = super::file::parse(Format::Yaml, fits).unwrap();
+    assert_eq!(plain(&read), serde_json::json!({"a": [["x"]], "b": [[[[[["x"]]]]]]}));
+}
+
 #[cfg(feature = "yaml")]
 #[test]
 fn scalars_of_yaml_are_those_of_its_core_schema_and_odd_numbers_are_texts() {

@@ -8,6 +8,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, Tag};
 
+use super::MAX_BYTES;
 use crate::source::document::{Fault, Item, Member, Position, Value};
 use crate::value::MAX_DEPTH;
 
@@ -29,6 +30,10 @@ fn read(text: &str) -> Result<Item, Fault> {
     Ok(builder.root.unwrap_or(Item { value: Value::Table(Vec::new()), at: Position::START }))
 }
 
+fn too_deep(at: Position) -> Fault {
+    Fault::new(at, format!("nested deeper than {MAX_DEPTH} levels"))
+}
+
 fn position(marker: saphyr_parser::Marker) -> Position {
     Position::new(marker.line().max(1), marker.col() + 1)
 }
@@ -37,9 +42,19 @@ fn position(marker: saphyr_parser::Marker) -> Position {
 struct Open {
     at: Position,
     anchor: usize,
-    /// How many values there were before.
-    before: usize,
+    /// What there was before.
+    before: Size,
+    /// How deep the deepest value in it is.
+    inner: usize,
     kind: Kind,
+}
+
+/// How much something is, its aliases put in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    values: usize,
+    /// Of all texts together. Without aliases there cannot be more of them than the file has.
+    bytes: u64,
 }
 
 enum Kind {
@@ -50,9 +65,9 @@ enum Kind {
 #[derive(Default)]
 struct Builder {
     open: Vec<Open>,
-    /// By the parser's number, with how many values each has.
-    anchors: HashMap<usize, (Item, usize)>,
-    values: usize,
+    /// By the parser's number, with how much each is and how many lists and tables stand in one another there.
+    anchors: HashMap<usize, (Item, Size, usize)>,
+    size: Size,
     root: Option<Item>,
 }
 
@@ -67,15 +82,20 @@ impl Builder {
             Event::DocumentStart(_) => Ok(()),
             Event::Scalar(text, style, anchor, tag) => {
                 let value = scalar(&text, style, tag.as_deref(), at)?;
-                let before = self.values;
-                self.values += 1;
-                self.finish(Item { value, at }, anchor, before)
+                let size = Size { values: 1, bytes: text.len() as u64 };
+                self.grow(size, at)?;
+                self.finish(Item { value, at }, anchor, size, 0)
             }
             Event::Alias(anchor) => {
                 let unknown = || Fault::new(at, "an alias of something that is not complete");
-                let (item, values) = self.anchors.get(&anchor).cloned().ok_or_else(unknown)?;
-                self.values += values;
-                self.finish(item, 0, self.values)
+                let (_, size, depth) = *self.anchors.get(&anchor).ok_or_else(unknown)?;
+                // Before it is copied.
+                self.grow(size, at)?;
+                if self.open.len() + depth > usize::from(MAX_DEPTH) {
+                    return Err(too_deep(at));
+                }
+                let item = self.anchors.get(&anchor).map(|(item, ..)| item.clone()).ok_or_else(unknown)?;
+                self.finish(item, 0, size, depth)
             }
             Event::SequenceStart(anchor, tag) => {
                 refuse_tag(tag.as_deref(), "seq", at)?;
@@ -92,37 +112,51 @@ impl Builder {
 
     fn begin(&mut self, at: Position, anchor: usize, kind: Kind) -> Result<(), Fault> {
         if self.open.len() >= usize::from(MAX_DEPTH) {
-            return Err(Fault::new(at, format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(too_deep(at));
         }
         if let Some(Open { kind: Kind::Table { name: None, .. }, .. }) = self.open.last() {
             return Err(Fault::new(at, "a name in a table is a text, not a list or a table"));
         }
-        self.open.push(Open { at, anchor, before: self.values, kind });
-        self.values += 1;
-        Ok(())
+        self.open.push(Open { at, anchor, before: self.size, inner: 0, kind });
+        self.grow(Size { values: 1, bytes: 0 }, at)
     }
 
     fn end(&mut self) -> Result<(), Fault> {
-        let Some(Open { at, anchor, before, kind }) = self.open.pop() else { return Ok(()) };
+        let Some(Open { at, anchor, before, inner, kind }) = self.open.pop() else { return Ok(()) };
         let value = match kind {
             Kind::List(items) => Value::List(items),
             Kind::Table { members, .. } => Value::Table(members),
         };
-        self.finish(Item { value, at }, anchor, before)
+        let size = Size { values: self.size.values - before.values, bytes: self.size.bytes - before.bytes };
+        self.finish(Item { value, at }, anchor, size, inner + 1)
     }
 
-    /// Puts a complete value where it belongs. `before` is how many values there were before it began.
-    fn finish(&mut self, item: Item, anchor: usize, before: usize) -> Result<(), Fault> {
-        if self.values > MAX_VALUES {
-            return Err(Fault::new(item.at, format!("more than {MAX_VALUES} values, aliases put in")));
+    /// Counts what is about to stand there.
+    fn grow(&mut self, more: Size, at: Position) -> Result<(), Fault> {
+        self.size.values = self.size.values.saturating_add(more.values);
+        self.size.bytes = self.size.bytes.saturating_add(more.bytes);
+        if self.size.values > MAX_VALUES {
+            return Err(Fault::new(at, format!("more than {MAX_VALUES} values, aliases put in")));
         }
+        if self.size.bytes > MAX_BYTES {
+            return Err(Fault::new(at, format!("texts of more than {MAX_BYTES} bytes, aliases put in")));
+        }
+        Ok(())
+    }
+
+    /// Puts a complete value where it belongs. `depth` is how many lists and tables stand in one another there.
+    fn finish(&mut self, item: Item, anchor: usize, size: Size, depth: usize) -> Result<(), Fault> {
         if anchor > 0 {
-            self.anchors.insert(anchor, (item.clone(), self.values - before));
+            self.anchors.insert(anchor, (item.clone(), size, depth));
         }
-        match self.open.last_mut().map(|open| &mut open.kind) {
-            None => self.root = Some(item),
-            Some(Kind::List(items)) => items.push(item),
-            Some(Kind::Table { members, names, name }) => match name.take() {
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(item);
+            return Ok(());
+        };
+        open.inner = open.inner.max(depth);
+        match &mut open.kind {
+            Kind::List(items) => items.push(item),
+            Kind::Table { members, names, name } => match name.take() {
                 Some((name, at)) => members.push(Member { name, at, item }),
                 None => *name = Some(name_of(item, names)?),
             },
