@@ -23,7 +23,7 @@ pub(crate) use json::is_number as is_json_number;
 pub(crate) use json::{Fault as JsonFault, MAX_DEPTH, Parser as JsonParser, Tree, parse as parse_tree};
 pub(crate) use read::is_meant_as_json;
 pub use secret::{Secret, SecretText, SecretValue};
-pub(crate) use show::{quote, show, tame};
+pub(crate) use show::{quote, quote_text, show, tame};
 
 use crate::Revision;
 use crate::exposure::Observers;

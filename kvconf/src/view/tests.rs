@@ -322,3 +322,21 @@ fn one_bad_change_among_a_thousand_does_not_cost_a_trial_for_each() {
     let rejected: Vec<u64> = view.rejected.iter().map(|group| group.revision.get()).collect();
     assert_eq!(rejected, [1_001, 1_002]);
 }
+
+// P1: the map holds one entry for each key of the bucket, so no two keys may be one in it.
+#[test]
+fn a_map_takes_no_key_that_would_be_written_in_another_way() {
+    let table = Arc::new(Table::new::<Laborious>(&|_| None));
+    let first = update(vec![vec![entry("limits.7", 1, Some("1"))]]);
+    let mut view: View<Laborious> = View::start(table, "test", &first).unwrap();
+    view.apply(&update(vec![vec![entry("limits.07", 2, Some("9"))], vec![entry("limits.8", 3, Some("2"))]]));
+    assert_eq!(view.snapshot.limits, BTreeMap::from([(7, 1), (8, 2)]));
+    let problems = &view.report.as_ref().unwrap().problems;
+    assert_eq!(problems[0].to_string(), "p.limits.07: the key `07` of the map must be written `7`");
+    view.apply(&update(vec![vec![entry("limits.07", 4, None)]]));
+    assert_eq!(view.snapshot.limits, BTreeMap::from([(7, 1), (8, 2)]));
+    assert!(view.report.is_none() && view.snapshot.revision().get() == 4);
+    view.apply(&update(vec![vec![entry("limits.x", 5, Some("9"))]]));
+    let problems = &view.report.as_ref().unwrap().problems;
+    assert_eq!(problems[0].to_string(), "p.limits.x: `x` is not a key of this map");
+}

@@ -15,7 +15,7 @@ use crate::schema::prepared::Prepared;
 use crate::schema::presence::Presence;
 use crate::schema::survey::{Kind, Place, Slot, Survey, join};
 use crate::schema::validation::Complaint;
-use crate::value::{Codec, DecodeError, EncodeError, ValuePlace};
+use crate::value::{Codec, DecodeError, EncodeError, ValuePlace, quote_text};
 
 /// A map with one key per entry.
 #[doc(hidden)]
@@ -34,7 +34,8 @@ pub struct Entries<S: 'static, M: EntryMap> {
 
 /// A map that can be spread over one key per entry.
 ///
-/// Implemented for `BTreeMap` and `HashMap` whose keys are written by `Display` and read back by `FromStr`.
+/// Implemented for `BTreeMap` and `HashMap` whose keys are written by `Display` and read back by `FromStr`. A key of the
+/// bucket that would be written in another way, such as `07` for the number 7, is no entry and a problem.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be spread over one key per entry",
     label = "`entries` needs a `BTreeMap` or a `HashMap`",
@@ -54,8 +55,19 @@ pub trait EntryMap: Clone + Default + Send + Sync + 'static {
     fn each(&self) -> Vec<(String, &Self::Value)>;
 }
 
-fn parse_map_key<K: FromStr>(key: &str) -> Result<K, DecodeError> {
-    key.parse().map_err(|_| DecodeError::new(format!("{key:?} is not a key of this map")))
+/// A key of a map from its text. Only the form that is written will do: of two keys of the bucket that were one in the map,
+/// one would hide the other, and take its entry along when it is removed.
+fn parse_map_key<K: FromStr + Display>(text: &str) -> Result<K, DecodeError> {
+    // The key stands in every report; none of it is a secret.
+    let key: K = text
+        .parse()
+        .map_err(|_| DecodeError::secret(format!("{} is not a key of this map", quote_text(text))))?;
+    let written = key.to_string();
+    if written == text {
+        return Ok(key);
+    }
+    let (text, written) = (quote_text(text), quote_text(&written));
+    Err(DecodeError::secret(format!("the key {text} of the map must be written {written}")))
 }
 
 macro_rules! entry_map {
@@ -69,7 +81,7 @@ macro_rules! entry_map {
             }
 
             fn take(&mut self, key: &str) {
-                if let Ok(key) = key.parse::<K>() {
+                if let Ok(key) = parse_map_key::<K>(key) {
                     self.remove(&key);
                 }
             }
