@@ -224,12 +224,13 @@ fn lines(saved: &Saved) -> Vec<u8> {
     lines
 }
 
-/// What two files have in common that are worth the same: all but when they were written.
-pub(crate) fn content(saved: &Saved, cipher: &Cipher) -> [u8; 32] {
+/// What two files have in common that are worth the same: all but when they were written. `sealed` is the id of the key
+/// that the file is encrypted with: one whose key is about to be taken away is worth nothing.
+pub(crate) fn content(saved: &Saved, sealed: Option<&str>) -> [u8; 32] {
     let mut digest = Sha256::new();
     let omitted: Vec<&str> = saved.omitted.iter().map(Key::as_str).collect();
     let mut head = Vec::new();
-    json(&(saved.created.map(nanos), saved.tail.get(), omitted, cipher.id()), &mut head);
+    json(&(saved.created.map(nanos), saved.tail.get(), omitted, sealed), &mut head);
     digest.update(head);
     digest.update(lines(saved));
     digest.finalize().into()
@@ -279,14 +280,15 @@ fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line, rest))
 }
 
-/// Reads a file's bytes: exactly what was written, or why not.
-pub(crate) fn decode(file: &[u8], owner: &Owner, cipher: &Cipher) -> Result<Saved, Damage> {
+/// Reads a file's bytes: exactly what was written, and the id of the key that it is encrypted with; or why not.
+pub(crate) fn decode(file: &[u8], owner: &Owner, cipher: &Cipher) -> Result<(Saved, Option<String>), Damage> {
     let Opened { header, head, rest } = open(file)?;
     if header.owner != *owner {
         return Err(Damage::Foreign);
     }
     let entries = entries(&header, head, rest, cipher)?;
-    header.with(entries)
+    let sealed_by = header.sealed.clone();
+    Ok((header.with(entries)?, sealed_by))
 }
 
 /// Reads a file's bytes, whosever they are. What is encrypted with a key that is not there has a header all the same.

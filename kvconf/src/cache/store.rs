@@ -83,8 +83,7 @@ impl CacheStore {
     pub(crate) fn next(&mut self) -> Option<Result<Loaded, Skipped>> {
         let generation = self.untried.pop_front()?;
         Some(match self.load(generation) {
-            Ok(saved) => {
-                let content = format::content(&saved, &self.cipher);
+            Ok((saved, content)) => {
                 if self.newest.is_none_or(|(known, _)| known.number < generation.number) {
                     self.newest = Some((generation, content));
                 }
@@ -94,8 +93,12 @@ impl CacheStore {
         })
     }
 
-    fn load(&self, generation: Generation) -> Result<Saved, Damage> {
-        format::decode(&self.folder.read(generation)?, &self.owner, &self.cipher)
+    /// A state, and what its file holds.
+    fn load(&self, generation: Generation) -> Result<(Saved, [u8; 32]), Damage> {
+        let file = self.folder.read(generation)?;
+        let (saved, sealed_by) = format::decode(&file, &self.owner, &self.cipher)?;
+        let content = format::content(&saved, sealed_by.as_deref());
+        Ok((saved, content))
     }
 
     /// Writes down that a start from this generation begins. Nothing where another process writes.
@@ -135,7 +138,7 @@ impl CacheStore {
         }
         let fails = |error: io::Error| failed("write", &self.folder, &error);
         let listed = self.folder.list().map_err(fails)?;
-        let content = format::content(saved, &self.cipher);
+        let content = format::content(saved, self.cipher.id());
         let newest = listed.iter().max_by_key(|generation| generation.number).copied();
         if let Some(newest) = newest
             && self.holds(newest, content)
@@ -156,7 +159,7 @@ impl CacheStore {
     fn holds(&self, generation: Generation, content: [u8; 32]) -> bool {
         match self.newest {
             Some((known, held)) if known == generation => held == content,
-            _ => self.load(generation).is_ok_and(|saved| format::content(&saved, &self.cipher) == content),
+            _ => self.load(generation).is_ok_and(|(_, held)| held == content),
         }
     }
 

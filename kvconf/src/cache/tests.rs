@@ -83,7 +83,7 @@ proptest! {
         let saved = Saved { entries, ..saved("60", 7) };
         for cipher in ciphers() {
             let file = encode(&saved, &cipher).unwrap();
-            prop_assert_eq!(decode(&file, &owner(), &cipher), Ok(saved.clone()));
+            prop_assert_eq!(decode(&file, &owner(), &cipher), Ok((saved.clone(), cipher.id().map(str::to_owned))));
         }
     }
 
@@ -157,12 +157,13 @@ fn a_file_of_another_handle_or_version_is_passed_over() {
 
 #[test]
 fn only_the_time_of_saving_makes_no_other_content() {
-    let (cipher, state) = (Cipher::default(), saved("60", 7));
+    let state = saved("60", 7);
     let later = Saved { saved_at: state.saved_at + Duration::from_secs(1), ..state.clone() };
-    assert_eq!(content(&later, &cipher), content(&state, &cipher));
-    assert_ne!(content(&saved("61", 7), &cipher), content(&state, &cipher));
+    assert_eq!(content(&later, None), content(&state, None));
+    assert_ne!(content(&saved("61", 7), None), content(&state, None));
     let recreated = Saved { created: None, ..state.clone() };
-    assert_ne!(content(&recreated, &cipher), content(&state, &cipher));
+    assert_ne!(content(&recreated, None), content(&state, None));
+    assert_ne!(content(&state, Some("k")), content(&state, None));
 }
 
 /// Gone at the end of the test.
@@ -416,6 +417,35 @@ fn an_encrypted_file_tells_whose_it_is_without_its_key() {
     let content = files[0].content.as_ref().unwrap();
     assert_eq!((content.revision.get(), content.sealed_by.as_deref()), (7, Some("k")));
     assert_eq!(content.entries, Err(Damage::Sealed(SealError::NoKeyring { id: "k".into() })));
+}
+
+// P9: the key that is taken away at the end of a rotation is the one that no file needs any more.
+#[cfg(feature = "seal")]
+#[test]
+fn a_state_is_written_anew_when_the_key_of_its_file_is_no_longer_the_one_that_seals() {
+    use crate::seal::{Keyring, SealKey};
+
+    let key = |id: &str| SealKey::new(id, [7; 32]).unwrap();
+    let old = Cipher { ring: Some(Keyring::new(key("old"))) };
+    let both = Cipher { ring: Some(Keyring::new(key("new")).and(key("old")).unwrap()) };
+    let new = Cipher { ring: Some(Keyring::new(key("new"))) };
+    let root = Temporary::new("rotation");
+    let with = |cipher: &Cipher| {
+        freed(|| {
+            let (store, claimed) = CacheStore::open(&root.0, owner(), cipher.clone(), 3);
+            claimed.unwrap().then_some(store)
+        })
+    };
+    // In the clear, by the old key, by the new one: the same state each time. With and without a look at it first.
+    let ciphers = [Cipher::default(), old, both.clone()];
+    for (cipher, number) in ciphers.iter().zip(1..) {
+        let mut store = with(cipher);
+        store.next();
+        assert_eq!(keep(&mut store, "60", 7), number);
+    }
+    let SaveResult::Saved(again) = with(&both).save(&saved("60", 7)).unwrap() else { panic!("not here") };
+    assert_eq!(again, Generation::new(3, Trust::Trusted), "once is enough");
+    assert_eq!(with(&new).next().unwrap().unwrap().saved, saved("60", 7));
 }
 
 #[test]
