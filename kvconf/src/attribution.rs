@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::value::tame;
 use crate::{Entry, Headers};
 
 /// Who made a change.
@@ -42,6 +43,11 @@ impl Attribution {
         Self { author: read(AUTHOR), reason: read(REASON), change: read(CHANGE) }
     }
 
+    /// Who, for a terminal or a log: whoever may write to the bucket may write any text there.
+    pub(crate) fn shown_author(&self) -> Option<String> {
+        self.author.as_deref().map(tame)
+    }
+
     /// Adds what is known to a write's headers.
     pub(crate) fn stamp(&self, headers: &mut Headers) {
         for (name, text) in [(CHANGE, &self.change), (AUTHOR, &self.author), (REASON, &self.reason)] {
@@ -56,4 +62,31 @@ impl Attribution {
 pub(crate) fn new_change_id() -> Arc<str> {
     let bits: u128 = rand::random::<u128>() >> 32;
     format!("{bits:024x}").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::origin::KeyOrigin;
+    use crate::{Key, Operation, Origin, Revision};
+
+    // P10: whoever may write to a bucket may write any author, and what it says ends on somebody's terminal.
+    #[test]
+    fn an_author_that_plays_tricks_on_a_terminal_is_shown_escaped() {
+        let hostile = "ops\u{1b}[2K\u{202e}";
+        let entry = Entry {
+            key: Key::new("a.b").unwrap(),
+            revision: Revision::new(3),
+            value: bytes::Bytes::new(),
+            operation: Operation::Put,
+            marker: None,
+            created: SystemTime::UNIX_EPOCH,
+            headers: [(AUTHOR, hostile)].into_iter().collect(),
+        };
+        let origin = Origin::Key(KeyOrigin::of(&entry));
+        assert_eq!(origin.to_string(), "revision 3 by ops\\u{1b}[2K\\u{202e}");
+        assert_eq!(Attribution::of(&entry).author.as_deref(), Some(hostile), "programs get what was written");
+    }
 }

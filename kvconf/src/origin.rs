@@ -103,7 +103,7 @@ impl fmt::Display for Origin {
                     None => {}
                 }
                 write!(f, "revision {}", origin.revision)?;
-                match &origin.attribution.author {
+                match origin.attribution.shown_author() {
                     Some(author) => write!(f, " by {author}"),
                     None => Ok(()),
                 }

@@ -101,7 +101,7 @@ impl Problem {
             && !self.kind.is_warning()
         {
             write!(f, "\n      revision {}", origin.revision)?;
-            if let Some(author) = &origin.attribution.author {
+            if let Some(author) = origin.attribution.shown_author() {
                 write!(f, " by {author}")?;
             }
             write!(f, ", {}", When { at: origin.created, reference: now })?;

@@ -37,7 +37,7 @@ impl std::fmt::Display for Conflict {
             None => return f.write_str(", and it is gone now"),
             Some(found) => write!(f, ", now at revision {found}")?,
         }
-        if let Some(author) = &self.by.author {
+        if let Some(author) = self.by.shown_author() {
             write!(f, " by {author}")?;
         }
         if let Some(reason) = &self.by.reason {

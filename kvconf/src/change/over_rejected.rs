@@ -44,7 +44,7 @@ impl fmt::Display for OverRejected {
             None => "an unknown operation",
         })?;
         write!(f, " of revision {}", self.revision)?;
-        if let Some(author) = &self.by.author {
+        if let Some(author) = self.by.shown_author() {
             write!(f, " by {author}")?;
         }
         if let Some(reason) = &self.by.reason {

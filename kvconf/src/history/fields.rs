@@ -113,7 +113,7 @@ impl<V> Render for FieldRevision<V> {
         style.paint(f, Ink::Head, &format!("revision {}", self.revision()))?;
         write!(f, ", {}", Stamp(self.time()))?;
         let by = self.attribution();
-        match &by.author {
+        match by.shown_author() {
             Some(author) => write!(f, ", by {author}")?,
             None => f.write_str(", author unknown")?,
         }

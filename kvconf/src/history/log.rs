@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::render::{Colored, Ink, Line, Render, Stamp, Style, write_lines};
 use super::retention::{Before, Beginning, Follower, Retention};
-use crate::value::show;
+use crate::value::{show, tame};
 use crate::view::{Table, Target, shown_bytes};
 use crate::watch::sets::{Extent, Membership, membership, place};
 use crate::{Attribution, Entry, Key, MarkerReason, Operation, Prefix, Revision};
@@ -228,14 +228,14 @@ impl Render for LoggedChange {
         };
         style.paint(f, Ink::Head, &revisions)?;
         write!(f, ", {}", Stamp(self.time))?;
-        match self.author() {
+        match self.author().map(tame) {
             Some(author) => write!(f, ", by {author}")?,
             None => f.write_str(", author unknown")?,
         }
         if let Some(reason) = self.reason() {
             write!(f, ": {reason:?}")?;
         }
-        if let Some(change) = self.change() {
+        if let Some(change) = self.change().map(tame) {
             write!(f, " (change {change})")?;
         }
         let lines: Vec<Line<'_>> = self

@@ -125,7 +125,7 @@ impl Provisional {
 impl fmt::Display for Provisional {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.change)?;
-        if let Some(author) = &self.by.author {
+        if let Some(author) = self.by.shown_author() {
             write!(f, " by {author}")?;
         }
         if let Some(reason) = &self.by.reason {

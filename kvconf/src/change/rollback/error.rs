@@ -27,7 +27,7 @@ pub struct ChangedSince {
 impl fmt::Display for ChangedSince {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: changed again at revision {}", self.key, self.revision)?;
-        if let Some(author) = &self.by.author {
+        if let Some(author) = self.by.shown_author() {
             write!(f, " by {author}")?;
         }
         match &self.by.reason {
