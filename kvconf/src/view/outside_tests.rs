@@ -129,3 +129,87 @@ proptest! {
         serve(&steps)?;
     }
 }
+
+#[cfg(feature = "seal")]
+mod sealed {
+    use super::*;
+    use crate::layer::Layers;
+    use crate::seal::{Keyring, SealKey, Seals, seal};
+    use crate::{Key, KvConfig, Problem, ProblemKind, Secret};
+
+    #[derive(KvConfig, Debug, Clone)]
+    #[kv(prefix = "p", env_prefix = "P")]
+    struct Door {
+        #[kv(secret, default = "none")]
+        key: Secret<String>,
+        #[kv(entries, secret)]
+        pins: BTreeMap<String, Secret<u16>>,
+    }
+
+    fn ring() -> Keyring {
+        Keyring::new(SealKey::new("a", [1; 32]).unwrap())
+    }
+
+    fn sealed(key: &str, clear: &str) -> String {
+        seal(&ring(), &Key::new(key).unwrap(), clear.as_bytes()).unwrap()
+    }
+
+    /// Starts with variables, a file and a keyring.
+    fn start(
+        variables: &[(&str, String)],
+        file: &str,
+        ring: Option<Keyring>,
+    ) -> Result<(String, Vec<u16>), Vec<Problem>> {
+        let variable = |name: &str| {
+            let given = variables.iter().find(|(known, _)| *known == name);
+            given.map(|(_, value)| value.clone().into_bytes())
+        };
+        let layers = Layers::new(Prefix::new("p").unwrap(), &["base".to_owned(), "host.a".to_owned()]);
+        let seals = Seals { ring, writes_clear: false };
+        let table = Table::new::<Door>(&variable).with_seals(seals).with_layers(layers.unwrap());
+        let source = FileSource::new("/app.toml").check().unwrap();
+        let prefix = Prefix::new("p").unwrap();
+        let content = source.content(&Ok(file.into()), &prefix, &FieldsOf::<Door>::new(&table));
+        let given = vec![(Source::File(0), content)];
+        match View::<Door>::start_with(Arc::new(table), "test", &update(Vec::new()), given) {
+            Ok(view) => {
+                let pins = view.snapshot.pins.values().map(|pin| *pin.expose()).collect();
+                Ok((view.snapshot.key.expose().clone(), pins))
+            }
+            Err(report) => Err(report.problems),
+        }
+    }
+
+    // P11: a program that gets the text that stands there takes it for its secret, and sends it to others.
+    #[test]
+    fn a_sealed_secret_in_a_file_or_a_variable_is_opened_or_refused_and_never_served_as_it_stands() {
+        let variables = [
+            ("P_KEY", sealed("p.key", "hunter2")),
+            ("P_PINS", format!("{{\"door\":\"{}\"}}", sealed("p.pins.door", "1234"))),
+        ];
+        let file = format!(
+            "[p]\nkey = '{}'\npins.gate = '{}'\n",
+            sealed("p.key", "hunter3"),
+            sealed("p.pins.gate", "77")
+        );
+        assert_eq!(start(&variables, &file, Some(ring())).unwrap(), ("hunter2".into(), vec![1234, 77]));
+        assert_eq!(start(&[], &file, Some(ring())).unwrap(), ("hunter3".into(), vec![77]));
+        let told = |problems: Vec<Problem>| {
+            assert!(problems.iter().all(|problem| problem.kind == ProblemKind::Sealed), "{problems:?}");
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told(start(&variables, &file, None).unwrap_err()),
+            [
+                "p.key: sealed with key a, and this program has no keyring",
+                "p.pins.door: sealed with key a, and this program has no keyring",
+                "p.pins.gate: sealed with key a, and this program has no keyring",
+            ]
+        );
+        let copied = [("P_KEY", sealed("p.pins.door", "1234"))];
+        assert_eq!(
+            told(start(&copied, "", Some(ring())).unwrap_err()),
+            ["p.key: sealed with key a, and tampered with or copied from another key"]
+        );
+    }
+}

@@ -12,9 +12,9 @@ use super::{RawState, Table};
 use crate::layer::Layers;
 use crate::origin::KeyOrigin;
 use crate::schema::{Raw, RawKeys, Slot, join};
-use crate::seal::{Clear, SealError, Seals};
+use crate::seal::{Clear, SealError, Seals, is_sealed};
 use crate::source::{Given, Source};
-use crate::{Entry, Operation, Origin};
+use crate::{Entry, Key, Operation, Origin};
 
 /// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]
@@ -122,6 +122,24 @@ impl Opened {
         match sealed.map(|opened| self.0.keep(opened)) {
             None => raw_of(entry),
             Some(Ok(clear)) => Raw::Bytes(clear, entry.map(|entry| entry.revision())),
+            Some(Err(error)) => Raw::Sealed(error),
+        }
+    }
+
+    /// What a file or a variable says; a sealed secret is opened there too, or it would be served as it stands. It is
+    /// bound to the key without a layer, which is what the field is called in both.
+    fn given<'a>(&'a self, table: &Table, key: &str, given: &'a Given) -> Raw<'a> {
+        let sealed = given.value.as_deref().filter(|bytes| is_sealed(bytes));
+        let Some(sealed) = sealed.filter(|_| table.is_secret(key) == Some(true)) else {
+            return raw_given(given);
+        };
+        let opened = match Key::new(table.layers.field_key(key)) {
+            Ok(full) => table.seals.open(&full, sealed),
+            Err(_) => Some(Err(SealError::Malformed { what: "it stands under no key" })),
+        };
+        match opened.map(|opened| self.0.keep(opened)) {
+            None => raw_given(given),
+            Some(Ok(clear)) => Raw::Bytes(clear, None),
             Some(Err(error)) => Raw::Sealed(error),
         }
     }
@@ -239,11 +257,16 @@ fn segment<'k>(full: &'k str, key: &str) -> Option<&'k str> {
 
 impl<'a> RawKeys for Layered<'a> {
     fn field(&self, key: &str, aliases: &mut dyn Iterator<Item = String>) -> Raw<'_> {
-        if let Some(given) = self.above(key) {
+        // A value of the program itself: it stands as it was given.
+        if let Some(given) = self.given(Source::Override, key) {
             return raw_given(given);
         }
+        let outside = |given| self.opened.given(self.table, key, given);
+        if let Some(given) = self.table.env(key) {
+            return outside(given);
+        }
         match self.in_bucket(key, aliases) {
-            Raw::Absent => self.below(key).map_or(Raw::Absent, raw_given),
+            Raw::Absent => self.below(key).map_or(Raw::Absent, outside),
             found => found,
         }
     }
