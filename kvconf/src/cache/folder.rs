@@ -60,9 +60,11 @@ impl Folder {
 
     /// Whether this process writes, trying to become the one that does. Makes the folder.
     pub(super) fn claim(&mut self) -> io::Result<bool> {
-        if self.lock.is_some() {
+        if self.lock.as_ref().is_some_and(|lock| is_at(lock, &self.path.join(LOCK))) {
             return Ok(true);
         }
+        // Somebody has cleared the folder away: what is locked there is no longer what others find.
+        self.lock = None;
         let mut builder = DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
@@ -148,6 +150,21 @@ impl Folder {
         // Elsewhere a folder cannot be opened as a file, and a rename is durable by itself.
         if cfg!(unix) { File::open(&self.path)?.sync_all() } else { Ok(()) }
     }
+}
+
+/// Whether an open file is the one that has this name.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+
+    let id = |metadata: io::Result<fs::Metadata>| metadata.map(|it| (it.dev(), it.ino())).ok();
+    id(file.metadata()).is_some_and(|ours| id(fs::metadata(path)) == Some(ours))
+}
+
+/// An open file cannot be removed.
+#[cfg(not(unix))]
+const fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// For this process's user alone.

@@ -340,6 +340,10 @@ impl Kept {
                         saved.trusted |= saved.generation == number;
                         tracing::debug!(folder = %self.health.folder.display(), number, "cached state is trusted");
                     }
+                    if promoted.is_err() {
+                        // Or nothing would be trusted before the next change, which may be months away.
+                        self.keeper.saved(Instant::now(), Outcome::Failed);
+                    }
                     self.note(promoted);
                 }
                 Effect::Succeeded(_) | Effect::Withdraw(_) => self.perform_on_boot(Some(effect)).await,

@@ -338,6 +338,33 @@ fn a_folder_that_cannot_be_made_is_an_error_that_names_it() {
     assert!(store.save(&saved("60", 7)).is_err());
 }
 
+// P9
+#[tokio::test(start_paused = true)]
+async fn a_cache_that_was_cleared_away_under_a_running_process_is_begun_anew() {
+    let root = Temporary::new("cleared");
+    let mut kept = super::Cache::at(&root.0).open(owner()).await.unwrap();
+    let state = || Some(saved("60", 7));
+    kept.due(&state).await;
+    let folder = kept.health.folder.clone();
+    assert!(folder.join("0000000001.candidate.kvcache").exists());
+    fs::remove_dir_all(&root.0).unwrap();
+
+    // What waited to be trusted is gone. That is told, and mended without waiting for the next change.
+    tokio::time::sleep_until(kept.deadline().unwrap()).await;
+    kept.due(&state).await;
+    let (error, _) = kept.health.fault.clone().expect("it is told");
+    assert_eq!(error.to_string(), format!("cannot promote {}: entity not found", folder.display()));
+    for _ in 0..2 {
+        tokio::time::sleep_until(kept.deadline().expect("it is tried again")).await;
+        kept.due(&state).await;
+    }
+    assert_eq!((kept.health.fault.clone(), kept.health.saved.map(|saved| saved.trusted)), (None, Some(true)));
+    assert!(folder.join("0000000001.kvcache").exists());
+    // The lock is the one that others find.
+    let (_, claimed) = CacheStore::open(&root.0, owner(), Cipher::default(), 3);
+    assert_eq!(claimed, Ok(false));
+}
+
 #[test]
 fn handles_with_similar_names_have_folders_of_their_own() {
     let folder = Temporary::new("names");
