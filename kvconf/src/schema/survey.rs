@@ -83,14 +83,18 @@ impl Place {
 
 /// The known key, or part of one, that is most like an unknown one.
 pub(crate) fn similar<'a>(known: impl Iterator<Item = &'a str>, key: &str) -> Option<&'a str> {
-    let depth = key.split('.').count();
+    let (depth, length) = (key.split('.').count(), key.chars().count());
+    let most = |candidate: &str| 1 + candidate.len() / 5;
     let candidates = known.flat_map(|known| {
         let cut = known.match_indices('.').nth(depth - 1).map_or(known.len(), |(at, _)| at);
         known.get(..cut)
     });
     candidates
+        // What differs more in length than it may differ at all is not compared: that takes both lengths multiplied, in time
+        // and in memory, and in a file a name can be as long as the file.
+        .filter(|candidate| candidate.len().abs_diff(length) <= most(candidate))
         .map(|candidate| (strsim::damerau_levenshtein(candidate, key), candidate))
-        .filter(|(distance, candidate)| *distance > 0 && *distance <= 1 + candidate.len() / 5)
+        .filter(|(distance, candidate)| *distance > 0 && *distance <= most(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

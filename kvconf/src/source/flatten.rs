@@ -10,7 +10,7 @@ use super::document::{Fault, Item, Member, Position, Value};
 use super::json;
 use crate::key::escape_segment;
 use crate::problem::{deprecated, old_name, unknown_key};
-use crate::schema::{Stored, join};
+use crate::schema::{Stored, join, similar};
 use crate::{Origin, Prefix, Problem, ProblemKind};
 
 /// What a key below the struct's prefix is.
@@ -147,10 +147,10 @@ impl<'d> Walk<'_, 'd> {
     fn misspelt(&mut self, key: &str, members: &[Member]) {
         let Some(wanted) = below(self.place.prefix.as_str(), key) else { return };
         let next = wanted.split('.').next().unwrap_or_default();
-        let near = |member: &&Member| {
-            strsim::damerau_levenshtein(next, &member.name) <= 1 + next.len() / 5 && next.len() > 2
-        };
-        if let Some(member) = members.iter().find(near) {
+        let near = |member: &&Member| similar(std::iter::once(next), &member.name).is_some();
+        if next.len() > 2
+            && let Some(member) = members.iter().find(near)
+        {
             let message = unknown_key(Some(&join(key, next)));
             self.warning(&join(key, &member.name), member.at, ProblemKind::UnknownKey, message);
         }

@@ -11,7 +11,7 @@ use super::{FileSource, Format, KnownFile, Source, json};
 use crate::layer::Layers;
 use crate::view::{FieldsOf, Table, View};
 use crate::watch::Update;
-use crate::{KvConfig, Prefix, Revision};
+use crate::{KvConfig, Prefix, ProblemKind, Revision};
 
 /// What a tree says, without places.
 fn plain(item: &Item) -> serde_json::Value {
@@ -278,6 +278,39 @@ proptest! {
 
 // P10
 #[test]
+fn a_name_as_long_as_a_file_is_unknown_and_nothing_more() {
+    let (table, prefix) = (Table::new::<Settings>(&|_| None), Prefix::new("deep.app").unwrap());
+    let (long, begun) = ("x".repeat(1 << 20), std::time::Instant::now());
+    let beside = format!("{{\"{long}\": 1}}");
+    for (text, kinds) in
+        [(format!("{{\"deep\": {{\"app\": {beside}}}}}"), vec![ProblemKind::UnknownKey]), (beside, vec![])]
+    {
+        let content =
+            file("a.json").content(&Ok(text.into_bytes()), &prefix, &FieldsOf::<Settings>::new(&table));
+        assert_eq!(content.warnings.iter().map(|warning| warning.kind).collect::<Vec<_>>(), kinds);
+    }
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+// P10: somebody has copied a log over the settings.
+#[test]
+fn of_a_file_that_is_wrong_in_every_line_the_first_faults_are_told_and_how_many_follow() {
+    let (table, prefix) = (Table::new::<Settings>(&|_| None), Prefix::new("deep.app").unwrap());
+    let told = |lines: usize| {
+        let reading = Ok("[a]]\n".repeat(lines).into_bytes());
+        let content = file("a.toml").content(&reading, &prefix, &FieldsOf::<Settings>::new(&table));
+        let last = content.problems.last().map(|problem| problem.message.clone());
+        (content.problems.len(), last.unwrap_or_default())
+    };
+    let (few, _) = told(9);
+    assert!(few >= 9, "{few}");
+    let (many, last) = told(10_000);
+    assert_eq!(many, 51);
+    assert!(last.starts_with("/a.toml: ") && last.ends_with(" more faults"), "{last}");
+}
+
+// P10
+#[test]
 fn depth_is_capped_before_the_stack_is() {
     let n = 200_000;
     for text in [
@@ -319,7 +352,7 @@ fn aliases_neither_multiply_a_long_text_nor_nest_beyond_what_may_be_nested() {
         Ok(_) => panic!("read: {} bytes", text.len()),
         Err(faults) => faults[0].message.clone(),
     };
-    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), vec!["*a"; 5].join(", "));
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 5].join(", "));
     assert_eq!(fault(&long), "texts of more than 4194304 bytes, aliases put in");
     let nested = |inner: &str| format!("{}{inner}{}", "[".repeat(100), "]".repeat(100));
     let mut deep = format!("a0: &a0 {}\n", nested("x"));

@@ -19,6 +19,10 @@ use crate::{FileOrigin, Origin, Prefix, Problem, ProblemKind};
 /// How large a file of settings may be. A bucket's values are smaller, and all of it is read again with every change.
 pub(crate) const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
+/// How many faults of one file are told. One that is of another format has one in each line, and whoever mends it begins at
+/// the top.
+const MAX_FAULTS: usize = 50;
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -218,7 +222,12 @@ impl KnownFile {
             Ok(root) => flatten(&root, &self.at, &Place { prefix, fields, origin: &|at| self.origin(at) }),
             Err(faults) => {
                 let problem = |fault: &Fault| self.problem(Some(fault.at), &fault.message);
-                Content::broken(faults.iter().map(problem).collect())
+                let mut problems: Vec<Problem> = faults.iter().take(MAX_FAULTS).map(problem).collect();
+                let more = faults.len() - problems.len();
+                if more > 0 {
+                    problems.push(self.problem(None, &format!("{more} more faults")));
+                }
+                Content::broken(problems)
             }
         }
     }
