@@ -177,10 +177,16 @@ fn omitted(table: &Table, saved: &Saved) -> Vec<Problem> {
     let problem = |key: &Key| {
         let (layer, below) = table.layers.place(key)?;
         table.target(below).filter(|_| table.env(below).is_none() && !stronger(layer, below))?;
+        let why = match table.is_secret(below) {
+            Some(false) => {
+                "the program that saved it did not know the field, and may not keep a secret in clear"
+            }
+            _ => "one without a key holds no secrets",
+        };
         Some(Problem {
             key: key.to_string(),
             kind: ProblemKind::Missing,
-            message: "its value is not in the cache: one without a key holds no secrets".to_owned(),
+            message: format!("its value is not in the cache: {why}"),
             origin: None,
             before: None,
             before_revision: None,

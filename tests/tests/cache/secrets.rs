@@ -52,6 +52,33 @@ async fn without_a_key_a_secret_is_left_out_and_the_start_is_refused_by_name() {
     assert!(told.ends_with(expected), "{told}");
 }
 
+/// The next build of the service.
+mod newer {
+    #[derive(kvconf::KvConfig, Debug, Clone)]
+    #[kv(prefix = "checkout")]
+    pub struct WithSecret {
+        #[kv(default = "usual")]
+        pub mode: String,
+    }
+}
+
+// P9
+#[tokio::test(start_paused = true)]
+async fn a_value_that_the_saving_build_did_not_know_is_missed_for_what_it_is() {
+    let folder = Folder::new("unknown");
+    let (bucket, faults) = bucket();
+    bucket.put("checkout.api_key", SECRET).await.unwrap();
+    bucket.put("checkout.mode", "careful").await.unwrap();
+    serve(&bucket, &folder, folder.cache()).await;
+
+    away(&faults);
+    let start = bucket.live::<newer::WithSecret>().cache(folder.cache());
+    let error = start.deadline(Duration::from_millis(1)).start().await.unwrap_err();
+    let expected = "checkout.mode: its value is not in the cache: the program that saved it did not know the field, \
+                    and may not keep a secret in clear";
+    assert!(error.to_string().ends_with(expected), "{error}");
+}
+
 // P11, P9
 #[tokio::test(start_paused = true)]
 async fn with_a_key_everything_is_encrypted_and_the_start_has_its_secrets() {
