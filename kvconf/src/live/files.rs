@@ -10,8 +10,8 @@ use super::task::spawn;
 use super::{Shared, lock};
 use crate::schema::KvConfig;
 use crate::source::watch::{Files, Make, News, Tell, by_system};
-use crate::source::{BadFile, Content, FileSource, KnownFile, Source};
-use crate::view::{FieldsOf, Table};
+use crate::source::{BadFile, Content, FileSource, KnownFile, Reading, Source};
+use crate::view::{FieldsOf, Table, contained};
 use crate::{FileOrigin, Origin, Problem, ProblemKind};
 
 impl<T: KvConfig> LiveBuilder<T> {
@@ -76,12 +76,18 @@ fn source(at: usize) -> Source {
 
 /// What the files say at the start.
 pub(super) async fn first_contents<T: KvConfig>(files: &mut Files, table: &Table) -> Vec<(Source, Content)> {
-    let fields = FieldsOf::<T>::new(table);
     let mut contents = Vec::new();
     for (at, (file, reading)) in files.first_look().await.into_iter().enumerate() {
-        contents.push((source(at), file.content(&reading, table.layers.prefix(), &fields)));
+        contents.push((source(at), content::<T>(file, &reading, table)));
     }
     contents
+}
+
+/// What a file says. How a value of a file is stored is up to its codec and its type, which are the program's own code: where
+/// that panics the file is a bad one, and goes on to be followed.
+fn content<T: KvConfig>(file: &KnownFile, reading: &Reading, table: &Table) -> Content {
+    let read = || file.content(reading, table.layers.prefix(), &FieldsOf::<T>::new(table));
+    contained(read).unwrap_or_else(|| file.panicked())
 }
 
 /// Follows the files until the handle ends.
@@ -109,7 +115,7 @@ impl<T: KvConfig> Shared<T> {
         match news {
             News::Reading(at, reading) => {
                 let table = Arc::clone(&lock(&self.view).table);
-                let content = file.content(&reading, table.layers.prefix(), &FieldsOf::<T>::new(&table));
+                let content = content::<T>(file, &reading, &table);
                 let mut view = lock(&self.view);
                 let outcome = view.renew(source(at), content);
                 self.show(&view, &outcome);

@@ -232,6 +232,12 @@ impl KnownFile {
         }
     }
 
+    /// What a file says that the program cannot cope with.
+    pub(crate) fn panicked(&self) -> Content {
+        let problem = self.problem(None, "the program's own code panicked on it");
+        Content::broken(vec![Problem { kind: ProblemKind::Panic, ..problem }])
+    }
+
     /// Whether what a look gave may be a file that is being written: no text of its format, or nothing at all.
     pub(crate) fn looks_unfinished(&self, reading: &Reading) -> bool {
         match reading {

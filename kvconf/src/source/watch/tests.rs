@@ -4,12 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
+use bytes::Bytes;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::system::{Handler, by_system};
 use super::{Files, News, entries, look};
 use crate::source::{FileSource, Reading, Unreadable};
-use crate::{Bucket, KvConfig, ProblemKind};
+use crate::{Bucket, Codec, DecodeError, EncodeError, KvConfig, ProblemKind, StartError, Text};
 
 struct Folder(PathBuf);
 
@@ -129,4 +130,56 @@ async fn a_file_system_that_does_not_answer_holds_up_nobody_and_is_told() {
     ANSWERS.1.notify_all();
     assert_eq!(told.recv().await, Some(Ok(b"app.level = 2\n".to_vec())));
     following.abort();
+}
+
+/// The program's own code, which does not cope with everything.
+struct Brittle;
+
+impl Codec<String> for Brittle {
+    fn decode(&self, bytes: &[u8]) -> Result<String, DecodeError> {
+        Text.decode(bytes)
+    }
+
+    fn encode(&self, value: &String) -> Result<Bytes, EncodeError> {
+        Text.encode(value)
+    }
+
+    fn stored_form(&self, text: Option<&str>) -> Option<Bytes> {
+        assert!(text != Some("boom"), "no form for that");
+        Codec::<String>::stored_form(&Text, text)
+    }
+}
+
+#[derive(KvConfig, Debug, Clone)]
+#[kv(prefix = "app")]
+struct Panics {
+    #[kv(with = Brittle, default = "usual")]
+    word: String,
+}
+
+// P3, P5, P10
+#[tokio::test]
+async fn a_file_on_which_the_programs_own_code_panics_is_a_bad_one_and_is_followed_on() {
+    let folder = Folder::new("panics");
+    let path = folder.0.join("app.toml");
+    fs::write(&path, "app.word = 'fine'\n").unwrap();
+    let live = || Bucket::memory().live::<Panics>().without_environment().file(path.as_path());
+    let running = live().start().await.unwrap();
+    fs::write(&path, "app.word = 'boom'\n").unwrap();
+    let bound = super::COMPARE * 4;
+    let told = running.wait_for_health(|health| health.report.is_some());
+    let health = tokio::time::timeout(bound, told).await.expect("it is told");
+    let message = format!("{}: the program's own code panicked on it", path.display());
+    let problem = &health.report.as_ref().unwrap().problems[0];
+    assert_eq!((problem.kind, problem.to_string()), (ProblemKind::Panic, message.clone()));
+    assert_eq!(running.load().word, "fine");
+    match live().start().await {
+        Err(StartError::Invalid(report)) => assert_eq!(report.problems[0].to_string(), message),
+        other => panic!("{other:?}"),
+    }
+
+    let mut changes = running.changes();
+    fs::write(&path, "app.word = 'well'\n").unwrap();
+    let changed = tokio::time::timeout(bound, changes.next()).await.expect("it is followed").unwrap();
+    assert_eq!((changed.after().word.as_str(), running.health().report), ("well", None));
 }
