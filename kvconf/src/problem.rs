@@ -89,6 +89,9 @@ pub struct Problem {
     pub fields: Vec<(String, Origin)>,
 }
 
+/// How many unknown keys a report shows.
+const SHOWN_UNKNOWN_KEYS: usize = 20;
+
 /// Puts problems into the order in which they are told.
 pub(crate) fn in_order(problems: &mut [Problem]) {
     // Here, so that a sort is compiled once, and not for each struct.
@@ -147,7 +150,8 @@ impl fmt::Display for Problem {
 
 /// All that is wrong with a struct at one moment, and what is served meanwhile.
 ///
-/// `Display` writes the whole report, over several lines.
+/// `Display` writes the whole report, over several lines; of unknown keys the first twenty, and how many there are besides:
+/// where others keep theirs beside the struct's, they would hide what is to be mended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -202,14 +206,23 @@ impl fmt::Display for Report {
             Some(_) => {}
             None => f.write_str("; nothing is served yet")?,
         }
+        let mut unknown = 0_usize;
         for problem in &self.problems {
+            let is_unknown = problem.kind == ProblemKind::UnknownKey;
+            unknown += usize::from(is_unknown);
+            if is_unknown && unknown > SHOWN_UNKNOWN_KEYS {
+                continue;
+            }
             write!(f, "\n  × {problem}")?;
-            if problem.kind == ProblemKind::UnknownKey {
+            if is_unknown {
                 f.write_str("   (ignored)")?;
             }
             problem.write_details(f, self.at)?;
         }
-        Ok(())
+        match unknown.saturating_sub(SHOWN_UNKNOWN_KEYS) {
+            0 => Ok(()),
+            more => write!(f, "\n  × {more} more unknown keys   (ignored)"),
+        }
     }
 }
 

@@ -273,6 +273,22 @@ fn the_report_says_what_is_wrong_who_did_it_and_how_to_go_back() {
     "#);
 }
 
+#[test]
+fn the_keys_of_others_do_not_hide_what_is_to_be_mended() {
+    let table = Arc::new(Table::new::<Bounds>(&|_| None));
+    let others = (1..=10_000).map(|n| entry(&format!("a{n:05}"), n, Some("1"))).collect();
+    let mut view: View<Bounds> = View::start(table, "test", &update(vec![others])).unwrap();
+    view.apply(&update(vec![vec![entry("level", 10_001, Some("x"))]]));
+    let report = view.report.as_ref().unwrap();
+    assert_eq!(report.problems.len(), 10_001, "a program gets all of them");
+    let shown = report.to_string();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert_eq!(lines.len(), 1 + 20 + 2 + 1, "{shown}");
+    assert_eq!(lines[20], "  × p.a00020: unknown key   (ignored)");
+    assert_eq!(lines[21], "  × p.level: `x` is not a whole number (u8)");
+    assert_eq!(lines[23], "  × 9980 more unknown keys   (ignored)");
+}
+
 thread_local! {
     /// How often the struct was copied, and how often it was checked.
     static WORK: std::cell::Cell<(u32, u32)> = const { std::cell::Cell::new((0, 0)) };
