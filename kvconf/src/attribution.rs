@@ -50,6 +50,7 @@ impl Attribution {
 
     /// Adds what is known to a write's headers.
     pub(crate) fn stamp(&self, headers: &mut Headers) {
+        headers.reserve(3);
         for (name, text) in [(CHANGE, &self.change), (AUTHOR, &self.author), (REASON, &self.reason)] {
             if let Some(text) = text {
                 headers.add(name, &**text);
@@ -58,10 +59,24 @@ impl Attribution {
     }
 }
 
+/// Whether a text is visible ASCII with spaces at most inside, or empty: what almost every header is, and then there is no
+/// need to look closer.
+pub(crate) fn is_plain(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let is_end = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_graphic);
+    is_end(bytes.first()) && is_end(bytes.last()) && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// A new change set's id: 96 random bits as 24 hexadecimal digits.
 pub(crate) fn new_change_id() -> Arc<str> {
-    let bits: u128 = rand::random::<u128>() >> 32;
-    format!("{bits:024x}").into()
+    let mut bits: u128 = rand::random();
+    let mut id = String::with_capacity(24);
+    for _ in 0..24 {
+        let digit = (bits & 0xf) as u8;
+        id.push(char::from(if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }));
+        bits >>= 4;
+    }
+    id.into()
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl Headers {
         self.0.push((name.into(), value.into()));
     }
 
+    /// Makes room for so many more.
+    pub(crate) fn reserve(&mut self, headers: usize) {
+        self.0.reserve_exact(headers);
+    }
+
     /// Sorts by name. Several values of one name stay in their order.
     #[cfg(feature = "nats")]
     pub(crate) fn sort(&mut self) {
@@ -88,10 +93,10 @@ impl Headers {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// The same, and each name as it is held.
+    /// All of them, to be taken apart.
     #[cfg(feature = "nats")]
-    pub(crate) fn all(&self) -> &[(Cow<'static, str>, String)] {
-        &self.0
+    pub(crate) fn into_vec(self) -> Vec<(Cow<'static, str>, String)> {
+        self.0
     }
 
     /// How many there are.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use derive_more::{Display, Error, From};
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
 use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
@@ -12,7 +13,7 @@ use super::guard::{Guards, Unwritten, carrier};
 use super::on_part::OnPart;
 use super::over_rejected::OverRejected;
 use super::plan::{Masked, Plan, PlanError, Planned};
-use crate::attribution::{self, new_change_id};
+use crate::attribution;
 use crate::live::{Shared, lock};
 use crate::schema::KvConfig;
 use crate::store::{Expect, ReadError, Store, Write};
@@ -287,19 +288,23 @@ impl Terms {
         self.manner = Manner::OneByOne;
     }
 
-    pub(super) fn attribution(&self) -> Result<Attribution, CommitError> {
-        let author = self.author.clone().unwrap_or_else(program_name);
+    /// Takes author and reason out, for the change of this id.
+    pub(super) fn attribution(&mut self, change: Arc<str>) -> Result<Attribution, CommitError> {
+        let author = self.author.take().unwrap_or_else(program_name);
         check_header("author", &author, MAX_AUTHOR_BYTES)?;
         check_header("reason", self.reason.as_deref().unwrap_or("-"), MAX_REASON_BYTES)?;
-        let reason = self.reason.as_deref().filter(|reason| !reason.trim().is_empty()).map(Arc::from);
+        let reason = self.reason.take().filter(|reason| !reason.trim().is_empty()).map(Arc::from);
         if self.force && reason.is_none() {
             return Err(CommitError::Attribution { what: "reason", problem: "is missing: force needs one" });
         }
-        Ok(Attribution { author: Some(author.into()), reason, change: Some(new_change_id()) })
+        Ok(Attribution { author: Some(author.into()), reason, change: Some(change) })
     }
 }
 
 fn check_header(what: &'static str, text: &str, max: usize) -> Result<(), CommitError> {
+    if attribution::is_plain(text) && (1..=max).contains(&text.len()) {
+        return Ok(());
+    }
     let problem = if text.trim().is_empty() && what == "author" {
         "is empty"
     } else if text.len() > max {
@@ -357,11 +362,11 @@ impl<T: KvConfig> Commit<T> {
     }
 
     pub(super) async fn run(self) -> Result<Applied, CommitError> {
-        let Self { plan, terms, races } = self;
+        let Self { plan, mut terms, races } = self;
         let shared = Arc::clone(&plan.shared);
         let store = shared.store.clone().ok_or(CommitError::Fixed)?;
-        let attribution = terms.attribution()?;
-        let change = attribution.change.clone().unwrap_or_default();
+        let change = Arc::clone(&plan.change);
+        let attribution = terms.attribution(Arc::clone(&change))?;
         if plan.writes.is_empty() {
             let revision = lock(&shared.view).seen;
             return Ok(Applied::new(&store, revision, change, Vec::new()));
@@ -373,20 +378,20 @@ impl<T: KvConfig> Commit<T> {
         }
         #[cfg(feature = "fleet")]
         if terms.asks() {
-            super::ask::ask(&store, super::ask::candidates(&plan.writes), terms.force).await?;
+            super::ask::ask(&store, super::ask::candidates(&plan.writes), terms.force).boxed().await?;
         }
         let guards = terms.guards(&plan.tails, Unwritten::Carried);
         let mut job = Job { store: &*store, attribution, change: &change, guards, mark: Mark::None };
         let written = match terms.manner {
             Manner::OneByOne => {
                 let parts = plan.writes.into_iter().map(|write| vec![write]).collect();
-                job.in_parts(parts, &mut OnPart::nobody()).await?
+                job.in_parts(parts, &mut OnPart::nobody()).boxed().await?
             }
             Manner::Atomic if races == Races::Often => match job.send(&plan.writes).await? {
                 Ok(written) => written,
-                Err(error) => match shared.lost_race(&error, &plan.writes, &change).await {
+                Err(error) => match shared.lost_race(&error, &plan.writes, &change).boxed().await {
                     Some(conflict) => return Err(CommitError::Conflict(conflict)),
-                    None => job.explain(error, &plan.writes).await?,
+                    None => job.explain(error, &plan.writes).boxed().await?,
                 },
             },
             Manner::Atomic => job.atomic(&plan.writes).await?,
@@ -453,12 +458,23 @@ impl Job<'_> {
     pub(super) async fn atomic(&self, planned: &[Planned]) -> Result<Vec<(Key, Revision)>, CommitError> {
         match self.send(planned).await? {
             Ok(written) => Ok(written),
-            Err(error) => self.explain(error, planned).await,
+            Err(error) => self.explain(error, planned).boxed().await,
         }
     }
 
-    /// The same, with the server's own words when it refuses.
+    /// The same, with the server's own words when it refuses. One key is what most changes are: it goes the short way.
     async fn send(
+        &self,
+        planned: &[Planned],
+    ) -> Result<Result<Vec<(Key, Revision)>, WriteError>, CommitError> {
+        if let ([only], true) = (planned, self.guards.all.is_empty()) {
+            let result = self.store.write(self.write(only)).await;
+            return Ok(result.map(|revision| vec![(only.key.clone(), revision)]));
+        }
+        self.send_several(planned).boxed().await
+    }
+
+    async fn send_several(
         &self,
         planned: &[Planned],
     ) -> Result<Result<Vec<(Key, Revision)>, WriteError>, CommitError> {

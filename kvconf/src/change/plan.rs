@@ -10,6 +10,7 @@ use derive_more::{Display, Error};
 use super::commit::Commit;
 use super::diff::FieldChange;
 use super::edit::Wanted;
+use crate::attribution::new_change_id;
 use crate::live::Shared;
 use crate::problem::in_order;
 use crate::schema::{KvConfig, Slot};
@@ -133,6 +134,8 @@ pub struct Plan<T: KvConfig> {
     /// What asks for each layer, with the newest revision there that the plan knows.
     pub(super) tails: Vec<(Filter, Revision)>,
     pub(super) masked: Vec<Masked>,
+    /// The id of the change that a commit makes.
+    pub(super) change: Arc<str>,
 }
 
 impl<T: KvConfig> Plan<T> {
@@ -157,7 +160,7 @@ impl<T: KvConfig> Plan<T> {
         let (masked, bad) = view.masked_among(&writes, &over);
         let report = if writes.is_empty() { None } else { view.preview(over) };
         let report = if bad.is_empty() { report } else { Some(view.also_refused(report, bad)) };
-        Ok(Self { shared, writes, report, tails: view.tails(), masked })
+        Ok(Self { shared, writes, report, tails: view.tails(), masked, change: new_change_id() })
     }
 
     /// The keys whose values readers of this handle would not get, because a stronger source has one: a more specific layer,

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::{Action, Write, WriteError};
+use crate::attribution::is_plain;
 use crate::{Headers, Key};
 
 /// Says whether a write can be sent.
@@ -49,6 +50,10 @@ fn time_to_live(ttl: Duration) -> Result<(), WriteError> {
 
 fn headers(headers: &Headers) -> Result<(), WriteError> {
     for (name, value) in headers.iter() {
+        // What almost all headers are.
+        if is_plain(value) && is_own(name) {
+            continue;
+        }
         let reason = if name.is_empty() {
             "its name is empty"
         } else if !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':') {
@@ -65,6 +70,12 @@ fn headers(headers: &Headers) -> Result<(), WriteError> {
         return Err(WriteError::Header { name: name.to_owned(), reason });
     }
     Ok(())
+}
+
+/// Whether a name is one of kvconf's, all of which can be sent.
+fn is_own(name: &str) -> bool {
+    use crate::attribution::{AUTHOR, CHANGE, REASON, SET};
+    [CHANGE, AUTHOR, REASON, SET].contains(&name)
 }
 
 /// Names that make the server do something, up to purging the whole bucket: only a store itself may set them.

@@ -107,9 +107,8 @@ impl PlainCommit {
     }
 
     async fn run(self) -> Result<Applied, CommitError> {
-        let Self { plan, terms, change, in_parts, mut on_part } = self;
-        let mut attribution = terms.attribution()?;
-        attribution.change = Some(Arc::clone(&change));
+        let Self { plan, mut terms, change, in_parts, mut on_part } = self;
+        let attribution = terms.attribution(Arc::clone(&change))?;
         if let Some(report) = plan.report()
             && !terms.forces()
         {

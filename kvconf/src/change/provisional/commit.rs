@@ -185,11 +185,11 @@ impl<T: KvConfig> ProvisionalCommit<T> {
     }
 
     async fn run(self) -> Result<Provisional, ProvisionalError> {
-        let Self { commit: Commit { plan, terms, .. }, within } = self;
+        let Self { commit: Commit { plan, mut terms, .. }, within } = self;
         let shared = Arc::clone(&plan.shared);
         let store = shared.store.clone().ok_or(CommitError::Fixed)?;
-        let attribution = terms.attribution()?;
-        let change = attribution.change.clone().unwrap_or_default();
+        let change = Arc::clone(&plan.change);
+        let attribution = terms.attribution(Arc::clone(&change))?;
         if plan.writes.is_empty() {
             return Err(ProvisionalError::Empty);
         }

@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 
 use super::commit::cut;
 use super::{Held, Provisional};
-use crate::attribution::{CONFIRMS, TAKES_BACK};
+use crate::attribution::{CONFIRMS, TAKES_BACK, new_change_id};
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
 use crate::change::conflict::Conflict;
 use crate::change::guard::Guards;
@@ -169,7 +169,7 @@ impl<'a> Settle<'a> {
         if !self.terms.has_reason() {
             self.terms.set_reason(self.default_reason());
         }
-        let attribution = self.terms.attribution().map_err(Self::explain)?;
+        let attribution = self.terms.attribution(new_change_id()).map_err(Self::explain)?;
         if held.len() < *total && !self.remaining {
             return Err(SettleError::Incomplete { known: held.len(), total: *total });
         }

@@ -2,12 +2,14 @@
 
 use std::future::IntoFuture;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
 use super::error::RollbackError;
 use super::plan::RollbackPlan;
 use super::read::{Present, present};
+use crate::attribution::new_change_id;
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms, terms};
 use crate::change::guard::Guards;
 use crate::change::on_part::OnPart;
@@ -85,10 +87,10 @@ impl RollbackCommit {
     }
 
     pub(super) async fn run(self) -> Result<Applied, RollbackError> {
-        let Self { plan, terms, division, mut on_part } = self;
+        let Self { plan, mut terms, division, mut on_part } = self;
         let store = plan.scope.store().ok_or(RollbackError::Fixed)?;
-        let attribution = terms.attribution()?;
-        let change = attribution.change.clone().unwrap_or_default();
+        let change = new_change_id();
+        let attribution = terms.attribution(Arc::clone(&change))?;
         let refused = plan.in_the_way();
         let refused = refused.or_else(|| if terms.forces() { None } else { plan.invalid() });
         let in_one = division == Division::Refused && !terms.is_one_by_one();

@@ -21,12 +21,12 @@ impl NatsStore {
         let mut messages = Vec::with_capacity(writes.len());
         for (write, number) in writes.into_iter().zip(1_u64..) {
             let mut message = self.outgoing(write)?;
-            message.headers.append(header::BATCH_ID, &id)?;
-            message.headers.append(header::BATCH_SEQUENCE, &number.to_string())?;
+            message.headers.set(header::BATCH_ID, id.clone())?;
+            message.headers.set(header::BATCH_SEQUENCE, number.to_string())?;
             messages.push(message);
         }
         let Some(last) = messages.last_mut() else { return Err(empty()) };
-        last.headers.append(header::BATCH_COMMIT, "1")?;
+        last.headers.set(header::BATCH_COMMIT, "1".to_owned())?;
         // All are looked at before the first is sent: what was begun would keep one of the stream's few open batches.
         messages.iter().try_for_each(|message| self.check_size(message))?;
         let count = messages.len();
@@ -36,7 +36,7 @@ impl NatsStore {
         };
         match self.send(messages).await {
             // A server that knows no batches takes each message for a write of its own and acknowledges the last.
-            Ok(Acknowledgement { sequence, batch: Some(batch), count: Some(committed) })
+            Ok(Acknowledgement { sequence, batch: Some(batch), count: Some(committed), .. })
                 if batch == id && committed == count as u64 =>
             {
                 let revision = Revision::new(sequence);

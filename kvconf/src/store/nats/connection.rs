@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind, jetstream};
+use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind, jetstream};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,13 +118,13 @@ impl Connection {
     }
 
     /// Sends one message and waits for the answer to it.
-    pub(super) async fn request(
+    pub(super) fn request(
         &self,
         subject: String,
         headers: Option<HeaderMap>,
         payload: Bytes,
         within: Duration,
-    ) -> Result<Message, Failure> {
+    ) -> impl Future<Output = Result<Message, Failure>> + Send {
         let mut request = Request::new().payload(payload).timeout(Some(within));
         if let Some(headers) = headers {
             request = request.headers(headers);
@@ -135,8 +136,26 @@ impl Connection {
         if self.unanswered_at.load(Ordering::Relaxed) == connects {
             request = request.inbox(self.client.new_inbox());
         }
-        let answer = self.client.send_request(subject.clone(), request);
-        let outcome = self.unless_denied(&subject, answer).await;
+        let answer = if self.denials.is_none() {
+            self.client.send_request(subject, request).map(Ok).left_future()
+        } else {
+            async move {
+                let answer = self.client.send_request(subject.clone(), request);
+                self.unless_denied(&subject, answer).await
+            }
+            .boxed()
+            .right_future()
+        };
+        answer.map(move |outcome| self.heard(outcome, connects, within))
+    }
+
+    /// Takes note of whether there was an answer.
+    fn heard(
+        &self,
+        outcome: Result<Result<Message, RequestError>, Failure>,
+        connects: u64,
+        within: Duration,
+    ) -> Result<Message, Failure> {
         let is_answered = match &outcome {
             Ok(answer) => {
                 answer.as_ref().err().is_none_or(|error| error.kind() != RequestErrorKind::TimedOut)

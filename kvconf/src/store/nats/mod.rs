@@ -87,7 +87,7 @@ impl Store for NatsStore {
     }
 
     fn write(&self, write: Write) -> BoxFuture<'_, Result<Revision, WriteError>> {
-        self.write_one(write).boxed()
+        self.write_one(write)
     }
 
     fn write_batch(&self, writes: Vec<Write>) -> BoxFuture<'_, Result<Revision, WriteError>> {

@@ -6,7 +6,10 @@ use std::str::FromStr;
 use async_nats::HeaderMap;
 use async_nats::header::{HeaderName, HeaderValue};
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, answer};
@@ -27,6 +30,8 @@ pub(super) struct Acknowledgement {
     /// How many messages were committed.
     #[serde(default)]
     pub(super) count: Option<u64>,
+    #[serde(default)]
+    error: Option<IgnoredAny>,
 }
 
 /// A write, ready to be sent.
@@ -45,30 +50,43 @@ impl Outgoing {
 }
 
 impl NatsStore {
-    pub(super) async fn write_one(&self, write: Write) -> Result<Revision, WriteError> {
-        check::write(&write)?;
-        let message = self.outgoing(write)?;
-        self.check_size(&message)?;
+    /// Sends the only message of a change. Here and below no asynchronous functions in one another: each holds what it is
+    /// given twice, and the client's own future is a kilobyte.
+    pub(super) fn write_one(&self, write: Write) -> BoxFuture<'_, Result<Revision, WriteError>> {
+        let message = match self.ready(write) {
+            Ok(message) => message,
+            Err(error) => return ready(Err(error)).boxed(),
+        };
         let key = message.key.clone();
         let bytes = message.bytes();
-        let acknowledgement = self.publish(message).await;
-        match acknowledgement {
+        let written = self.publish(message).then(move |answer| match answer {
             Ok(acknowledgement) => {
                 let revision = Revision::new(acknowledgement.sequence);
                 self.known.wrote(revision);
-                Ok(revision)
+                ready(Ok(revision)).left_future()
             }
-            Err(failure) => Err(self.write_error(failure, key, bytes).await),
-        }
+            Err(failure) => self.write_error(failure, key, bytes).map(Err).boxed().right_future(),
+        });
+        written.boxed()
+    }
+
+    /// Checks a write and puts it in the form that is sent.
+    fn ready(&self, write: Write) -> Result<Outgoing, WriteError> {
+        check::write(&write)?;
+        let message = self.outgoing(write)?;
+        self.check_size(&message)?;
+        Ok(message)
     }
 
     /// Sends a message and waits for its acknowledgement.
-    pub(super) async fn publish(&self, message: Outgoing) -> Result<Acknowledgement, Failure> {
+    pub(super) fn publish(
+        &self,
+        message: Outgoing,
+    ) -> impl Future<Output = Result<Acknowledgement, Failure>> + Send {
         let headers = message.headers.map;
         let headers = (!headers.is_empty()).then_some(headers);
-        let connection = &self.connection;
-        let message = connection.request(message.subject, headers, message.payload, ANSWER_WITHIN).await?;
-        answer(&message.payload)
+        let answer = self.connection.request(message.subject, headers, message.payload, ANSWER_WITHIN);
+        answer.map(|answer| acknowledgement(&answer?.payload))
     }
 
     /// Puts a write in the form that is sent.
@@ -78,36 +96,40 @@ impl NatsStore {
             return Err(ReadError::Disconnected.into());
         }
         let mut headers = Block::default();
-        for (name, value) in write.headers.all() {
-            match name {
-                Cow::Borrowed(name) => headers.append_known(name, value)?,
-                Cow::Owned(name) => headers.append(name, value)?,
-            }
+        let given = write.headers.into_vec();
+        let repeats =
+            given.iter().enumerate().any(|(at, (name, _))| given.iter().take(at).any(|(n, _)| n == name));
+        for (name, value) in given {
+            let valid = match &name {
+                Cow::Borrowed(name) => HeaderName::from_static(name),
+                Cow::Owned(name) => HeaderName::from_str(name).map_err(|_| refused(name))?,
+            };
+            headers.put(&name, valid, value, repeats)?;
         }
         match write.expect {
             Expect::Any => {}
-            Expect::Revision(revision) => headers.append_known(header::EXPECTED, &revision.to_string())?,
+            Expect::Revision(revision) => headers.set(header::EXPECTED, revision.to_string())?,
             Expect::On(filter, revision) => {
-                headers.append_known(header::EXPECTED, &revision.to_string())?;
-                headers.append_known(header::EXPECTED_ON, &format!("{}{filter}", self.read_prefix))?;
+                headers.set(header::EXPECTED, revision.to_string())?;
+                headers.set(header::EXPECTED_ON, format!("{}{filter}", self.read_prefix))?;
             }
         }
         if let Some(ttl) = write.ttl {
-            headers.append_known(header::TTL, &format!("{}s", ttl.as_secs()))?;
+            headers.set(header::TTL, format!("{}s", ttl.as_secs()))?;
         }
         let payload = match write.action {
             Action::Put(value) => value,
             Action::Delete => {
-                headers.append_known(header::OPERATION, "DEL")?;
+                headers.set(header::OPERATION, "DEL".to_owned())?;
                 Bytes::new()
             }
             Action::Purge => {
-                headers.append_known(header::OPERATION, "PURGE")?;
-                headers.append_known(ROLLUP, "sub")?;
+                headers.set(header::OPERATION, "PURGE".to_owned())?;
+                headers.set(ROLLUP, "sub".to_owned())?;
                 Bytes::new()
             }
         };
-        let subject = format!("{}{}", self.write_prefix, write.key);
+        let subject = [&self.write_prefix, write.key.as_str()].concat();
         Ok(Outgoing { key: write.key, subject, headers, payload })
     }
 
@@ -139,6 +161,14 @@ impl NatsStore {
     }
 }
 
+/// Reads the answer to a write.
+fn acknowledgement(payload: &[u8]) -> Result<Acknowledgement, Failure> {
+    match serde_json::from_slice::<Acknowledgement>(payload) {
+        Ok(acknowledgement) if acknowledgement.error.is_none() => Ok(acknowledgement),
+        _ => answer(payload),
+    }
+}
+
 fn refused(name: &str) -> WriteError {
     WriteError::Header { name: name.to_owned(), reason: "the client does not take it" }
 }
@@ -156,26 +186,27 @@ impl Block {
     /// What stands around a name and a value.
     const LINE: usize = ": \r\n".len();
 
-    /// Adds a header. What the caller may set was checked before; this is so that the client never panics.
-    pub(super) fn append(&mut self, name: &str, value: &str) -> Result<(), WriteError> {
-        match HeaderName::from_str(name) {
-            Ok(valid) => self.push(name, valid, value),
-            Err(_) => Err(refused(name)),
+    /// Sets a header of the server, which no caller may set.
+    pub(super) fn set(&mut self, name: &'static str, value: String) -> Result<(), WriteError> {
+        self.put(name, HeaderName::from_static(name), value, false)
+    }
+
+    /// Sets a header, or adds it to those of its name: that takes the client twice as long. What the caller may set was
+    /// checked before; this looks again so that the client never panics.
+    fn put(&mut self, name: &str, valid: HeaderName, value: String, repeats: bool) -> Result<(), WriteError> {
+        if value.bytes().any(|byte| matches!(byte, b'\r' | b'\n')) {
+            return Err(refused(name));
         }
-    }
-
-    /// Adds a header of kvconf or of the server: its name is valid and need not be copied.
-    pub(super) fn append_known(&mut self, name: &'static str, value: &str) -> Result<(), WriteError> {
-        self.push(name, HeaderName::from_static(name), value)
-    }
-
-    fn push(&mut self, name: &str, valid: HeaderName, value: &str) -> Result<(), WriteError> {
-        let valid_value = HeaderValue::from_str(value).map_err(|_| refused(name))?;
         if self.bytes == 0 {
             self.bytes = Self::FRAME;
         }
         self.bytes += name.len() + value.len() + Self::LINE;
-        self.map.append(valid, valid_value);
+        let value = HeaderValue::from(value);
+        if repeats {
+            self.map.append(valid, value)
+        } else {
+            self.map.insert(valid, value)
+        }
         Ok(())
     }
 }
@@ -188,16 +219,15 @@ mod tests {
     fn a_block_knows_its_size_on_the_wire() {
         let mut block = Block::default();
         assert_eq!(block.bytes, 0);
-        block.append("Name", "value").unwrap();
-        block.append("Name", "other").unwrap();
+        for value in ["value", "other"] {
+            block.put("Name", HeaderName::from_static("Name"), value.to_owned(), true).unwrap();
+        }
         assert_eq!(block.bytes, "NATS/1.0\r\nName: value\r\nName: other\r\n\r\n".len());
     }
 
     #[test]
     fn a_header_that_the_client_would_panic_on_is_an_error() {
-        for (name, value) in [("A b", "x"), ("A", "x\r\ny")] {
-            let result = Block::default().append(name, value);
-            assert!(matches!(result, Err(WriteError::Header { .. })));
-        }
+        let result = Block::default().set("A", "x\r\ny".to_owned());
+        assert!(matches!(result, Err(WriteError::Header { .. })));
     }
 }
