@@ -72,6 +72,38 @@ async fn connect_told(proxy: &Proxy, denials: &Denials) -> Client {
     options.connect(proxy.url()).await.unwrap()
 }
 
+/// P5: whatever comes after about 2 MB waits for an answer on a subject that the user may not publish to, while heartbeats go on.
+pub async fn flow_control_forbidden() -> Row {
+    const NOTICED: Duration = Duration::from_secs(5);
+    const BACK: Duration = Duration::from_secs(6);
+    let silent = PERMITTED.replace(r#", "$JS.FC.KV_faults.>""#, "");
+    assert_ne!(silent, PERMITTED);
+    let server = Server::builder().config(users(&silent)).start().await;
+    let bucket = Bucket::create(server.client_as("admin", "a").await, config()).await.unwrap();
+    let proxy = Proxy::start(server.port()).await;
+    let reader = Bucket::open(&connect_told(&proxy, &Denials::new()).await, BUCKET).await.unwrap();
+    let watched = Watched::start(reader.live::<Ledger>().start().await.unwrap());
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(server.client_as("admin", "a").await);
+    }
+    let writers = Writers::start(clients, BUCKET).await;
+    writers.go_on(PROMPT).await;
+
+    // One key: what is read again is small.
+    let large = " ".repeat(20_000);
+    for number in 0..150 {
+        bucket.put("ledger.noise.large", format!("{large}{number}")).await.unwrap();
+    }
+    let begun = Instant::now();
+    let (noticed, told) = watched.notices(begun, NOTICED).await;
+    let converged = watched.converges(Instant::now(), writers.newest(), BACK).await;
+    let row = Row::new("no permission to answer flow control (`$JS.FC.>`)").told(&told.health.state);
+    let row = row.noticed(noticed, NOTICED).note("stands still after every 2 MB, and reads again");
+    let scene = Scene { server, proxy, bucket, watched };
+    scene.converges(row, writers, Instant::now(), PROMPT).await.converged(converged, BACK)
+}
+
 pub async fn server_too_old() -> Row {
     const NOTICED: Duration = Duration::from_secs(2);
     let server = Server::builder().binary(installed("2.10.25")).start().await;

@@ -45,6 +45,7 @@ fn main() -> std::process::ExitCode {
         cluster::leader_killed,
         cluster::upgraded_node_by_node,
         cluster::minority,
+        access::flow_control_forbidden,
         cluster::minority_with_its_consumer,
         soak::at_random,
     ];

@@ -40,6 +40,9 @@ impl Drain {
             Delivery::Fault(Fault::Silent { after }) => {
                 return Err(ReadError::Timeout { what: BY_CONSUMER, after: *after });
             }
+            Delivery::Fault(fault @ Fault::Stalled { .. }) => {
+                return Err(ReadError::Answer { what: BY_CONSUMER, found: fault.to_string() });
+            }
             Delivery::Fault(_) => return Err(ReadError::Disconnected),
         };
         // The client drops what it has no room for: what is missing would pass for what is not there.

@@ -164,7 +164,8 @@ impl NatsStore {
             prefix: self.read_prefix.clone(),
             replies: VecDeque::new(),
             tick,
-            life: Life { statistics, connects, connected: true, silent_ticks: 0 },
+            life: Life { statistics, connects, connected: true, silent_ticks: 0, stalled_ticks: None },
+            stalled_on: String::new(),
             over: false,
         })
     }
@@ -194,6 +195,8 @@ pub(super) struct Deliveries {
     life: Life,
     over: bool,
 }
+    /// What answers to a consumer that waits for them have in common; empty where it never waited.
+    stalled_on: String,
 
 impl Stream for Deliveries {
     type Item = Delivery;
@@ -215,7 +218,12 @@ impl Stream for Deliveries {
             }
         }
         while this.tick.poll_tick(cx).is_ready() {
-            match this.life.tick(this.client.connection_state() == State::Connected) {
+            let fault = this.life.tick(this.client.connection_state() == State::Connected);
+            if this.life.is_stalled() {
+                let subject = std::mem::take(&mut this.stalled_on);
+                return this.end(Fault::Stalled { subject });
+            }
+            match fault {
                 Some(fault) if fault.ends() => return this.end(fault),
                 Some(fault) => return Poll::Ready(Some(Delivery::Fault(fault))),
                 None => {}
@@ -251,6 +259,7 @@ impl Deliveries {
         let (sequence, pending) = (delivered.consumer_sequence, delivered.pending);
         // Of what the server delivers in one go nearly all is kept, and little of a buffer is anything else.
         let is_news = sequence > self.consumer.pending;
+        self.life.stalled_ticks = None;
         let value = if is_news { detached(message.payload) } else { message.payload };
         Taken::Delivery(match stored(&self.prefix, &message.subject, place, headers, value) {
             Stored::Entry(entry) => Delivery::Entry { entry: Arc::new(entry), sequence, pending },
@@ -276,8 +285,15 @@ impl Deliveries {
             self.replies.push_back(stalled.into());
             return Taken::Nothing;
         }
+            self.life.stalled_ticks.get_or_insert(0);
+            if self.stalled_on.is_empty() {
+                // The rest names the consumer.
+                let shared: Vec<&str> = stalled.split('.').take(3).collect();
+                self.stalled_on = format!("{}.>", shared.join("."));
+            }
         match value(&headers, LAST_CONSUMER).and_then(|sequence| sequence.parse().ok()) {
             Some(sequence) => Taken::Delivery(Delivery::Idle { sequence }),
+        self.life.stalled_ticks = None;
             None => Taken::Nothing,
         }
     }
@@ -312,32 +328,58 @@ struct Life {
     silent_ticks: u32,
 }
 
+    /// How many ticks ago the server first said that it waits for flow control, if it has delivered nothing since. Ticks and
+    /// not messages: a program that did not run for a while finds several at once, and has not answered the first yet.
+    stalled_ticks: Option<u32>,
 impl Life {
     /// Looks at the connection, [`TICK`] after the last time.
     fn tick(&mut self, connected: bool) -> Option<Fault> {
         let connects = self.statistics.connects.load(Ordering::Relaxed);
         if !connected {
             // Silence has its reason: it is counted from the return of the connection.
-            self.silent_ticks = 0;
+            (self.silent_ticks, self.stalled_ticks) = (0, None);
             return std::mem::replace(&mut self.connected, false).then_some(Fault::Disconnected);
         }
         if std::mem::replace(&mut self.connects, connects) != connects || !self.connected {
             // Also when it broke and came back between two ticks.
             self.connected = true;
-            self.silent_ticks = 0;
+            (self.silent_ticks, self.stalled_ticks) = (0, None);
             return Some(Fault::Reconnected);
         }
         self.silent_ticks += 1;
         (self.silent_ticks >= SILENT_TICKS).then_some(Fault::Silent { after: TICK * SILENT_TICKS })
+        self.stalled_ticks = self.stalled_ticks.map(|ticks| ticks + 1);
     }
 }
 
+
+    /// Whether the server has waited for flow control for as long as silence is borne. What it has is not delivered then,
+    /// and its heartbeats go on: to take them for signs of life alone, a reader without the permission to answer stood still
+    /// after 2 MB of changes, and said that it was live.
+    fn is_stalled(&self) -> bool {
+        self.stalled_ticks.is_some_and(|ticks| ticks >= SILENT_TICKS)
+    }
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn life() -> Life {
-        Life { statistics: Arc::default(), connects: 0, connected: true, silent_ticks: 0 }
+        let (connects, connected, silent_ticks) = (0, true, 0);
+        Life { statistics: Arc::default(), connects, connected, silent_ticks, stalled_ticks: None }
+    }
+
+    #[test]
+    fn a_server_that_waits_for_three_seconds_is_stalled_and_one_that_delivers_again_is_not() {
+        let mut life = life();
+        life.stalled_ticks.get_or_insert(0);
+        for _ in 1..SILENT_TICKS {
+            life.silent_ticks = 0;
+            assert_eq!((life.tick(true), life.is_stalled()), (None, false));
+        }
+        life.silent_ticks = 0;
+        assert_eq!((life.tick(true), life.is_stalled()), (None, true));
+        life.stalled_ticks = None;
+        assert!(!life.is_stalled());
     }
 
     #[test]
