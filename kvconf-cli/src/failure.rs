@@ -188,7 +188,7 @@ pub(crate) fn of_read(error: &ReadError) -> (Exit, Option<String>) {
             Exit::Unreachable,
             Some("kvconf doctor: a server that is slow and a missing permission look alike".to_owned()),
         ),
-        ReadError::Disconnected | ReadError::Client { .. } => {
+        ReadError::Disconnected | ReadError::ClientEnded | ReadError::Client { .. } => {
             (Exit::Unreachable, Some("kvconf doctor".to_owned()))
         }
         ReadError::Server { code: 503, .. } => (Exit::Unreachable, Some("kvconf doctor".to_owned())),

@@ -37,6 +37,9 @@ pub enum ReadError {
     /// There is no connection, or it broke while the answer was outstanding.
     #[display("not connected to the server")]
     Disconnected,
+    /// The client has ended: it was drained, or has tried to connect as often as its `max_reconnects` says.
+    #[display("the client has ended and connects no more")]
+    ClientEnded,
     /// The server or the bucket cannot do it.
     #[display("{what} is not supported: {reason}")]
     Unsupported {

@@ -35,6 +35,10 @@ pub enum WatchState {
     /// The connection is down.
     #[display("disconnected")]
     Disconnected,
+    /// The client has ended: it was drained, or has tried to connect as often as its `max_reconnects` says. It never connects
+    /// again; the program has to be started again, or to open the bucket on another client.
+    #[display("the client has ended and connects no more")]
+    ClientEnded,
     /// There is no such bucket, or its servers are electing a leader: the server answers the same to both.
     #[display("the bucket is missing")]
     BucketMissing,

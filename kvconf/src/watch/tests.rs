@@ -4,6 +4,8 @@
 mod joining;
 mod leader;
 mod loading;
+mod newcomers;
+mod origin;
 mod presumed;
 mod set_back;
 

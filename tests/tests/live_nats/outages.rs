@@ -1,11 +1,12 @@
 //! What readers see, and what the health says, when something breaks.
 
+use std::error::Error;
 use std::time::Duration;
 
-use async_nats::jetstream;
+use async_nats::{ConnectOptions, jetstream};
 use futures_util::StreamExt;
 use kvconf::{Bucket, BucketConfig, CommitError, Health, Live, Revision, WatchEvent, WatchState};
-use kvconf_tests::server::Cluster;
+use kvconf_tests::server::{Cluster, Server};
 use tokio::time::timeout;
 
 use super::{BOUND, Pool, another, health, live, reach, stream, with_bucket};
@@ -76,6 +77,64 @@ async fn a_bucket_from_a_backup_is_followed_at_its_own_revisions() {
     let again =
         async { while !matches!(plain.event().await, WatchEvent::Entry(entry) if entry.value() == "77") {} };
     timeout(BOUND, again).await.expect("the plain watch has it too");
+}
+
+// P5: it will never connect again, whatever becomes of the server.
+#[tokio::test]
+async fn a_client_that_has_given_up_is_told_from_one_that_connects_again() {
+    let mut server = Server::start().await;
+    Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
+    let client = server.connect(ConnectOptions::new().max_reconnects(1)).await;
+    let bucket = Bucket::open(&client, "b").await.unwrap();
+    let pool = live(&bucket, "shop").await;
+    server.kill();
+    let ended = health(&pool, |health| health.state == WatchState::ClientEnded).await;
+    assert!(ended.is_ready() && !ended.is_current());
+    server.restart().await;
+    let refused = pool.update(|pool| pool.max = 20).await.unwrap_err();
+    assert_eq!(refused.source().unwrap().source().unwrap().to_string(), ENDED);
+    assert_eq!(bucket.get("shop.max").await.unwrap_err().to_string(), ENDED);
+    for bucket in [bucket, Bucket::open_lazily(&client, "b").unwrap()] {
+        let start = bucket.live::<Pool>().prefix("shop").deadline(Duration::from_secs(1)).start();
+        let late = format!("bucket b was not loaded within 1s: {ENDED}");
+        assert_eq!(start.await.unwrap_err().to_string(), late);
+    }
+    let now = pool.health();
+    assert_eq!((now.state, now.since), (WatchState::ClientEnded, ended.since));
+}
+
+const ENDED: &str = "the client has ended and connects no more";
+
+// P1, P4: behind one name stands first the one and then a copy that was taken earlier, and then the one again.
+#[tokio::test]
+async fn a_server_that_gives_way_to_an_older_copy_of_it_is_followed_there_and_back() {
+    let (mut one, mut two) = (Server::start().await, Server::start().await);
+    let bucket = Bucket::create(one.client().await, BucketConfig::new("b")).await.unwrap();
+    for max in 1..=5 {
+        bucket.put("shop.max", max.to_string()).await.unwrap();
+    }
+    let copy = one.back_up().await;
+    two.bring_back(&copy).await;
+    let to_one = Bucket::open(one.client().await, "b").await.unwrap();
+    let to_two = Bucket::open(two.client().await, "b").await.unwrap();
+    // The same revisions, with other values.
+    to_one.put("shop.min", "2").await.unwrap();
+    to_one.put("shop.max", "11").await.unwrap();
+    to_two.put("shop.max", "21").await.unwrap();
+    two.kill();
+    let options = ConnectOptions::new().ignore_discovered_servers();
+    let client = options.connect(vec![one.url(), two.url()]).await.unwrap();
+    let pool = live(&Bucket::open(&client, "b").await.unwrap(), "shop").await;
+    assert_eq!((pool.load().min, pool.load().max, pool.load().revision().get()), (2, 11, 7));
+
+    one.kill();
+    two.restart().await;
+    health(&pool, |health| is_live(health) && pool.load().epoch() == 1).await;
+    assert_eq!((pool.load().min, pool.load().max, pool.load().revision().get()), (1, 21, 6));
+    two.kill();
+    one.restart().await;
+    health(&pool, |health| is_live(health) && health.applied.get() == 7).await;
+    assert_eq!((pool.load().min, pool.load().max), (2, 11));
 }
 
 // P6: a write without a server ends, and says that nobody knows.

@@ -158,7 +158,9 @@ impl<'a> IntoFuture for WatchRequest<'a> {
 async fn newest_revision(store: &dyn Store) -> Result<Option<Revision>, ReadError> {
     match store.status().await {
         Ok(status) => Ok(Some(status.last_revision)),
-        Err(error @ (ReadError::BucketNotFound { .. } | ReadError::Disconnected)) => Err(error),
+        Err(
+            error @ (ReadError::BucketNotFound { .. } | ReadError::Disconnected | ReadError::ClientEnded),
+        ) => Err(error),
         Err(_) => Ok(None),
     }
 }

@@ -1,14 +1,16 @@
 //! One NATS connection as kvconf uses it: bounded requests, and where JetStream's API is found on it.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind, jetstream};
 use bytes::Bytes;
-use futures_util::FutureExt;
+use futures_util::{FutureExt, Sink};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -106,6 +108,17 @@ impl Connection {
         self.client.connection_state() == State::Connected
     }
 
+    /// Why nothing can be sent while there is no connection.
+    pub(super) fn lost(&self) -> Failure {
+        // The client says "disconnected" of itself for ever. What it takes to send would be closed then.
+        let mut client = self.client.clone();
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut client).poll_ready(&mut context) {
+            Poll::Ready(Err(_)) => Failure::ClientEnded,
+            _ => Failure::Disconnected,
+        }
+    }
+
     /// Asks JetStream's API and reads the answer.
     pub(super) async fn call<T, V>(&self, subject: &str, request: &T, within: Duration) -> Result<V, Failure>
     where
@@ -167,10 +180,9 @@ impl Connection {
         }
         outcome?.map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut if self.is_connected() => Failure::Timeout(within),
-            RequestErrorKind::TimedOut => Failure::Disconnected,
             RequestErrorKind::NoResponders => Failure::NoResponders,
-            // The client ended while the answer was outstanding.
-            RequestErrorKind::Other => Failure::Disconnected,
+            // The client ended before, or while the answer was outstanding.
+            RequestErrorKind::TimedOut | RequestErrorKind::Other => self.lost(),
             _ => Failure::client(error),
         })
     }

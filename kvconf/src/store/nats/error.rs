@@ -66,6 +66,8 @@ pub(super) enum Failure {
     Timeout(Duration),
     /// The connection is down.
     Disconnected,
+    /// There is none, and will never be one again.
+    ClientEnded,
     /// The server forbids the subject.
     NotPermitted(String),
     /// JetStream refused.
@@ -108,6 +110,7 @@ impl Failure {
             },
             Self::Timeout(after) => ReadError::Timeout { what, after },
             Self::Disconnected => ReadError::Disconnected,
+            Self::ClientEnded => ReadError::ClientEnded,
             Self::NotPermitted(subject) => ReadError::NotPermitted { subject },
             Self::Api(error) if error.code() == code::STREAM_NOT_FOUND => {
                 ReadError::BucketNotFound { bucket: bucket.to_owned() }
@@ -125,7 +128,9 @@ impl Failure {
         match self {
             Self::Timeout(after) => WriteError::Unconfirmed { after },
             // Only told when the answer stayed away: the write may have been sent before the connection broke.
-            Self::Disconnected => WriteError::Unconfirmed { after: super::connection::ANSWER_WITHIN },
+            Self::Disconnected | Self::ClientEnded => {
+                WriteError::Unconfirmed { after: super::connection::ANSWER_WITHIN }
+            }
             Self::Api(error) => match error.code() {
                 code::WRONG_LAST | code::WRONG_LAST_UNSAID => WriteError::Conflict { found: error.found() },
                 code::ACCOUNT_RESOURCES_EXCEEDED

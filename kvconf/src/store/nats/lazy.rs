@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep};
 
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, Connection};
-use crate::store::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Write};
+use super::error::Failure;
+use crate::store::{Caveat, Kept, Point, Reading, Standing, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, KeyError, ReadError, Revision, WriteError, check_bucket_name};
 
 /// How often the connection is looked at while it is waited for. The client tells of it only by a callback that is the
@@ -50,8 +51,9 @@ impl LazyStore {
     async fn connected(&self, wait: Duration) -> Result<(), ReadError> {
         let until = Instant::now() + wait;
         while !self.connection.is_connected() {
-            if Instant::now() >= until {
-                return Err(ReadError::Disconnected);
+            let lost = self.connection.lost();
+            if Instant::now() >= until || matches!(lost, Failure::ClientEnded) {
+                return Err(lost.read(&self.bucket, "the connection"));
             }
             sleep(LOOK_EVERY).await;
         }

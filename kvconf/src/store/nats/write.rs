@@ -93,7 +93,7 @@ impl NatsStore {
     pub(super) fn outgoing(&self, write: Write) -> Result<Outgoing, WriteError> {
         // A message queued in a client without a connection may be sent much later, after its author has given up.
         if !self.connection.is_connected() {
-            return Err(ReadError::Disconnected.into());
+            return Err(self.connection.lost().read(&self.bucket, "a write").into());
         }
         let mut headers = Block::default();
         let given = write.headers.into_vec();

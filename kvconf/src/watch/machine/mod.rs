@@ -291,13 +291,19 @@ impl Machine {
         self.prefixes = prefixes;
         self.down();
         // Whoever has just come knows nothing of the state: it is told again, at once where it does not depend on prefixes.
-        match &self.watch_state {
-            known @ (WatchState::Disconnected | WatchState::BucketMissing) => {
-                effects.push(Effect::State(known.clone()));
-            }
-            _ => self.watch_state = WatchState::Loading,
+        // What is wrong stays what is told, until the load says otherwise.
+        let known = match &self.watch_state {
+            known @ (WatchState::Disconnected
+            | WatchState::ClientEnded
+            | WatchState::BucketMissing
+            | WatchState::Resyncing { .. }) => Some(known.clone()),
+            _ => None,
+        };
+        self.changing_since = (self.loaded && known.is_none()).then_some(now);
+        match known {
+            Some(known) => effects.push(Effect::State(known)),
+            None => self.watch_state = WatchState::Loading,
         }
-        self.changing_since = self.loaded.then_some(now);
         effects.push(Effect::Subscribe { failures: None });
     }
 
@@ -341,6 +347,7 @@ impl Machine {
         effects.push(Effect::Subscribe { failures: Some(self.failures) });
     }
 
+            ReadError::ClientEnded => WatchState::ClientEnded,
     fn fault(&mut self, fault: &Fault, effects: &mut Vec<Effect>) {
         match fault {
             Fault::Disconnected => self.set_state(WatchState::Disconnected, effects),
