@@ -218,6 +218,10 @@ pub(crate) fn of_write(error: &WriteError) -> (Exit, Option<String>) {
         WriteError::Full { .. } => {
             (Exit::Refused, Some("kvconf bucket update --max-bytes raises the limit".to_owned()))
         }
+        WriteError::NoRoom { .. } => (
+            Exit::Refused,
+            Some("give the account or the server more room; limits of the bucket do not help".to_owned()),
+        ),
         WriteError::TooMany { .. } | WriteError::Invalid { .. } | WriteError::Header { .. } => {
             (Exit::Invalid, None)
         }

@@ -30,6 +30,9 @@ pub enum Caveat {
         /// After which time.
         after: Duration,
     },
+    /// When the bucket is full its oldest values go, whatever they are: readers notice only by comparing, within a minute.
+    #[display("the oldest values are dropped when it is full: readers notice within a minute only")]
+    DropsOldest,
     /// Changes of several keys are refused, unless they are asked for one by one.
     #[display("no atomic batches are taken: changes of several keys are refused")]
     NoBatches,

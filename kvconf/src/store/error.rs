@@ -168,11 +168,19 @@ pub enum WriteError {
         /// The limit.
         max: usize,
     },
-    /// The bucket has reached its size limit. Nothing was written.
+    /// The bucket has reached a limit of its own, in bytes or entries. Nothing was written.
     #[display("bucket {bucket} is full")]
     Full {
         /// Its name.
         bucket: String,
+    },
+    /// The account or the server has no room left, or its disk is full. Nothing was written.
+    #[display("there is no room for bucket {bucket}: {reason}")]
+    NoRoom {
+        /// The bucket's name.
+        bucket: String,
+        /// What is exhausted, in the server's words.
+        reason: String,
     },
     /// The same key twice in one batch, no key at all, a time to live below one second, and the like. Nothing was sent.
     #[display("invalid write: {reason}")]

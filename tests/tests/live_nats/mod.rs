@@ -1,6 +1,8 @@
 //! Live handles on a real server.
 
 mod attribution;
+mod copies;
+mod limits;
 mod old_server;
 mod outages;
 mod permissions;

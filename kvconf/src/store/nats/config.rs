@@ -12,8 +12,9 @@ use super::connection::{ANSWER_WITHIN, Connection, PROBE_WITHIN};
 use super::error::{Failure, code};
 use super::known::Known;
 use super::message::time;
-use super::stream::{Stream, apply, bucket_config, new_stream, stream_name, subject_prefix};
-use crate::store::{Caveat, Status};
+use super::origin::{Mirrored, Upstream};
+use super::stream::{Stream, apply, bucket_config, drops_oldest, new_stream, stream_name, subject_prefix};
+use crate::store::{Caveat, Origin, Standing, Status};
 use crate::{BucketConfig, Filter, ReadError, Revision, WriteError, check_bucket_name};
 
 /// The oldest server that kvconf works with: the first with markers for expired keys and with `multi_last`.
@@ -210,6 +211,14 @@ impl NatsStore {
         if let Ok(info) = &info {
             self.known.info.worked();
             self.known.was_created(time(&info.created));
+        self.ask_the_mirrored().await;
+        self.caveats = Caveat::of(&config);
+        // Of a mirror the bucket that takes its writes has the say.
+        self.caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
+        if drops_oldest(stream) {
+            self.caveats.push(Caveat::DropsOldest);
+        }
+        Caveat::tell(&self.bucket, &self.caveats);
         }
         info
     }

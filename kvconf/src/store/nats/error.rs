@@ -122,6 +122,10 @@ impl Failure {
         }
     }
 
+    fn no_room(bucket: &str, error: ApiError) -> WriteError {
+        WriteError::NoRoom { bucket: bucket.to_owned(), reason: error.description }
+    }
+
     /// As an error of a write that the server may have taken before it failed.
     pub(super) fn write(self, bucket: &str) -> WriteError {
         const WHAT: &str = "a write";
@@ -136,10 +140,11 @@ impl Failure {
                 code::ACCOUNT_RESOURCES_EXCEEDED
                 | code::INSUFFICIENT_RESOURCES
                 | code::MEMORY_EXCEEDED
-                | code::STORAGE_EXCEEDED => WriteError::Full { bucket: bucket.to_owned() },
+                | code::STORAGE_EXCEEDED => Self::no_room(bucket, error),
                 code::STORE_FAILED if error.description.contains("maximum") => {
                     WriteError::Full { bucket: bucket.to_owned() }
                 }
+                code::STORE_FAILED if error.description.contains("no space") => Self::no_room(bucket, error),
                 code::TTL_INVALID => WriteError::Invalid { reason: error.description },
                 code::TTL_DISABLED => WriteError::Failed(ReadError::Unsupported {
                     what: "a time to live per key",
@@ -177,9 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn a_full_bucket_has_many_codes() {
-        for (number, text) in [(10077, "maximum bytes exceeded"), (10047, "x"), (10023, "x"), (10002, "x")] {
-            assert_eq!(refusal(number, text).write("b").to_string(), "bucket b is full");
+    fn what_is_full_is_the_bucket_or_what_it_lies_in() {
+        let full = refusal(10077, "maximum bytes exceeded").write("b");
+        assert_eq!(full.to_string(), "bucket b is full");
+        let no_room = "there is no room for bucket b: ";
+        for (number, reason) in [
+            (10002, "resource limits exceeded for account"),
+            (10023, "insufficient resources"),
+            (10028, "insufficient memory resources"),
+            (10047, "insufficient storage resources available"),
+            (10077, "write 1.blk: no space left on device"),
+        ] {
+            assert_eq!(refusal(number, reason).write("b").to_string(), format!("{no_room}{reason}"));
         }
         let other = refusal(10077, "no space left on device").write("b");
         assert!(matches!(other, WriteError::Failed(ReadError::Server { code: 10077, .. })));

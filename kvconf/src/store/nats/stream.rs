@@ -132,6 +132,13 @@ pub(super) fn kept_revisions(stream: &Stream) -> u64 {
     stream.get("max_msgs_per_subject").and_then(Value::as_u64).filter(|kept| *kept > 0).unwrap_or(u64::MAX)
 }
 
+/// Whether values go, whatever they are, when the stream has reached a limit. No key-value bucket is made so.
+pub(super) fn drops_oldest(stream: &Stream) -> bool {
+    let is_limited = |name: &str| stream.get(name).and_then(Value::as_i64).is_some_and(|limit| limit > 0);
+    stream.get("discard").and_then(Value::as_str) == Some("old")
+        && (is_limited("max_bytes") || is_limited("max_msgs"))
+}
+
 fn nanos(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX >> 1).into()
 }
@@ -312,6 +319,16 @@ mod tests {
     fn every_option_survives_the_way_to_the_stream_and_back() {
         let config = full();
         assert_eq!(bucket_config("b", &new_stream(&config)), config);
+    }
+
+    #[test]
+    fn values_are_dropped_only_where_there_is_a_limit_and_the_old_ones_give_way() {
+        let drops = |discard: &str, max_bytes: i64, max_msgs: i64| {
+            let stream = json!({ "discard": discard, "max_bytes": max_bytes, "max_msgs": max_msgs });
+            drops_oldest(stream.as_object().unwrap())
+        };
+        assert_eq!([drops("old", 1_000, -1), drops("old", -1, 7)], [true, true]);
+        assert_eq!([drops("old", -1, -1), drops("new", 1_000, 7)], [false, false]);
     }
 
     #[test]
