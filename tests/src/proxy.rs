@@ -22,8 +22,19 @@ enum Mode {
     },
     /// Connections stay, new ones too, and nothing passes. What was sent passes later.
     Held,
+    /// As `Held`, for one direction.
+    Deaf(Direction),
     /// Connections are reset, new ones at once.
     Cut,
+}
+
+/// Where something goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
 }
 
 /// A port that leads to another one. Ends, with its connections, when dropped.
@@ -77,6 +88,11 @@ impl Proxy {
         self.mode.send_replace(Mode::Held);
     }
 
+    /// Keeps all connections and passes nothing on in one direction, until [`Proxy::resume`].
+    pub fn hold_back(&self, direction: Direction) {
+        self.mode.send_replace(Mode::Deaf(direction));
+    }
+
     /// Passes on `bytes` at most in each direction of each connection, then pauses for `every`.
     pub fn slow(&self, bytes: usize, every: Duration) {
         self.mode.send_replace(Mode::Slow { bytes, every });
@@ -99,7 +115,7 @@ async fn accept(listener: TcpListener, target: u16, mode: watch::Receiver<Mode>)
 async fn serve(inbound: TcpStream, target: u16, mut mode: watch::Receiver<Mode>) {
     let watched = mode.clone();
     let passing = async {
-        if admitted(&mut mode).await.is_err() {
+        if admitted(&mut mode, None).await.is_err() {
             return;
         }
         let Ok(outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };
@@ -110,8 +126,8 @@ async fn serve(inbound: TcpStream, target: u16, mut mode: watch::Receiver<Mode>)
         }
         let ((from, to), (back, forth)) = (inbound.into_split(), outbound.into_split());
         tokio::select! {
-            () = pump(from, forth, mode.clone()) => {}
-            () = pump(back, to, mode) => {}
+            () = pump(from, forth, mode.clone(), Direction::ToServer) => {}
+            () = pump(back, to, mode, Direction::ToClient) => {}
         }
     };
     tokio::select! {
@@ -125,12 +141,25 @@ async fn broken(mut mode: watch::Receiver<Mode>) {
     let _ = mode.wait_for(|mode| *mode == Mode::Cut).await;
 }
 
-/// Waits while everything is held back; an error when the proxy is gone.
-async fn admitted(mode: &mut watch::Receiver<Mode>) -> Result<Mode, watch::error::RecvError> {
-    mode.wait_for(|mode| *mode != Mode::Held).await.map(|mode| *mode)
+/// Waits while everything is held back, or what goes there; an error when the proxy is gone.
+async fn admitted(
+    mode: &mut watch::Receiver<Mode>,
+    direction: Option<Direction>,
+) -> Result<Mode, watch::error::RecvError> {
+    let is_held = |mode: &Mode| match *mode {
+        Mode::Held => true,
+        Mode::Deaf(held) => Some(held) == direction,
+        _ => false,
+    };
+    mode.wait_for(|mode| !is_held(mode)).await.map(|mode| *mode)
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::Receiver<Mode>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut mode: watch::Receiver<Mode>,
+    direction: Direction,
+) {
     let mut buffer = vec![0; CHUNK];
     loop {
         let most = match *mode.borrow() {
@@ -138,7 +167,7 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut mode: watch::
             _ => CHUNK,
         };
         let Ok(count @ 1..) = from.read(&mut buffer[..most]).await else { return };
-        let Ok(now) = admitted(&mut mode).await else { return };
+        let Ok(now) = admitted(&mut mode, Some(direction)).await else { return };
         if let Mode::Slow { every, .. } = now {
             tokio::time::sleep(every).await;
         }

@@ -246,6 +246,12 @@ pub enum Fault {
         /// How long.
         after: Duration,
     },
+    /// The server has more to deliver and waits for an answer to its flow control, which it does not get.
+    #[display("the server waits in vain for answers on {subject}: may the user publish there?")]
+    Stalled {
+        /// What the subjects of these answers have in common.
+        subject: String,
+    },
     /// The server ended the subscription (its consumer was deleted, or its leader changed).
     #[display("the server ended the subscription")]
     Ended,
@@ -257,12 +263,6 @@ pub enum Fault {
     NotPermitted {
         /// The subject that the client's user may not use.
         subject: String,
-    /// The server has more to deliver and waits for an answer to its flow control, which it does not get.
-    #[display("the server waits in vain for answers on {subject}: may the user publish there?")]
-    Stalled {
-        /// What the subjects of these answers have in common.
-        subject: String,
-    },
     },
     /// The client could not keep up and dropped messages.
     #[display("messages were dropped because the client could not keep up")]

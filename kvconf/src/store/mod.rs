@@ -179,7 +179,28 @@ pub(crate) struct Subscription {
     /// that is lower than what was seen before shows that the bucket was set back: brought back from a backup, or by a server
     /// that lost its newest writes.
     pub(crate) last: Option<Revision>,
+    /// What keeps a bucket that copies another one from having what that one has.
+    pub(crate) origin: Option<Origin>,
     pub(crate) deliveries: BoxStream<'static, Delivery>,
+}
+
+/// What is wrong between a bucket and the one that it copies, as a mirror or by sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(not(any(feature = "nats", test)), expect(dead_code, reason = "a bucket in memory copies nothing"))]
+pub(crate) enum Origin {
+    /// Nothing is heard of this bucket, for the reason that the server gives, if it does.
+    Away { bucket: String, cause: Option<String> },
+    /// It has so many entries that were not copied yet.
+    Ahead { entries: u64 },
+}
+
+/// What is known to be in a bucket, whoever delivers it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Standing {
+    /// The newest revision that was asked for; zero where nobody can be asked.
+    pub(crate) newest: Revision,
+    /// What keeps it from having what its origin has.
+    pub(crate) origin: Option<Origin>,
 }
 
 /// One thing that a subscription has to say. Deliveries are numbered from 1; a gap means that something was lost.
@@ -288,9 +309,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Replaces the bucket's settings that `config` names and keeps all others.
     fn update_config<'a>(&'a self, config: &'a BucketConfig) -> BoxFuture<'a, Result<Status, WriteError>>;
 
-    /// Asks who decides about the bucket for the newest revision that the filters match. `None` where a subscription that
-    /// lives has it.
-    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
+    /// Asks who decides about the bucket for the newest revision that the filters match, and how it stands with the bucket
+    /// that it copies. `None` where a subscription that lives has all there is.
+    fn standing<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Standing, ReadError>>> {
         let _ = filters;
         None
     }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 use super::machine::{About, Effect, Input, Machine, Tuning, room_for};
 use super::{Remembered, Update, WatchState};
 use crate::backoff::Backoff;
-use crate::store::{Delivery, Point, ReadError, Reading, Start, Status, Store, Subscription, Told};
+use crate::store::{Delivery, Point, ReadError, Reading, Standing, Start, Status, Store, Subscription, Told};
 use crate::{Entry, Filter, Prefix, Revision};
 
 /// How many deliveries are taken in one go before a state is published and other events get their turn.
@@ -216,7 +216,7 @@ struct Driver {
     opening: Option<BoxFuture<'static, Result<Subscription, ReadError>>>,
     reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
     counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
-    checking: Option<BoxFuture<'static, Result<Revision, ReadError>>>,
+    checking: Option<BoxFuture<'static, Result<Standing, ReadError>>>,
     describing: Option<BoxFuture<'static, Result<Status, ReadError>>>,
 }
 
@@ -275,7 +275,7 @@ impl Driver {
                 opened = maybe(&mut self.opening) => self.opened(opened),
                 reading = maybe(&mut self.reading) => self.input(Input::Read(reading)),
                 count = maybe(&mut self.counting) => self.input(Input::Counted(count)),
-                outcome = maybe(&mut self.checking) => self.input(Input::Checked(outcome)),
+                outcome = maybe(&mut self.checking) => self.checked(outcome),
                 status = maybe(&mut self.describing) => self.input(Input::Described(status.map(|status| About::of(&status)))),
                 () = until(deadline) => self.input(Input::Deadline),
                 _ = beat.tick() => {}
@@ -384,8 +384,11 @@ impl Driver {
 
     fn opened(&mut self, opened: Result<Subscription, ReadError>) {
         match opened {
-            Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries }) => {
-                self.deliveries = Some(deliveries);
+            Ok(subscription) => {
+                let Subscription { pending, incarnation, history, told, clock, promised, last, .. } =
+                    subscription;
+                self.deliveries = Some(subscription.deliveries);
+                self.input(Input::Origin(subscription.origin));
                 self.input(Input::Opened { pending, incarnation, history, clock, promised, last });
                 if told == Told::Before {
                     self.input(Input::Presumed);
@@ -402,6 +405,14 @@ impl Driver {
             }
             Err(error) => self.input(Input::NotOpened(error)),
         }
+    }
+
+    fn checked(&mut self, outcome: Result<Standing, ReadError>) {
+        let newest = outcome.map(|Standing { newest, origin }| {
+            self.input(Input::Origin(origin));
+            newest
+        });
+        self.input(Input::Checked(newest));
     }
 
     /// Takes what is ready, so that a burst becomes few states.
@@ -457,9 +468,9 @@ impl Driver {
             Effect::Check if self.checking.is_none() => {
                 let (store, filters) = (Arc::clone(&self.store), self.filters());
                 let checking = async move {
-                    match store.newest(&filters) {
+                    match store.standing(&filters) {
                         Some(answer) => in_time(CHECK_WITHIN, "the bucket's leader", answer).await,
-                        None => Ok(Revision::ZERO),
+                        None => Ok(Standing::default()),
                     }
                 };
                 self.checking = Some(checking.boxed());

@@ -14,7 +14,7 @@ pub enum WatchState {
     /// It is connected and delivers.
     #[display("live")]
     Live,
-    /// It delivers, and has more to do than it can keep up with.
+    /// It delivers, and has more to do than it can keep up with; or the bucket copies another one, and lacks so much of it.
     #[display("lagging, {pending} entries behind")]
     Lagging {
         /// How many entries are waiting.
@@ -55,6 +55,15 @@ pub enum WatchState {
         /// What is odd.
         what: &'static str,
     },
+    /// The bucket is a mirror of another one, or copies one by its sources, and has not heard of it for seconds: it serves
+    /// what it has, and nobody knows what the other one has by now.
+    #[display("nothing is heard of bucket {origin}, which this one copies{}", because(cause.as_deref()))]
+    OriginAway {
+        /// The bucket that is copied.
+        origin: String,
+        /// Why, where the server says it.
+        cause: Option<String>,
+    },
     /// The watch's task has not run for seconds: the program keeps its runtime busy, or was suspended. Told to whoever asks
     /// for the health; nobody is woken by it.
     #[display("the watch does not get to run")]
@@ -62,6 +71,10 @@ pub enum WatchState {
     /// The watch was stopped.
     #[display("stopped")]
     Stopped,
+}
+
+fn because(cause: Option<&str>) -> String {
+    cause.map_or_else(String::new, |cause| format!(": {cause}"))
 }
 
 impl WatchState {

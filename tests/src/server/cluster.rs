@@ -114,6 +114,17 @@ impl Cluster {
         &mut self.servers
     }
 
+    /// Starts servers again that were killed, all before any is waited for: one may need the other to be ready.
+    ///
+    /// # Panics
+    /// When one of them is not ready in time, with its log.
+    pub async fn launch(&mut self, servers: &[usize]) {
+        servers.iter().for_each(|server| self.servers[*server].launch());
+        for server in servers {
+            self.servers[*server].ready().await;
+        }
+    }
+
     /// Restarts one server with another binary.
     ///
     /// # Panics
@@ -189,6 +200,8 @@ pub struct HubAndLeaf {
     pub hub: Server,
     /// The one at the edge.
     pub leaf: Server,
+    /// The way between them.
+    proxy: Proxy,
 }
 
 impl HubAndLeaf {
@@ -198,16 +211,27 @@ impl HubAndLeaf {
     /// When one of them is not ready in time, with its log.
     pub async fn start() -> Self {
         let hub = Server::builder().name("hub").domain("hub").accept_leafnodes().start().await;
+        let proxy = Proxy::start(hub.leafnode_port()).await;
         let remote = format!(
-            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\" }}], reconnect: 1 }}",
-            hub.leafnode_port()
+            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\", ignore_discovered_servers: true }}], reconnect: 1 }}",
+            proxy.port()
         );
         let leaf = Server::builder().name("leaf").domain("leaf").config(remote).start().await;
         wait_for_page("the leaf node's connection", &leaf, "/leafz", |page| {
             (page.get("leafnodes")?.as_u64()? == 1).then_some(())
         })
         .await;
-        Self { hub, leaf }
+        Self { hub, leaf, proxy }
+    }
+
+    /// Breaks the connection between them.
+    pub fn part(&self) {
+        self.proxy.cut();
+    }
+
+    /// Ends [`HubAndLeaf::part`].
+    pub fn unite(&self) {
+        self.proxy.resume();
     }
 }
 

@@ -261,16 +261,48 @@ impl Server {
         config.clone_into(&mut self.settings.extra);
         let folder = self.folder.path();
         fs::write(folder.join("server.conf"), self.config_text()).expect("write the configuration");
-        let pid = self.pid().expect("it runs");
-        // The server's binary sends the signal by itself.
-        let sent = Command::new(self.binary()).arg("--signal").arg(format!("reload={pid}")).output();
-        let sent = sent.unwrap_or_else(|error| panic!("signal a server: {error}"));
-        assert!(sent.status.success(), "signal a server: {}", String::from_utf8_lossy(&sent.stderr));
+        self.command("reload");
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
         while self.loaded_at().await == before {
             assert!(tokio::time::Instant::now() < deadline, "it did not reload:\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+
+    /// Tells it to send its clients away and to end, as an operator does who is about to stop it.
+    pub fn lame_duck(&self) {
+        self.command("ldm");
+    }
+
+    /// Has the running server do what its binary sends it a signal for.
+    fn command(&self, command: &str) {
+        let pid = self.pid().expect("it runs");
+        run(Command::new(self.binary()).arg("--signal").arg(format!("{command}={pid}")));
+    }
+
+    /// Stops the process without ending it: its connections stay, and nobody answers, until [`Server::thaw`].
+    pub fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    /// Ends [`Server::freeze`].
+    pub fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.pid().expect("it runs");
+        run(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()));
+    }
+
+    /// Kills it, and starts it again with nothing stored.
+    ///
+    /// # Panics
+    /// As [`Builder::start`].
+    pub async fn restart_wiped(&mut self) {
+        self.kill();
+        fs::remove_dir_all(self.storage()).expect("remove the storage");
+        self.restart().await;
     }
 
     /// When it read its configuration.
@@ -378,6 +410,12 @@ impl Server {
         let page: serde_json::Value = serde_json::from_str(&self.monitoring("/varz").await?).ok()?;
         page.get("leaf")?.get("port")?.as_u64()?.try_into().ok()
     }
+}
+
+/// Runs a command that signals a server.
+fn run(command: &mut Command) {
+    let sent = command.output().unwrap_or_else(|error| panic!("signal a server: {error}"));
+    assert!(sent.status.success(), "signal a server: {}", String::from_utf8_lossy(&sent.stderr));
 }
 
 fn read_ports(file: &Path) -> Option<Ports> {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::{self, stream::Stream};
 use async_nats::{Client, ConnectOptions};
 use futures_util::StreamExt;
-use kvconf::{Bucket, BucketConfig, Live};
+use kvconf::{Bucket, BucketConfig, External, Live, Source};
 use kvconf_tests::proxy::Proxy;
-use kvconf_tests::server::{Cluster, Server};
+use kvconf_tests::server::{Cluster, HubAndLeaf, Server};
 use kvconf_tests::wait_for;
 
 use super::ledger::{Ledger, Writers};
@@ -169,13 +169,23 @@ async fn start_on(bucket: &Bucket) -> Live<Ledger> {
     wait_for("a handle on a new cluster", PROMPT, async || bucket.live::<Ledger>().start().await.ok()).await
 }
 
-async fn at_work(writers: Writers) -> Writers {
+pub async fn at_work(writers: Writers) -> Writers {
     writers.go_on(PROMPT).await;
     writers
 }
 
+/// A bucket on a leaf node that mirrors the one of the hub, which is made too.
+pub async fn mirrored(pair: &HubAndLeaf) -> Bucket {
+    Bucket::create(pair.hub.client().await, config()).await.unwrap();
+    let mut mirror = BucketConfig::unchanged(BUCKET);
+    let external = External { api_prefix: "$JS.hub.API".into(), deliver_prefix: None };
+    mirror.mirror = Some(Source { bucket: BUCKET.into(), external: Some(external), ..Source::default() });
+    mirror.history = config().history;
+    Bucket::create(pair.leaf.client().await, mirror).await.unwrap()
+}
+
 /// The fault is over since `healed`: the handle must follow within `bound`, and all must be accounted for.
-async fn converges(
+pub async fn converges(
     row: Row,
     watched: Watched,
     writers: Writers,

@@ -415,6 +415,7 @@ impl MemoryStore {
             told: Told::Now,
             clock: Some(clock),
             last: Some(Revision::new(last)),
+            origin: None,
             deliveries: deliveries.boxed(),
         })
     }

@@ -23,8 +23,8 @@ const OLDEST: (u32, u32) = (2, 11);
 /// The first server that knows atomic batches; an older one may refuse settings that it does not know.
 const WITH_BATCHES: (u32, u32) = (2, 12);
 
-/// How long ago the leader must have heard of another copy to count it.
-const HEARD_WITHIN: Duration = Duration::from_secs(3);
+/// How long ago the leader must have heard of another copy, or of the bucket that it copies, to count it.
+pub(super) const HEARD_WITHIN: Duration = Duration::from_secs(3);
 
 /// What the server says about a stream.
 #[derive(Deserialize)]
@@ -37,12 +37,21 @@ pub(super) struct Info {
     state: State,
     #[serde(default)]
     cluster: Option<Cluster>,
+    #[serde(default)]
+    mirror: Option<Upstream>,
+    #[serde(default)]
+    sources: Option<Vec<Upstream>>,
 }
 
 impl Info {
     /// The newest revision that the stream has given.
     pub(super) const fn last_revision(&self) -> Revision {
         Revision::new(self.state.last_seq)
+    }
+
+    /// What keeps the stream from having what the ones have that it copies.
+    pub(super) fn origin(&self) -> Option<Origin> {
+        Upstream::worst(self.mirror.iter().chain(self.sources.iter().flatten()))
     }
 
     /// Refuses what a leader says that is alone.
@@ -97,7 +106,7 @@ impl NatsStore {
         match store.ask(PROBE_WITHIN).await {
             Ok(info) => {
                 store.check_version()?;
-                store.with_settings(&info.config)
+                store.with_settings(&info.config).await
             }
             Err(failure) if failure.may_be_denial() => {
                 store.check_version()?;
@@ -127,7 +136,7 @@ impl NatsStore {
             result => result,
         };
         let info = info.map_err(|failure| store.config_error(failure))?;
-        Ok(store.with_settings(&info.config)?)
+        Ok(store.with_settings(&info.config).await?)
     }
 
     /// Makes a bucket, or changes one that exists to what `config` names; then opens it.
@@ -172,17 +181,16 @@ impl NatsStore {
             stream: stream_name(bucket),
             read_prefix: prefix.into(),
             write_prefix,
+            mirrored: None,
             known: Known::default(),
             caveats: Vec::new(),
         }
     }
 
     /// Takes note of the bucket's settings, and refuses those under which keys would silently be missing.
-    fn with_settings(mut self, stream: &Stream) -> Result<Self, ReadError> {
+    async fn with_settings(mut self, stream: &Stream) -> Result<Self, ReadError> {
         self.known.learn(stream);
         let config = bucket_config(&self.bucket, stream);
-        self.caveats = Caveat::of(&config);
-        Caveat::tell(&self.bucket, &self.caveats);
         if let Some(mirror) = &config.mirror {
             let api = mirror.external.as_ref().map(|external| external.api_prefix.as_str());
             let Some(api) = api.filter(|api| !api.is_empty()) else {
@@ -191,6 +199,7 @@ impl NatsStore {
             let origin = subject_prefix(&mirror.bucket);
             self.write_prefix = format!("{api}.{origin}");
             self.read_prefix = Arc::from(origin);
+            self.mirrored = Some(Mirrored::new(api, &mirror.bucket));
         }
         for source in stream.get("sources").and_then(Value::as_array).into_iter().flatten() {
             let is_foreign = source.get("name").and_then(Value::as_str) != Some(&self.stream);
@@ -202,6 +211,14 @@ impl NatsStore {
                 });
             }
         }
+        self.ask_the_mirrored().await;
+        self.caveats = Caveat::of(&config);
+        // Of a mirror the bucket that takes its writes has the say.
+        self.caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
+        if drops_oldest(stream) {
+            self.caveats.push(Caveat::DropsOldest);
+        }
+        Caveat::tell(&self.bucket, &self.caveats);
         Ok(self)
     }
 
@@ -211,14 +228,6 @@ impl NatsStore {
         if let Ok(info) = &info {
             self.known.info.worked();
             self.known.was_created(time(&info.created));
-        self.ask_the_mirrored().await;
-        self.caveats = Caveat::of(&config);
-        // Of a mirror the bucket that takes its writes has the say.
-        self.caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
-        if drops_oldest(stream) {
-            self.caveats.push(Caveat::DropsOldest);
-        }
-        Caveat::tell(&self.bucket, &self.caveats);
         }
         info
     }
@@ -236,6 +245,7 @@ impl NatsStore {
         let info = self.ask(within).await;
         let info = info.map_err(|failure| failure.read(&self.bucket, "the bucket's settings"))?;
         self.known.learn(&info.config);
+        self.ask_the_mirrored().await;
         Ok(info)
     }
 
@@ -250,15 +260,19 @@ impl NatsStore {
         self.status_of(&info)
     }
 
-    /// An error when nobody leads the stream, or a leader that is alone. Zero where the client may not ask further.
-    pub(super) async fn newest_of_a_quorum(&self, filters: &[Filter]) -> Result<Revision, ReadError> {
+    /// An error when nobody leads the stream, or a leader that is alone. The newest revision is zero where the client may not
+    /// ask further.
+    pub(super) async fn ask_for_standing(&self, filters: &[Filter]) -> Result<Standing, ReadError> {
         const WHAT: &str = "the bucket's leader";
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
         info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
-        if !self.known.message_get.is_open() {
-            return Ok(Revision::ZERO);
+        let origin = info.origin();
+        if !self.known.has_replicas() || !self.known.message_get.is_open() {
+            return Ok(Standing { newest: Revision::ZERO, origin });
         }
-        self.newest_at_leader(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
+        let newest = self.newest_at_leader(filters).await;
+        let newest = newest.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        Ok(Standing { newest, origin })
     }
 
     fn status_of(&self, info: &Info) -> Result<Status, ReadError> {

@@ -195,7 +195,7 @@ mod tests {
         ] {
             assert_eq!(refusal(number, reason).write("b").to_string(), format!("{no_room}{reason}"));
         }
-        let other = refusal(10077, "no space left on device").write("b");
+        let other = refusal(10077, "disk on fire").write("b");
         assert!(matches!(other, WriteError::Failed(ReadError::Server { code: 10077, .. })));
     }
 

@@ -19,6 +19,8 @@ const ENOUGH: u8 = 2;
 pub(super) struct Known {
     batches: AtomicBool,
     replicas: AtomicBool,
+    /// Whether it is a mirror, or has sources.
+    copy: AtomicBool,
     /// 0 stands for no limit.
     max_value_size: AtomicU64,
     /// When the bucket was created, in nanoseconds since 1970, as it last said it; 0 where it never did.
@@ -38,10 +40,20 @@ pub(super) struct Known {
 impl Known {
     /// Takes note of the stream's settings.
     pub(super) fn learn(&self, stream: &Stream) {
-        let batches = stream.get("allow_atomic").and_then(Value::as_bool).unwrap_or(false);
-        self.batches.store(batches, Ordering::Relaxed);
         let replicas = stream.get("num_replicas").and_then(Value::as_u64).unwrap_or(1);
         self.replicas.store(replicas > 1, Ordering::Relaxed);
+        let is_mirror = stream.get("mirror").is_some_and(Value::is_object);
+        let has_sources = stream.get("sources").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+        self.copy.store(is_mirror || has_sources, Ordering::Relaxed);
+        if !is_mirror {
+            self.learn_of_writes(stream);
+        }
+    }
+
+    /// Takes note of what the stream that takes the writes says of them: a mirror takes none itself.
+    pub(super) fn learn_of_writes(&self, stream: &Stream) {
+        let batches = stream.get("allow_atomic").and_then(Value::as_bool).unwrap_or(false);
+        self.batches.store(batches, Ordering::Relaxed);
         let max = stream.get("max_msg_size").and_then(Value::as_u64).unwrap_or(0);
         self.max_value_size.store(max, Ordering::Relaxed);
     }
@@ -62,6 +74,11 @@ impl Known {
     /// Whether the stream has several copies.
     pub(super) fn has_replicas(&self) -> bool {
         self.replicas.load(Ordering::Relaxed)
+    }
+
+    /// Whether it copies another bucket, as a mirror or by sources.
+    pub(super) fn is_a_copy(&self) -> bool {
+        self.copy.load(Ordering::Relaxed)
     }
 
     pub(super) fn newest(&self) -> Revision {
@@ -156,5 +173,20 @@ mod tests {
         assert_eq!((known.allows_batches(), known.max_value_size()), (true, Some(7)));
         known.learn(serde_json::json!({ "max_msg_size": -1 }).as_object().unwrap());
         assert_eq!((known.allows_batches(), known.max_value_size()), (false, None));
+    }
+
+    #[test]
+    fn what_a_mirror_says_of_writes_is_not_what_counts() {
+        let known = Known::default();
+        known.learn_of_writes(
+            serde_json::json!({ "allow_atomic": true, "max_msg_size": 7 }).as_object().unwrap(),
+        );
+        known.learn(serde_json::json!({ "mirror": { "name": "KV_b" } }).as_object().unwrap());
+        assert_eq!((known.allows_batches(), known.max_value_size()), (true, Some(7)));
+        assert!(known.is_a_copy());
+        known.learn(serde_json::json!({ "mirror": null, "sources": [] }).as_object().unwrap());
+        assert!(!known.is_a_copy());
+        known.learn(serde_json::json!({ "sources": [{ "name": "KV_b" }] }).as_object().unwrap());
+        assert!(known.is_a_copy());
     }
 }

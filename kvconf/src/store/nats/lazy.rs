@@ -159,6 +159,11 @@ impl Store for LazyStore {
         async move { self.now().await?.update_config(config).await }.boxed()
     }
 
+    fn standing<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Standing, ReadError>>> {
+        // A watch that is not there yet has nothing to be checked.
+        self.opened.get()?.standing(filters)
+    }
+
     #[cfg(feature = "fleet")]
     fn exchange(&self) -> std::sync::Arc<dyn crate::store::exchange::Exchange> {
         super::exchange::NatsExchange::of(&self.connection, &self.bucket)

@@ -19,6 +19,7 @@ mod merge;
 mod message;
 #[cfg(feature = "fleet")]
 mod micro;
+mod origin;
 mod read;
 mod several;
 mod snapshot;
@@ -32,9 +33,10 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Caveat, Kept, Point, Reading, Start, Status, Store, Subscription, Write};
+use super::{Caveat, Kept, Point, Reading, Standing, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
+use origin::Mirrored;
 
 pub(crate) use config::bucket_names;
 pub use connection::Connection;
@@ -51,6 +53,8 @@ pub(crate) struct NatsStore {
     read_prefix: Arc<str>,
     /// What stands before the key in the subject of a write: another one for a mirror and across domains.
     write_prefix: String,
+    /// Where the writes of a mirror go.
+    mirrored: Option<Mirrored>,
     known: Known,
     caveats: Vec<Caveat>,
 }
@@ -160,9 +164,9 @@ impl Store for NatsStore {
         self.change_config(config).boxed()
     }
 
-    fn newest<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Revision, ReadError>>> {
-        let can_ask = self.known.has_replicas() && self.known.info.is_open();
-        can_ask.then(|| self.newest_of_a_quorum(filters).boxed())
+    fn standing<'a>(&'a self, filters: &'a [Filter]) -> Option<BoxFuture<'a, Result<Standing, ReadError>>> {
+        let is_worth_it = self.known.has_replicas() || self.known.is_a_copy();
+        (is_worth_it && self.known.info.is_open()).then(|| self.ask_for_standing(filters).boxed())
     }
 
     #[cfg(feature = "fleet")]

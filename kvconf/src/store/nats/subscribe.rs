@@ -67,8 +67,9 @@ impl NatsStore {
         let incarnation = info.as_ref().and_then(|info| time(&info.created));
         let history = info.as_ref().map(|info| kept_revisions(&info.config));
         let last = info.as_ref().map(Info::last_revision);
+        let origin = info.as_ref().and_then(Info::origin);
         let told = Told::Now;
-        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries })
+        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, origin, deliveries })
     }
 
     /// As [`Self::open_subscription`], for the first load of a watch: the bucket is taken for the one that it was when it was
@@ -80,16 +81,17 @@ impl NatsStore {
         &self,
         filters: &[Filter],
     ) -> Result<Subscription, ReadError> {
-        // Whether a leader is alone, and what it has, counts from the first state on.
-        let incarnation = self.known.created().filter(|_| !self.known.has_replicas());
+        // Whether a leader is alone, what it has, and whether it hears of what it copies, counts from the first state on.
+        let says_more = self.known.has_replicas() || self.known.is_a_copy();
+        let incarnation = self.known.created().filter(|_| !says_more);
         if incarnation.is_none() {
             return self.open_subscription(filters, Start::Last).await;
         }
         let source = self.source(filters, Start::Last).await;
         let (pending, clock, deliveries) =
             source.map_err(|failure| failure.read(&self.bucket, "a subscription"))?;
-        let (history, told, promised, last) = (None, Told::Before, Revision::ZERO, None);
-        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, deliveries })
+        let (history, told, promised, last, origin) = (None, Told::Before, Revision::ZERO, None, None);
+        Ok(Subscription { pending, incarnation, history, told, clock, promised, last, origin, deliveries })
     }
 
     /// What delivers: one consumer, or one for each filter, where the user may not have one with several.
@@ -193,10 +195,10 @@ pub(super) struct Deliveries {
     replies: VecDeque<Subject>,
     tick: Interval,
     life: Life,
-    over: bool,
-}
     /// What answers to a consumer that waits for them have in common; empty where it never waited.
     stalled_on: String,
+    over: bool,
+}
 
 impl Stream for Deliveries {
     type Item = Delivery;
@@ -257,9 +259,9 @@ impl Deliveries {
         let place = Place { revision: Revision::new(delivered.stream_sequence), created: delivered.created };
         let headers = headers(message.headers.as_ref());
         let (sequence, pending) = (delivered.consumer_sequence, delivered.pending);
+        self.life.stalled_ticks = None;
         // Of what the server delivers in one go nearly all is kept, and little of a buffer is anything else.
         let is_news = sequence > self.consumer.pending;
-        self.life.stalled_ticks = None;
         let value = if is_news { detached(message.payload) } else { message.payload };
         Taken::Delivery(match stored(&self.prefix, &message.subject, place, headers, value) {
             Stored::Entry(entry) => Delivery::Entry { entry: Arc::new(entry), sequence, pending },
@@ -283,17 +285,17 @@ impl Deliveries {
             // It has more and waits for this answer, so it is not idle: a reader that was slow for a second would else take
             // the part that it has for everything (seen with 15 000 of 100 000 keys).
             self.replies.push_back(stalled.into());
-            return Taken::Nothing;
-        }
             self.life.stalled_ticks.get_or_insert(0);
             if self.stalled_on.is_empty() {
                 // The rest names the consumer.
                 let shared: Vec<&str> = stalled.split('.').take(3).collect();
                 self.stalled_on = format!("{}.>", shared.join("."));
             }
+            return Taken::Nothing;
+        }
+        self.life.stalled_ticks = None;
         match value(&headers, LAST_CONSUMER).and_then(|sequence| sequence.parse().ok()) {
             Some(sequence) => Taken::Delivery(Delivery::Idle { sequence }),
-        self.life.stalled_ticks = None;
             None => Taken::Nothing,
         }
     }
@@ -326,11 +328,11 @@ struct Life {
     connects: u64,
     connected: bool,
     silent_ticks: u32,
-}
-
     /// How many ticks ago the server first said that it waits for flow control, if it has delivered nothing since. Ticks and
     /// not messages: a program that did not run for a while finds several at once, and has not answered the first yet.
     stalled_ticks: Option<u32>,
+}
+
 impl Life {
     /// Looks at the connection, [`TICK`] after the last time.
     fn tick(&mut self, connected: bool) -> Option<Fault> {
@@ -346,12 +348,10 @@ impl Life {
             (self.silent_ticks, self.stalled_ticks) = (0, None);
             return Some(Fault::Reconnected);
         }
+        self.stalled_ticks = self.stalled_ticks.map(|ticks| ticks + 1);
         self.silent_ticks += 1;
         (self.silent_ticks >= SILENT_TICKS).then_some(Fault::Silent { after: TICK * SILENT_TICKS })
-        self.stalled_ticks = self.stalled_ticks.map(|ticks| ticks + 1);
     }
-}
-
 
     /// Whether the server has waited for flow control for as long as silence is borne. What it has is not delivered then,
     /// and its heartbeats go on: to take them for signs of life alone, a reader without the permission to answer stood still
@@ -359,6 +359,8 @@ impl Life {
     fn is_stalled(&self) -> bool {
         self.stalled_ticks.is_some_and(|ticks| ticks >= SILENT_TICKS)
     }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

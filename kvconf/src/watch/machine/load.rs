@@ -201,12 +201,13 @@ impl Machine {
         self.waiting_since = None;
         self.phase = Phase::Live;
         self.next_count = Some(now + self.tuning.count_every);
-        self.next_check = Some(now + self.tuning.check_every);
+        self.next_check = Some(now + self.check_after());
         self.next_reload = Some(now + self.tuning.reload_every);
         // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
         let sets = if self.loaded { difference(&self.keys, &load.fresh, &self.prefixes) } else { Vec::new() };
         self.keys = load.fresh;
-        self.set_state(WatchState::Live, effects);
+        let state = if self.origin.is_some() { self.following() } else { WatchState::Live };
+        self.set_state(state, effects);
         self.publish(sets, effects);
         effects.push(Effect::Loaded { as_arrived: load.one_by_one });
     }

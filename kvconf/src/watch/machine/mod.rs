@@ -39,7 +39,7 @@ use super::lateness::Lateness;
 use super::lifetime::Lifetimes;
 use super::tracker::Tracker;
 use super::{ChangeSet, Update, WatchState};
-use crate::store::{Delivery, Fault, ReadError, Reading, SAFE_HISTORY};
+use crate::store::{Delivery, Fault, Origin, ReadError, Reading, SAFE_HISTORY};
 use crate::{Entry, Prefix, Revision};
 
 /// Above how many waiting sets superseded ones are dropped; from then on whenever there are twice as many as were left.
@@ -95,6 +95,8 @@ pub(crate) enum Input {
     Counted(Result<u64, ReadError>),
     /// The newest revision that the bucket's leader knows, when it was asked; zero where nobody can be asked.
     Checked(Result<Revision, ReadError>),
+    /// How it stands with the bucket that this one copies.
+    Origin(Option<Origin>),
     /// The deadline has passed.
     Deadline,
     /// Other prefixes are to be watched.
@@ -171,6 +173,8 @@ pub(crate) struct Machine {
     sequence: u64,
     pending: u64,
     lateness: Lateness,
+    /// What keeps a bucket that copies another one from having what that one has.
+    origin: Option<Origin>,
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
@@ -226,6 +230,7 @@ impl Machine {
             sequence: 0,
             pending: 0,
             lateness: Lateness::default(),
+            origin: None,
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
@@ -277,6 +282,7 @@ impl Machine {
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
             Input::Checked(result) => self.checked(result, &mut effects),
+            Input::Origin(origin) => self.told_of_origin(origin, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(now, prefixes, &mut effects),
         }
@@ -341,13 +347,13 @@ impl Machine {
             ReadError::BucketNotFound { .. } => WatchState::BucketMissing,
             ReadError::NotPermitted { subject } => WatchState::NotPermitted { subject: subject.clone() },
             ReadError::Disconnected => WatchState::Disconnected,
+            ReadError::ClientEnded => WatchState::ClientEnded,
             other => WatchState::Resyncing { cause: in_full(other) },
         };
         self.set_state(state, effects);
         effects.push(Effect::Subscribe { failures: Some(self.failures) });
     }
 
-            ReadError::ClientEnded => WatchState::ClientEnded,
     fn fault(&mut self, fault: &Fault, effects: &mut Vec<Effect>) {
         match fault {
             Fault::Disconnected => self.set_state(WatchState::Disconnected, effects),
@@ -410,13 +416,37 @@ impl Machine {
         if !sets.is_empty()
             || matches!(self.watch_state, WatchState::Lagging { .. } | WatchState::Late { .. })
         {
-            let state = self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by });
-            self.set_state(state, effects);
+            self.set_state(self.following(), effects);
         }
         for set in &sets {
             apply(&mut self.keys, set);
         }
         self.publish(sets, effects);
+    }
+
+    /// The state of a watch that has published all there is.
+    fn following(&self) -> WatchState {
+        match &self.origin {
+            Some(Origin::Away { bucket, cause }) => {
+                WatchState::OriginAway { origin: bucket.clone(), cause: cause.clone() }
+            }
+            Some(Origin::Ahead { entries }) => WatchState::Lagging { pending: *entries },
+            None => self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by }),
+        }
+    }
+
+    fn told_of_origin(&mut self, origin: Option<Origin>, effects: &mut Vec<Effect>) {
+        let had_none = self.origin.is_none();
+        self.origin = origin;
+        // Where something else is wrong as well, it is told when that is over.
+        let is_settled = match self.watch_state {
+            WatchState::Live | WatchState::OriginAway { .. } => true,
+            WatchState::Lagging { .. } => !had_none,
+            _ => false,
+        };
+        if is_settled && matches!(self.phase, Phase::Live) {
+            self.set_state(self.following(), effects);
+        }
     }
 
     fn publish(&mut self, sets: Vec<ChangeSet>, effects: &mut Vec<Effect>) {

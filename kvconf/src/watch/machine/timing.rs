@@ -71,6 +71,11 @@ impl Machine {
         [waiting, changing, suspect, count, check, reload, expiry].into_iter().flatten().min()
     }
 
+    /// When to ask again for what the watch itself is not told of: sooner while something is wrong, so that its end shows.
+    pub(super) fn check_after(&self) -> Duration {
+        if self.origin.is_some() { self.tuning.check_every / 5 } else { self.tuning.check_every }
+    }
+
     /// How long to wait for what makes the state exact.
     fn patience(&self) -> Duration {
         let only_the_set = self.tracker.is_open() && self.pending == 0;
@@ -104,7 +109,7 @@ impl Machine {
         } else if due(self.next_expiry) {
             self.resync("a value has reached the end of its time to live", effects);
         } else if due(self.next_check) {
-            self.next_check = Some(now + self.tuning.check_every);
+            self.next_check = Some(now + self.check_after());
             effects.push(Effect::Check);
         } else if self.counting.is_none() && due(self.next_count) {
             self.counting = Some(self.sequence);

@@ -1,0 +1,118 @@
+//! Buckets that copy others: mirrors on leaf nodes, and sources.
+
+use kvconf::{
+    Attribution, Bucket, BucketConfig, Caveat, CommitError, External, KvConfig, Live, Revision, Source,
+    WatchState,
+};
+use kvconf_tests::server::{HubAndLeaf, Server};
+use kvconf_tests::wait_for;
+
+use super::{BOUND, Pool, health, live, reach};
+
+const HUB: &str = "$JS.hub.API";
+
+/// A bucket on a hub, and a mirror of it on a leaf node.
+async fn mirrored(settings: BucketConfig) -> (HubAndLeaf, Bucket, Bucket) {
+    let pair = HubAndLeaf::start().await;
+    let hub = Bucket::create(pair.hub.client().await, settings).await.unwrap();
+    let mut mirror = BucketConfig::unchanged("b");
+    let external = External { api_prefix: HUB.into(), deliver_prefix: None };
+    mirror.mirror = Some(Source { bucket: "b".into(), external: Some(external), ..Source::default() });
+    mirror.history = Some(64);
+    let mirror = Bucket::create(pair.leaf.client().await, mirror).await.unwrap();
+    (pair, hub, mirror)
+}
+
+// P2, P7
+#[tokio::test]
+async fn a_handle_on_a_mirror_sees_values_removals_and_whole_sets_with_their_authors() {
+    let (_pair, hub, mirror) = mirrored(BucketConfig::new("b")).await;
+    let pool = live(&mirror, "shop").await;
+    let there = live(&hub, "shop").await;
+    let applied = there.update(|pool| (pool.max, pool.min, pool.name) = (40, 30, Some("n".into())));
+    let applied = applied.author("ops").reason("more").await.unwrap();
+    reach(&pool, applied.revision()).await;
+    assert_eq!(*pool.load().value(), Pool { min: 30, max: 40, name: Some("n".into()) });
+    assert_eq!(pool.load().revision(), applied.revision());
+    let entry = mirror.entry("shop.max").await.unwrap().unwrap();
+    let Attribution { author, reason, .. } = Attribution::of(&entry);
+    assert_eq!((author.as_deref(), reason.as_deref()), (Some("ops"), Some("more")));
+
+    let removed = hub.delete("shop.name").await.unwrap();
+    reach(&pool, removed).await;
+    assert_eq!(*pool.load().value(), Pool { min: 30, max: 40, name: None });
+}
+
+// P2, P6, P7: they go to the hub, and come back by the mirror.
+#[tokio::test]
+async fn changes_of_several_keys_are_made_through_a_mirror_when_its_origin_takes_them() {
+    let (_pair, hub, mirror) = mirrored(BucketConfig::new("b")).await;
+    assert_eq!(mirror.caveats(), []);
+    let pool = live(&mirror, "shop").await;
+    let applied = pool.update(|pool| (pool.max, pool.min) = (40, 30)).author("ops").await.unwrap();
+    assert_eq!(applied.revision(), Revision::new(2));
+    reach(&pool, applied.revision()).await;
+    assert_eq!(*pool.load().value(), Pool { min: 30, max: 40, name: None });
+    assert_eq!(mirror.status().await.unwrap().max_batch, 1_000);
+
+    let mine = pool.edit().set(Pool::fields().max, 50).set(Pool::fields().min, 2).plan().await.unwrap();
+    let theirs = live(&hub, "shop").await;
+    let theirs = theirs.update(|pool| pool.max = 60).author("them").await.unwrap();
+    let Err(CommitError::Conflict(conflict)) = mine.commit().author("ops").await else {
+        panic!("a conflict")
+    };
+    assert_eq!((conflict.found, conflict.by.author.as_deref()), (Some(theirs.revision()), Some("them")));
+    reach(&pool, theirs.revision()).await;
+    assert_eq!((pool.load().min, pool.load().max), (30, 60));
+}
+
+#[tokio::test]
+async fn a_mirror_of_a_bucket_without_batches_refuses_changes_of_several_keys() {
+    let mut settings = BucketConfig::new("b");
+    settings.allow_atomic_batches = Some(false);
+    let (_pair, _hub, mirror) = mirrored(settings).await;
+    assert_eq!(mirror.caveats(), [Caveat::NoBatches]);
+    let pool = live(&mirror, "shop").await;
+    let refused = pool.update(|pool| (pool.max, pool.min) = (40, 30)).await.unwrap_err();
+    assert!(kvconf_words(&refused).contains("bucket b does not allow atomic batches"), "{refused:?}");
+    let one = pool.update(|pool| pool.max = 40).await.unwrap();
+    reach(&pool, one.revision()).await;
+}
+
+fn kvconf_words(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(kvconf_words);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
+}
+
+// P2, P5: a copy of another name, whose own writers are not held up.
+#[tokio::test]
+async fn a_copy_by_sources_says_when_what_it_copies_is_gone() {
+    let server = Server::start().await;
+    let client = server.client().await;
+    let origin = Bucket::create(&client, BucketConfig::new("origin")).await.unwrap();
+    let mut config = BucketConfig::new("b");
+    config.sources = Some(vec![Source { bucket: "origin".into(), ..Source::default() }]);
+    let copy = Bucket::create(&client, config).await.unwrap();
+    origin.batch().put("shop.max", "40").put("shop.min", "30").commit().await.unwrap();
+    wait_for("what is copied", BOUND, async || copy.get("shop.min").await.unwrap()).await;
+    let pool: Live<Pool> = live(&copy, "shop").await;
+    health(&pool, |health| health.state == WatchState::Live).await;
+    for number in 50..90 {
+        let max = (number + 10).to_string();
+        origin.batch().put("shop.max", max).put("shop.min", number.to_string()).commit().await.unwrap();
+        let now = pool.load();
+        assert_eq!(now.max, now.min + 10, "torn");
+    }
+    health(&pool, |_| pool.load().min == 89).await;
+
+    Bucket::destroy(&client, "origin").await.unwrap();
+    let away =
+        |state: &WatchState| matches!(state, WatchState::OriginAway { origin, .. } if origin == "origin");
+    let lost = health(&pool, |health| away(&health.state)).await;
+    assert!(lost.is_ready() && !lost.is_current());
+    let own = pool.update(|pool| (pool.max, pool.min) = (7, 3)).await.unwrap();
+    reach(&pool, own.revision()).await;
+    let after = pool.health();
+    assert!(away(&after.state), "{after:?}");
+    assert_eq!((after.since, pool.load().max), (lost.since, 7));
+}
