@@ -2,10 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::ConnectOptions;
 use kvconf::WatchState;
+use kvconf_tests::proxy::Direction;
 use kvconf_tests::server::Server;
+use kvconf_tests::wait_until;
 
-use super::scene::{PROMPT, Scene};
+use super::ledger::Writers;
+use super::scene::{BUCKET, PROMPT, Scene, at_work};
 use super::table::Row;
 
 /// Within which time a broken connection shows.
@@ -97,4 +101,78 @@ pub async fn jetstream_off() -> Row {
     let healed = Instant::now();
     let row = Row::new("server restarted without JetStream, then with it").told(&told.health.state);
     scene.converges(row.noticed(noticed, BREAK_NOTICED), writers, healed, BACK).await
+}
+
+/// P4, P5, P6: the process is stopped for longer than all answers are waited for, and its connections stay.
+pub async fn frozen() -> Row {
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.server.freeze();
+    let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
+    // All that a writer asks is answered by nobody.
+    let lost = |writers: &Writers| writers.words().keys().any(|words| words.contains("may have taken place"));
+    wait_until("a writer is told that nobody knows", PROMPT, async || lost(&writers)).await;
+    assert!(scene.watched.states(begun).iter().all(WatchState::is_stale), "{}", scene.watched.story());
+    scene.server.thaw();
+    let healed = Instant::now();
+    let row = Row::new("server stopped (`SIGSTOP`) and continued").told(&told.health.state);
+    scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+}
+
+/// Writers whose connections lead through the proxy.
+async fn writers_through_the_proxy(scene: &Scene) -> Writers {
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(ConnectOptions::new().connect(scene.proxy.url()).await.unwrap());
+    }
+    at_work(Writers::start(clients, BUCKET).await).await
+}
+
+/// P5, P6: what is asked is done, and nobody hears of it.
+pub async fn answers_held_back() -> Row {
+    let scene = Scene::start().await;
+    let writers = writers_through_the_proxy(&scene).await;
+    let begun = Instant::now();
+    scene.proxy.hold_back(Direction::ToClient);
+    let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
+    let lost = |writers: &Writers| writers.words().keys().any(|words| words.contains("may have taken place"));
+    wait_until("a writer is told that nobody knows", PROMPT, async || lost(&writers)).await;
+    scene.proxy.resume();
+    let healed = Instant::now();
+    let row = Row::new("nothing comes from the server any more").told(&told.health.state);
+    scene.converges(row.noticed(noticed, SILENCE_NOTICED), writers, healed, BACK).await
+}
+
+/// P5, P6: the watch goes on to be served. What is asked now and then, such as how many keys there are, is not answered, and
+/// that is said within the half minute in which it is asked.
+pub async fn requests_held_back() -> Row {
+    const NOTICED: Duration = Duration::from_secs(50);
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.proxy.hold_back(Direction::ToServer);
+    writers.go_on(PROMPT).await;
+    scene.watched.converges(begun, writers.newest(), PROMPT).await;
+    let (noticed, told) = scene.watched.notices(begun, NOTICED).await;
+    scene.proxy.resume();
+    let healed = Instant::now();
+    let row = Row::new("nothing gets to the server any more").told(&told.health.state);
+    let row = row.noticed(noticed, NOTICED).note("what is written meanwhile is seen all the same");
+    scene.converges(row, writers, healed, BACK).await
+}
+
+/// P5: nothing is wrong, and nothing is said.
+pub async fn far_away() -> Row {
+    let scene = Scene::start().await;
+    let writers = scene.writers().await;
+    let begun = Instant::now();
+    scene.proxy.slow(16 * 1024, Duration::from_millis(300));
+    for _ in 0..3 {
+        writers.go_on(PROMPT).await;
+        scene.watched.converges(Instant::now(), writers.newest(), BACK).await;
+    }
+    assert_eq!(scene.watched.states(begun), [], "{}", scene.watched.story());
+    let row = Row::new("connection slow: 300 ms each way").told("live");
+    scene.converges(row, writers, Instant::now(), BACK).await
 }

@@ -16,6 +16,7 @@ mod cluster;
 mod connection;
 mod ledger;
 mod load;
+mod origin;
 mod runner;
 mod scene;
 mod soak;
@@ -31,6 +32,10 @@ fn main() -> std::process::ExitCode {
         connection::cut,
         connection::black_holed,
         connection::slow,
+        connection::far_away,
+        connection::answers_held_back,
+        connection::requests_held_back,
+        connection::frozen,
         connection::jetstream_off,
         bucket::consumer_deleted,
         bucket::deleted,
@@ -40,13 +45,18 @@ fn main() -> std::process::ExitCode {
         bucket::full,
         bucket::value_too_large,
         access::permission_revoked,
+        access::flow_control_forbidden,
         access::server_too_old,
         load::starved,
+        origin::mirror_cut_off,
         cluster::leader_killed,
+        cluster::leader_steps_down,
+        cluster::lame_duck,
         cluster::upgraded_node_by_node,
         cluster::minority,
-        access::flow_control_forbidden,
         cluster::minority_with_its_consumer,
+        cluster::quorum_lost,
+        cluster::storage_wiped,
         soak::at_random,
     ];
     // These take longest.
