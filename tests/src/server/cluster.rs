@@ -213,7 +213,7 @@ impl HubAndLeaf {
         let hub = Server::builder().name("hub").domain("hub").accept_leafnodes().start().await;
         let proxy = Proxy::start(hub.leafnode_port()).await;
         let remote = format!(
-            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\", ignore_discovered_servers: true }}], reconnect: 1 }}",
+            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\" }}], reconnect: \"1s\" }}",
             proxy.port()
         );
         let leaf = Server::builder().name("leaf").domain("leaf").config(remote).start().await;

@@ -375,7 +375,7 @@ impl Server {
         }
         if self.settings.leafnodes {
             let port = listen(self.asked.leafnodes);
-            text.push_str(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\" }}\n"));
+            text.push_str(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\", no_advertise: true }}\n"));
         }
         text.push_str(&self.settings.extra);
         text
