@@ -315,6 +315,16 @@ impl Kept {
         self.perform_on_boot(effect).await;
     }
 
+    /// The same where nobody can wait: the runtime ends with the handle. Blocks, for as long as a small file takes.
+    pub(crate) fn ended_with_the_runtime(mut self) {
+        if let Some(Effect::Withdraw(number)) = self.keeper.ended()
+            && let Some(store) = &mut self.store
+        {
+            let withdrawn = store.withdraw(number);
+            self.note(withdrawn);
+        }
+    }
+
     async fn perform_on_boot(&mut self, effect: Option<Effect>) {
         let result = match effect {
             Some(Effect::Withdraw(number)) => self.with(move |store| store.withdraw(number)).await,

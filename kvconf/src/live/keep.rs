@@ -2,24 +2,47 @@
 
 use std::sync::{Arc, Weak};
 
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 
+use super::health::Condition;
 use super::task::spawn;
 use super::{Progress, Shared, lock};
+use crate::WatchState;
 use crate::cache::{Kept, Saved};
 use crate::schema::KvConfig;
 use crate::view::Storing;
 
+/// A cache at work, until its handle ends.
+struct Keeping {
+    /// `None` once the end was told.
+    kept: Option<Kept>,
+    condition: watch::Receiver<Condition>,
+}
+
+impl Drop for Keeping {
+    /// The task is dropped before it has heard of the end: its runtime ends. After [`Live::stop`](super::Live::stop) that is a
+    /// good end all the same. Without it nothing is known: a program that panics drops its handles, too.
+    fn drop(&mut self) {
+        if let Some(kept) = self.kept.take()
+            && self.condition.borrow().state == WatchState::Stopped
+        {
+            kept.ended_with_the_runtime();
+        }
+    }
+}
+
 /// Begins to keep a handle's state. Must be called inside a tokio runtime.
-pub(super) fn keep<T: KvConfig>(shared: &Arc<Shared<T>>, mut kept: Kept, storing: Storing) {
+pub(super) fn keep<T: KvConfig>(shared: &Arc<Shared<T>>, kept: Kept, storing: Storing) {
     shared.show_cache(&kept);
+    let mut keeping = Keeping { kept: Some(kept), condition: shared.condition.subscribe() };
     let weak = Arc::downgrade(shared);
     let mut progress = shared.progress.subscribe();
     let mut shown: Progress = *progress.borrow_and_update();
     let ended = shared.ended.clone();
     spawn(Box::pin(async move {
         let state = || served(&weak, storing);
-        loop {
+        while let Some(kept) = &mut keeping.kept {
             let deadline = kept.deadline();
             let due = async {
                 match deadline {
@@ -43,11 +66,13 @@ pub(super) fn keep<T: KvConfig>(shared: &Arc<Shared<T>>, mut kept: Kept, storing
                 () = due => kept.due(&state).await,
             }
             match weak.upgrade() {
-                Some(shared) => shared.show_cache(&kept),
+                Some(shared) => shared.show_cache(kept),
                 None => break,
             }
         }
-        kept.ended().await;
+        if let Some(kept) = keeping.kept.take() {
+            kept.ended().await;
+        }
     }));
 }
 

@@ -95,6 +95,17 @@ fn a_start_from_the_cache_that_ends_well_is_held_against_nothing() {
         });
         away(&faults);
     }
+    // Nor one of a process that ends at once when it has stopped the handle, as services do that are told to end.
+    for _ in 0..2 {
+        let next = process();
+        next.block_on(async {
+            let live = boot(&bucket, &folder).await;
+            assert_eq!(live.load().max_items, 61);
+            live.stop();
+        });
+        drop(next);
+        away(&faults);
+    }
     // Nor is one that was served for long enough, however it ends.
     for _ in 0..2 {
         faults.fail_reads(500, &kvconf::ReadError::Disconnected);
