@@ -7,6 +7,7 @@ pub mod foreign;
 pub mod instances;
 pub mod proxy;
 pub mod python;
+pub mod replica;
 pub mod server;
 mod wait;
 

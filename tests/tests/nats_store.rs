@@ -6,7 +6,10 @@ use std::time::Duration;
 use async_nats::jetstream::{self, kv};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use kvconf::{Bucket, BucketConfig, Filter, MarkerReason, Operation, ReadError, Revision, WriteError};
+use kvconf::{
+    Bucket, BucketConfig, Filter, MarkerReason, Operation, ReadError, Revision, Storage, WriteError,
+};
+use kvconf_tests::replica::{LaggingReplica, Manner};
 use kvconf_tests::server::{Cluster, Server};
 use kvconf_tests::wait_for;
 
@@ -311,6 +314,46 @@ async fn more_keys_than_one_answer_holds_are_read_as_of_one_moment() {
     assert_eq!(again.entries(), first.entries());
 }
 
+/// A bucket of 2 100 keys, of which the first 700 were written to once more, as revision 2 800; and once more behind it. A
+/// replica answers for it that is behind for so many requests.
+async fn with_lagging_replica(manner: Manner, lagging: usize) -> (Server, Bucket, LaggingReplica) {
+    let (server, bucket, _) = with_bucket().await;
+    for (keys, value) in [(0..700, "1"), (700..1_400, "1"), (1_400..2_100, "1"), (0..700, "2")] {
+        let batch = keys.fold(bucket.batch(), |batch, key| batch.put(format!("many.{key:04}"), value));
+        batch.commit().await.unwrap();
+    }
+    bucket.put("many.0000", "3").await.unwrap();
+    let context = jetstream::new(server.client().await);
+    let mut config = context.get_stream("KV_b").await.unwrap().cached_info().config.clone();
+    config.allow_direct = false;
+    context.update_stream(&config).await.unwrap();
+    let messages = bucket.history(">").await.unwrap();
+    let text = |entry: &kvconf::Entry| String::from_utf8(entry.value().to_vec()).unwrap();
+    let messages = messages.iter().map(|entry| (format!("$KV.b.{}", entry.key()), text(entry))).collect();
+    let replica = LaggingReplica::start(server.port(), "b", messages, (manner, 2_300, lagging)).await;
+    (server, bucket, replica)
+}
+
+// P8: no portion is left out, or taken from before.
+#[tokio::test]
+async fn a_past_state_of_many_keys_is_whole_though_a_replica_lags() {
+    for (manner, lagging) in [(Manner::Silent, 20), (Manner::Older, 4)] {
+        let (_server, bucket, replica) = with_lagging_replica(manner, lagging).await;
+        let reading = bucket.read_at("many.>", Revision::new(2_800)).await.unwrap();
+        assert_eq!(reading.revision().get(), 2_800);
+        let with = |value: &str| reading.entries().iter().filter(|entry| entry.value() == value).count();
+        assert_eq!((with("2"), with("1"), reading.entries().len()), (700, 1_400, 2_100), "{manner:?}");
+        assert_eq!(replica.is_behind_for(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_does_not_catch_up_is_an_error_and_no_empty_state() {
+    let (_server, bucket, _replica) = with_lagging_replica(Manner::Silent, usize::MAX).await;
+    let error = bucket.read_at("many.>", Revision::new(2_800)).await.unwrap_err();
+    assert!(matches!(error, ReadError::Timeout { what: "a consistent read", .. }), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_bucket_without_direct_gets_is_read_by_a_consumer() {
     let (server, bucket, _) = with_bucket().await;
@@ -340,26 +383,48 @@ async fn the_end_of_a_bucket_is_told_by_every_call() {
     assert!(matches!(error, WriteError::Failed(error) if gone(error.clone())));
 }
 
+// P8: a replica with memory storage that is behind says so to nobody.
 #[tokio::test]
-async fn three_replicas_give_what_was_just_written() {
+async fn three_replicas_in_memory_give_the_state_of_a_revision_that_was_just_written() {
     let cluster = Cluster::start(3).await;
+    let bucket = on_three_replicas(&cluster, Storage::Memory).await;
+    for number in 0..300 {
+        let revision = written(&bucket, number).await;
+        let reading = bucket.read_at(">", revision).await.unwrap();
+        assert_eq!(reading.entries().first().map(kvconf::Entry::revision), Some(revision));
+    }
+}
+
+async fn on_three_replicas(cluster: &Cluster, storage: Storage) -> Bucket {
     let mut config = BucketConfig::new("b");
     config.num_replicas = Some(3);
+    config.storage = Some(storage);
     let bucket = wait_for("a bucket on three replicas", BOUND, || async {
         Bucket::create(cluster.client().await, config.clone()).await.ok()
     })
     .await;
     cluster.stream_leader("KV_b").await;
+    bucket
+}
+
+/// Writes a number to a key. A young cluster may still move its leader.
+async fn written(bucket: &Bucket, number: u32) -> Revision {
+    wait_for("a leader that takes a write", BOUND, || async {
+        match bucket.put("k", number.to_string()).await {
+            Ok(revision) => Some(revision),
+            Err(error) if error.is_retryable() => None,
+            Err(error) => panic!("{error:?}"),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn three_replicas_give_what_was_just_written() {
+    let cluster = Cluster::start(3).await;
+    let bucket = on_three_replicas(&cluster, Storage::File).await;
     for number in 0..200 {
-        // A young cluster may still move its leader.
-        let revision = wait_for("a leader that takes a write", BOUND, || async {
-            match bucket.put("k", number.to_string()).await {
-                Ok(revision) => Some(revision),
-                Err(error) if error.is_retryable() => None,
-                Err(error) => panic!("{error:?}"),
-            }
-        })
-        .await;
+        let revision = written(&bucket, number).await;
         assert_eq!(bucket.entry("k").await.unwrap().unwrap().revision(), revision);
         assert_eq!(bucket.read_at("k", revision).await.unwrap().revision(), revision);
     }

@@ -20,6 +20,7 @@ mod message;
 #[cfg(feature = "fleet")]
 mod micro;
 mod origin;
+mod portions;
 mod read;
 mod several;
 mod snapshot;

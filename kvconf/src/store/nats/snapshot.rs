@@ -1,14 +1,14 @@
 //! Reading many keys as of one moment.
 //!
 //! A direct get with `multi_last` is an isolated view of the stream (nats-server 2.11). It answers for up to 1 024 keys; what
-//! matches more is read in portions of named keys, all as of the same revision.
+//! matches more is read in portions.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use async_nats::Message;
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,29 +16,17 @@ use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
 use super::error::Failure;
 use super::message::{self, Stored, direct, format_time};
+use super::portions::is_much;
 use super::stream::set;
 use crate::store::{Point, Reading, Start};
 use crate::{Entry, Filter, ReadError, Revision};
 
 const WHAT: &str = "a consistent read";
 
-/// The most subjects that the server answers for at once.
-const MOST_SUBJECTS: usize = 1_024;
-
-/// How many bytes of subjects are put in one request: well below the smallest payload limit in use.
-const MOST_BYTES: usize = 256 * 1024;
-
-/// How many portions are read at the same time.
-const AT_ONCE: usize = 4;
-
-/// How often a large read of the latest state is begun again when keys were overwritten under it.
-const ATTEMPTS: usize = 8;
-
 /// How long to wait for a replica that lags behind the leader, and how often. On three replicas on one machine a direct get
 /// right after a write was behind in 2 to 5 of 100 cases, by a few milliseconds.
-const LAG: Duration = Duration::from_millis(20);
-const LAG_ATTEMPTS: u32 = 25;
-const PORTION_ATTEMPTS: u32 = 5;
+pub(super) const LAG: Duration = Duration::from_millis(20);
+pub(super) const LAG_ATTEMPTS: u32 = 25;
 
 /// How many questions are on their way to the leader at once.
 const ASKED_AT_ONCE: usize = 64;
@@ -46,29 +34,34 @@ const ASKED_AT_ONCE: usize = 64;
 const UP_TO: &str = "Nats-UpTo-Sequence";
 
 /// What the server says to a `multi_last` request.
-enum Answer {
-    /// The entries, and the revision that they are as of.
-    Found(Vec<Entry>, Revision),
+pub(super) enum Answer {
+    Found {
+        entries: Vec<Entry>,
+        /// The revision that they are as of.
+        as_of: Revision,
+        /// That of the last message in the answer, whatever its subject was.
+        newest: Revision,
+    },
     /// Nothing matches, or the revision is not known to the replica that was asked.
     Nothing,
-    /// More than [`MOST_SUBJECTS`] match.
+    /// More match than the server answers for at once.
     TooMany,
 }
 
 /// What the leader says about the stream, with the names of its subjects.
 #[derive(Deserialize)]
-struct Listing {
-    state: ListedState,
+pub(super) struct Listing {
+    pub(super) state: ListedState,
     #[serde(default)]
-    total: usize,
+    pub(super) total: usize,
 }
 
 #[derive(Deserialize)]
-struct ListedState {
+pub(super) struct ListedState {
     first_seq: u64,
-    last_seq: u64,
+    pub(super) last_seq: u64,
     #[serde(default)]
-    subjects: HashMap<String, u64>,
+    pub(super) subjects: HashMap<String, u64>,
 }
 
 impl NatsStore {
@@ -99,18 +92,36 @@ impl NatsStore {
             return Ok(Reading { entries, revision, isolated: true });
         }
         let answer = match at {
+            Some(revision) if self.known.has_replicas() => {
+                let is_asked_for = |subject: &str| {
+                    let key = self.key_of(subject);
+                    key.is_some_and(|key| filters.iter().any(|filter| filter.matches(&key)))
+                };
+                match self.anchor(revision).await {
+                    // Without one the leader is asked in the end.
+                    Ok(None) => self.multi_last(&subjects, at).await,
+                    Ok(anchor) => self.as_of(&subjects, &is_asked_for, revision, anchor).await,
+                    Err(failure) => Err(failure),
+                }
+            }
             Some(_) => self.multi_last(&subjects, at).await,
             None => self.latest(&subjects).await,
         };
         match answer {
-            Ok(Answer::Found(entries, revision)) => Ok(Reading { entries, revision, isolated: true }),
+            // Whether there is nothing of then, or nothing left, is another question.
+            Ok(Answer::Found { entries, .. }) if entries.is_empty() && at.is_some() => {
+                self.nothing(&subjects, at).await
+            }
+            Ok(Answer::Found { entries, as_of: revision, .. }) => {
+                Ok(Reading { entries, revision, isolated: true })
+            }
             Ok(Answer::Nothing) => self.nothing(&subjects, at).await,
             Ok(Answer::TooMany) => self.read_in_portions(&subjects, at).await,
             Err(failure) => self.without_multi_last(failure, filters, at).await,
         }
     }
 
-    fn read_error(&self, failure: Failure) -> ReadError {
+    pub(super) fn read_error(&self, failure: Failure) -> ReadError {
         failure.read(&self.bucket, WHAT)
     }
 
@@ -151,7 +162,11 @@ impl NatsStore {
     }
 
     /// Asks for the last message of each subject, as of a revision or as of now.
-    async fn multi_last(&self, subjects: &[String], at: Option<Revision>) -> Result<Answer, Failure> {
+    pub(super) async fn multi_last(
+        &self,
+        subjects: &[String],
+        at: Option<Revision>,
+    ) -> Result<Answer, Failure> {
         let mut query = json!({ "multi_last": subjects });
         if let Some(revision) = at {
             set(&mut query, "up_to_seq", revision.get());
@@ -203,7 +218,7 @@ impl NatsStore {
                     let revision = up_to.and_then(|up_to| up_to.as_str().parse().ok());
                     let revision = revision.map(Revision::new);
                     let unsaid = || Failure::Unexpected(format!("no {UP_TO}"));
-                    return Ok(Answer::Found(entries, revision.ok_or_else(unsaid)?));
+                    return Ok(Answer::Found { entries, as_of: revision.ok_or_else(unsaid)?, newest: last });
                 }
                 Some(404) => return Ok(Answer::Nothing),
                 Some(413) => return Ok(Answer::TooMany),
@@ -220,7 +235,7 @@ impl NatsStore {
     async fn latest(&self, subjects: &[String]) -> Result<Answer, Failure> {
         for _ in 0..LAG_ATTEMPTS {
             match self.multi_last(subjects, None).await? {
-                Answer::Found(_, revision) if revision < self.known.newest() => tokio::time::sleep(LAG).await,
+                Answer::Found { as_of, .. } if as_of < self.known.newest() => tokio::time::sleep(LAG).await,
                 answer => return Ok(answer),
             }
         }
@@ -253,7 +268,9 @@ impl NatsStore {
             }
             tokio::time::sleep(LAG).await;
             match self.multi_last(subjects, at).await.map_err(|failure| self.read_error(failure))? {
-                Answer::Found(entries, revision) => return Ok(Reading { entries, revision, isolated: true }),
+                Answer::Found { entries, as_of: revision, .. } => {
+                    return Ok(Reading { entries, revision, isolated: true });
+                }
                 Answer::TooMany => return self.read_in_portions(subjects, at).await,
                 Answer::Nothing => {}
             }
@@ -262,7 +279,7 @@ impl NatsStore {
     }
 
     /// Whether the stream's leader has a message of one of the subjects, up to a revision.
-    async fn leader_has_any(&self, subjects: &[String], until: Revision) -> bool {
+    pub(super) async fn leader_has_any(&self, subjects: &[String], until: Revision) -> bool {
         // It takes one question for each: a thousand new keys would be a thousand round trips, one after the other.
         for portion in subjects.chunks(ASKED_AT_ONCE) {
             let asked: Vec<_> =
@@ -272,6 +289,15 @@ impl NatsStore {
             }
         }
         false
+    }
+
+    /// Whether something was written at a time or later, as the leader of a stream with several copies knows.
+    async fn leader_has_from(&self, time: SystemTime) -> bool {
+        if !self.known.has_replicas() || !self.known.message_get.is_open() {
+            return false;
+        }
+        let newest = self.ask_leader(&json!({ "last_by_subj": format!("{}>", self.read_prefix) })).await;
+        matches!(newest, Ok(Some(Stored::Entry(entry))) if entry.created >= time)
     }
 
     async fn leader_has(&self, subject: &str, until: Revision) -> bool {
@@ -285,91 +311,7 @@ impl NatsStore {
         first <= until
     }
 
-    async fn read_in_portions(
-        &self,
-        subjects: &[String],
-        at: Option<Revision>,
-    ) -> Result<Reading, ReadError> {
-        for _ in 0..ATTEMPTS {
-            let reading = self.attempt_in_portions(subjects, at).await;
-            if let Some(reading) = reading.map_err(|failure| self.read_error(failure))? {
-                return Ok(reading);
-            }
-            tokio::time::sleep(LAG).await;
-        }
-        Err(ReadError::Unsupported {
-            what: "a consistent read of so many keys",
-            reason: "they change faster than they can be read, for the revisions that the bucket keeps"
-                .to_owned(),
-        })
-    }
-
-    /// Reads more keys than the server answers for at once. `None` when a key was overwritten so often meanwhile that its
-    /// revision of that moment is gone.
-    async fn attempt_in_portions(
-        &self,
-        subjects: &[String],
-        at: Option<Revision>,
-    ) -> Result<Option<Reading>, Failure> {
-        let (names, now) = self.names(subjects).await?;
-        let revision = at.unwrap_or(now);
-        let expected = names.len();
-        let entries = self.portions_at(names, revision).await?;
-        // Names and revision are of one moment, when the latest state is asked for: each name had an entry then.
-        if at.is_none() && entries.len() < expected {
-            return Ok(None);
-        }
-        Ok(Some(Reading { entries, revision, isolated: true }))
-    }
-
-    /// The entries of named keys as of a revision, in the order of revisions; nothing of those that had none.
-    async fn portions_at(&self, names: Vec<String>, revision: Revision) -> Result<Vec<Entry>, Failure> {
-        let portions = futures_util::stream::iter(portions(names))
-            .map(|portion| async move {
-                for _ in 0..PORTION_ATTEMPTS {
-                    match self.multi_last(&portion, Some(revision)).await? {
-                        Answer::Found(entries, _) => return Ok(entries),
-                        // None of them was there then, or the replica has not got that far.
-                        Answer::Nothing => tokio::time::sleep(LAG).await,
-                        Answer::TooMany => {
-                            return Err(Failure::Unexpected("too many results for a portion".to_owned()));
-                        }
-                    }
-                }
-                Ok(Vec::new())
-            })
-            .buffer_unordered(AT_ONCE);
-        let mut entries: Vec<Entry> = portions.try_concat().await?;
-        entries.sort_unstable_by_key(Entry::revision);
-        Ok(entries)
-    }
-
-    /// The subjects that stand in the stream now, and its last revision at that moment.
-    async fn names(&self, subjects: &[String]) -> Result<(Vec<String>, Revision), Failure> {
-        let mut names = HashSet::new();
-        let mut revision: Option<Revision> = None;
-        for subject in subjects {
-            let mut offset = 0;
-            loop {
-                let page = self.listing(subject, offset).await?;
-                // The first one counts: what is listed later than that was there already, or does not matter.
-                revision.get_or_insert(Revision::new(page.state.last_seq));
-                offset += page.state.subjects.len();
-                let is_last = page.state.subjects.is_empty() || offset >= page.total;
-                let names_of_keys =
-                    page.state.subjects.into_keys().filter(|name| self.key_of(name).is_some());
-                names.extend(names_of_keys);
-                if is_last {
-                    break;
-                }
-            }
-        }
-        let mut names: Vec<String> = names.into_iter().collect();
-        names.sort_unstable();
-        Ok((names, revision.unwrap_or_default()))
-    }
-
-    async fn listing(&self, subject: &str, offset: usize) -> Result<Listing, Failure> {
+    pub(super) async fn listing(&self, subject: &str, offset: usize) -> Result<Listing, Failure> {
         let query = if subject.is_empty() {
             json!({})
         } else {
@@ -389,16 +331,24 @@ impl NatsStore {
         // What was created at exactly that time belongs to it, so the first message behind it is asked for: the first one
         // at or after the next nanosecond. The moment is right before it.
         let behind = time.checked_add(Duration::from_nanos(1)).ok_or_else(unsaid)?;
-        let time = format_time(behind).ok_or_else(unsaid)?;
-        let query = json!({ "start_time": time, "next_by_subj": format!("{}>", self.read_prefix) });
+        let start = format_time(behind).ok_or_else(unsaid)?;
+        let query = json!({ "start_time": start, "next_by_subj": format!("{}>", self.read_prefix) });
         let payload = serde_json::to_vec(&query).map_err(Failure::client)?;
         let subject = self.connection.api(&format!("DIRECT.GET.{}", self.stream));
-        let answer = self.connection.request(subject, None, payload.into(), ANSWER_WITHIN).await?;
-        match answer.status.map(|status| status.as_u16()) {
-            None => {}
-            Some(404) => return Ok(None),
-            Some(status) => return Err(Failure::Unexpected(status.to_string())),
-        }
+        let mut attempts = 0;
+        let answer = loop {
+            let request =
+                self.connection.request(subject.clone(), None, payload.clone().into(), ANSWER_WITHIN);
+            let answer = request.await?;
+            match answer.status.map(|status| status.as_u16()) {
+                None => break answer,
+                // A replica that lags has nothing from behind that time yet: to take its word would give the latest state.
+                Some(404) if attempts < LAG_ATTEMPTS && self.leader_has_from(behind).await => attempts += 1,
+                Some(404) => return Ok(None),
+                Some(status) => return Err(Failure::Unexpected(status.to_string())),
+            }
+            tokio::time::sleep(LAG).await;
+        };
         let sequence = answer.headers.as_ref().and_then(|headers| headers.get_last(message::SEQUENCE));
         let sequence: Option<u64> = sequence.and_then(|sequence| sequence.as_str().parse().ok());
         let first = sequence.ok_or_else(|| Failure::Unexpected("a message without its place".to_owned()))?;
@@ -406,47 +356,9 @@ impl NatsStore {
     }
 }
 
-/// Whether these are too many, or too long, for one request.
-fn is_much(subjects: &[String]) -> bool {
-    subjects.len() > MOST_SUBJECTS || subjects.iter().map(String::len).sum::<usize>() > MOST_BYTES
-}
-
 /// The revision of the message before one of an answer, or before its end; zero where it is the first. Every server that knows
 /// such answers says it.
 fn before(answer: &Message) -> Option<Revision> {
     let said = answer.headers.as_ref()?.get_last(message::LAST_SEQUENCE)?;
     said.as_str().parse().ok().map(Revision::new)
-}
-
-/// Cuts names into portions that the server takes.
-fn portions(names: Vec<String>) -> Vec<Vec<String>> {
-    let mut portions: Vec<Vec<String>> = Vec::new();
-    let mut bytes = 0;
-    for name in names {
-        bytes += name.len();
-        match portions.last_mut() {
-            Some(portion) if portion.len() < MOST_SUBJECTS && bytes <= MOST_BYTES => portion.push(name),
-            _ => {
-                bytes = name.len();
-                portions.push(vec![name]);
-            }
-        }
-    }
-    portions
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn portions_keep_to_the_number_and_the_size_that_a_server_takes() {
-        let many: Vec<String> = (0..2_500).map(|number| format!("k{number}")).collect();
-        let sizes: Vec<_> = portions(many).iter().map(|portion| portion.len()).collect();
-        assert_eq!(sizes, [1_024, 1_024, 452]);
-        let long: Vec<String> = (0..1_000).map(|_| "x".repeat(1_000)).collect();
-        let portions = portions(long);
-        assert_eq!(portions.iter().map(|portion| portion.len()).sum::<usize>(), 1_000);
-        assert!(portions.iter().all(|portion| portion.len() <= MOST_BYTES / 1_000));
-    }
 }
