@@ -35,6 +35,12 @@ pub(crate) mod header {
     pub(crate) const MARKER_REASON: &str = "Nats-Marker-Reason";
     /// How long a value lives.
     pub(crate) const TTL: &str = "Nats-TTL";
+
+    /// Whether a value is there for a time only.
+    pub(crate) fn has_ttl(entry: &crate::Entry) -> bool {
+        entry.headers().get(TTL).is_some()
+    }
+
     /// Set by the server on messages of an atomic batch: its id, shared by all its messages.
     pub(crate) const BATCH_ID: &str = "Nats-Batch-Id";
     /// The newest revision of the key that the writer expected: checked by the server, and kept with the message

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::commit::PlainCommit;
 use crate::change::diff::FieldChange;
 use crate::change::plan::Planned;
+use crate::store::header::has_ttl;
 use crate::store::{Action, Store};
 use crate::value::show;
 use crate::{Entry, Filter, Key, Report, Revision};
@@ -99,7 +100,9 @@ impl PlainPlan {
         let mut unchanged = Vec::new();
         for (key, value) in wanted {
             let before = present.remove(&key);
-            if before.as_ref().and_then(Entry::put_value) == value.as_ref() {
+            // A value that is about to go does not stand there as it was asked for.
+            let stays = value.is_none() || !before.as_ref().is_some_and(has_ttl);
+            if stays && before.as_ref().and_then(Entry::put_value) == value.as_ref() {
                 unchanged.push(key);
             } else {
                 changes.push(PlainChange::new(key, value, before, shows_values));
@@ -123,6 +126,14 @@ impl PlainPlan {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()
+    }
+
+    /// The keys whose value has a time to live, and that get one without: it stays for good, also where it is the same.
+    pub fn without_ttl(&self) -> impl Iterator<Item = &Key> {
+        let is_kept = |change: &&PlainChange| {
+            change.before.as_ref().is_some_and(has_ttl) && matches!(change.planned.action, Action::Put(_))
+        };
+        self.changes.iter().filter(is_kept).map(PlainChange::key)
     }
 
     /// The keys that stand already as they were asked for.
@@ -188,7 +199,11 @@ impl PlainChange {
             if shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
         let present = before.as_ref().and_then(Entry::put_value);
-        let change = FieldChange::new(key.to_string(), present.map(shown), value.as_ref().map(shown));
+        let mut before_text = present.map(shown);
+        if let Some(text) = before_text.as_mut().filter(|_| before.as_ref().is_some_and(has_ttl)) {
+            text.push_str(" (for a time)");
+        }
+        let change = FieldChange::new(key.to_string(), before_text, value.as_ref().map(shown));
         let shown = if shows_values { change.with_details(None, present, value.as_ref()) } else { change };
         let expected = before.as_ref().map(Entry::revision).unwrap_or_default();
         let action = value.map_or(Action::Delete, Action::Put);

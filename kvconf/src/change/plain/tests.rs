@@ -113,6 +113,21 @@ async fn an_objection_refuses_the_commit_unless_it_is_forced_with_a_reason() {
     assert_eq!(bucket.get("app.port").await.unwrap().as_deref(), Some(&b"9090"[..]));
 }
 
+// P8: what is set stays, though the same stands there for a time, as a change with a deadline does.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_about_to_go_is_not_taken_for_the_one_that_is_set() {
+    let bucket = bucket().await;
+    let ttl = std::time::Duration::from_secs(100);
+    bucket.put("app.port", "9090").ttl(ttl).await.unwrap();
+    let plan = bucket.edit().set("app.port", "9090").show_values().plan().await.unwrap();
+    assert_eq!(plan.to_string(), "app.port: 9090 (for a time) → 9090");
+    assert_eq!(plan.without_ttl().map(Key::as_str).collect::<Vec<_>>(), ["app.port"]);
+    plan.commit().author("ops").await.unwrap();
+    tokio::time::advance(2 * ttl).await;
+    assert_eq!(bucket.get("app.port").await.unwrap().as_deref(), Some(&b"9090"[..]));
+    assert!(bucket.edit().set("app.port", "9090").plan().await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn a_warning_is_no_objection() {
     let bucket = bucket().await;
