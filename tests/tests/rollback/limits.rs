@@ -291,3 +291,23 @@ async fn parts_can_be_stopped_between_two_and_followed_later() {
     assert_eq!((rest.written().len(), last(&bucket).await), (800, rev(4_500)));
     assert_eq!(*told.lock().unwrap(), [700, 800]);
 }
+
+// P8: the same revert again goes on where it stopped, though part of its keys was changed since: by itself.
+#[tokio::test]
+async fn a_revert_in_parts_that_was_stopped_can_be_followed_later() {
+    let bucket = Bucket::memory();
+    let live = many(&bucket).await;
+    let mistake = live.rollback_to(rev(1_500)).author("dev").in_parts().await.unwrap();
+    let revert = async |stops_at: usize| {
+        let plan = live.revert(&mistake).plan().await.unwrap();
+        let commit = plan.commit().author("ops").in_parts().on_part(move |written| {
+            if written == stops_at { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        commit.await
+    };
+    let error = revert(700).await.unwrap_err();
+    assert_eq!(error.source().unwrap().to_string(), "stopped: 700 keys were written, 800 were not");
+    assert_eq!(revert(usize::MAX).await.unwrap().written().len(), 800);
+    assert_eq!(value(&bucket, "tenants.limits.t000").await.as_deref(), Some("2"));
+    assert_eq!(value(&bucket, "tenants.names.t799").await.as_deref(), Some("2"));
+}

@@ -100,6 +100,27 @@ async fn a_change_whose_keys_were_changed_again_is_not_reverted() {
     assert_eq!(state(&bucket).await, ["shop.price=90"]);
 }
 
+// P6: there is nothing of the later author's that would be undone.
+#[tokio::test]
+async fn a_key_that_was_put_back_by_hand_is_not_in_the_way_of_a_revert() {
+    let bucket = Bucket::memory();
+    let live = shop(&bucket).await;
+    live.update(|shop| shop.price = 200).await.unwrap();
+    let fields = Shop::fields();
+    let plan = live.edit().set(fields.price, 9).set(fields.discount, 9).plan().await.unwrap();
+    let mistake = plan.commit().author("dev").await.unwrap();
+    live.update(|shop| shop.price = 200).author("ops").await.unwrap();
+
+    let plan = live.revert(&mistake).plan().await.unwrap();
+    let text = format!(
+        "without change `{}`:\n  shop.discount: 9 → (default 0)\n  1 key is so already",
+        mistake.change()
+    );
+    assert_eq!(plan.to_string(), text);
+    plan.commit().author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, ["shop.price=200"]);
+}
+
 #[tokio::test]
 async fn of_a_change_across_two_structs_this_ones_part_is_taken_back() {
     let bucket = Bucket::memory();

@@ -127,8 +127,8 @@ impl<T: KvConfig> Live<T> {
     /// Named by its id ([`Applied::change`]) or by any revision that it wrote.
     ///
     /// Where later changes touched one of its keys it is refused with the keys and those who changed them: taking them back
-    /// too is [`Live::rollback_to`], or a revert of the later ones first. Of a change set across several structs, this one's
-    /// part.
+    /// too is [`Live::rollback_to`], or a revert of the later ones first. A key that holds again already what it held before is
+    /// in nobody's way. Of a change set across several structs, this one's part.
     ///
     /// ```
     /// # use kvconf::{Bucket, KvConfig};
@@ -298,8 +298,11 @@ async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, Rol
             let (found, present) = of_change(&*store, &filters, &change).await?;
             let OfChange { members, history, kept, retention } = &found;
             let members: Vec<&Entry> = members.iter().filter(|member| asked(member.key())).collect();
-            let changed_since = set::changed_since(&members, history, &present.entries);
+            let mut changed_since = set::changed_since(&members, history, &present.entries);
             let target = target::revert(&members, history, kept, *retention, &present.entries);
+            // Nothing of what others did is undone at a key that holds already what it is to hold: it was taken back by hand,
+            // or by a revert in parts that did not get to its end.
+            changed_since.retain(|since| !target.unchanged.contains_key(&since.key));
             (Purpose::Change(change), target, changed_since, present)
         }
     };

@@ -116,7 +116,8 @@ impl RollbackPlan {
         &self.lost
     }
 
-    /// Of a revert: the keys that others have changed after the change set. With any of them nothing is written.
+    /// Of a revert: the keys that others have changed after the change set, and that do not hold already what they held before
+    /// it. With any of them nothing is written.
     #[must_use]
     pub fn changed_since(&self) -> &[ChangedSince] {
         &self.changed_since
