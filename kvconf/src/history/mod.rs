@@ -3,7 +3,7 @@
 //! Everything is read off the entries that the bucket keeps. There is no second place that could disagree, and what
 //! retention has lost is said, never guessed (`retention.rs` has the rules).
 //!
-//! Pure: `retention`, `moment`, `touched`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `walk`, `pages`, `key_diff`, and the
+//! Pure: `retention`, `moment`, `touched`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `walk`, `index`, `pages`, `key_diff`, and the
 //! methods in `live` and `bucket`.
 
 mod at;
@@ -11,6 +11,7 @@ mod bucket;
 mod diff;
 mod error;
 mod fields;
+mod index;
 mod key_diff;
 mod live;
 mod log;

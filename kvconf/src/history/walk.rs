@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::error::LogError;
+use super::index::Index;
 use super::log::{LoggedChange, Material, Set, Shown, sets};
 use super::retention::{Beginning, Retention};
 use crate::store::{Kept, Point, ReadError, Store};
@@ -60,6 +61,9 @@ pub(crate) struct Walk {
 /// What the bucket keeps, as of when it was asked.
 struct Known {
     kept: Kept,
+    retention: Retention,
+    /// Where the entries of each key stand, for a client that may not ask for states of the past.
+    index: Option<Index>,
     /// Up to which revision `left` counts.
     counted: Revision,
     /// How many of the retained entries of a key this walk has not come to yet.
@@ -102,8 +106,12 @@ impl Walk {
     }
 
     async fn part(&mut self, most: Option<usize>) -> Result<Vec<LoggedChange>, LogError> {
+        let is_indexed = self.bucket.as_ref().is_some_and(|bucket| bucket.index.is_some());
         let material = match self.material(most).await {
-            Err(error) if is_about_permission(&error) => self.everything(most).await?,
+            Err(error) if is_about_permission(&error) && !is_indexed => {
+                self.bucket = Some(Known::indexed(&self.source).await?);
+                self.material(most).await?
+            }
             material => material?,
         };
         if let Some(oldest) = material.sets.first() {
@@ -116,21 +124,22 @@ impl Walk {
     async fn material(&mut self, most: Option<usize>) -> Result<Material, ReadError> {
         let mut bucket = match self.bucket.take() {
             Some(bucket) => bucket,
-            None => {
-                let kept = self.source.store.kept(&self.source.filters).await?;
-                Known { left: kept.entries.clone(), counted: kept.last, kept }
-            }
+            None => Known::of(self.source.store.kept(&self.source.filters).await?),
         };
         let Window { mut sets, is_all } = self.window(&bucket.kept).await?;
         let is_cut = cut(&mut sets, most);
         let at = sets.first().map_or(Revision::ZERO, |set| set.first - 1);
         let earlier = bucket.earlier(&sets, is_all && !is_cut);
-        let filters: Vec<Filter> = earlier.into_iter().map(Filter::from).collect();
-        let base = self.source.store.read(&filters, Point::Revision(at)).await?.entries;
+        let base = match &bucket.index {
+            Some(index) => index.entries_at(&*self.source.store, &earlier, at).await?,
+            None => {
+                let filters: Vec<Filter> = earlier.into_iter().map(Filter::from).collect();
+                self.source.store.read(&filters, Point::Revision(at)).await?.entries
+            }
+        };
         let base: Vec<Arc<Entry>> = base.into_iter().map(Arc::new).collect();
         bucket.refresh(&self.source, &sets, &base).await?;
-        let retained = bucket.retained(&sets);
-        let retention = Retention::of(&bucket.kept);
+        let (retained, retention) = (bucket.retained(&sets), bucket.retention);
         self.is_over = is_all && !is_cut;
         self.bucket = Some(bucket);
         Ok(Material { base, sets, retained, retention })
@@ -168,28 +177,25 @@ impl Walk {
         let entries = self.source.store.history_between(&self.source.filters, from, until).await?;
         Ok(between(entries, self.before))
     }
-
-    /// All that is kept, where the client may not ask for more than a consumer delivers.
-    async fn everything(&mut self, most: Option<usize>) -> Result<Material, ReadError> {
-        let mut sets = between(self.source.store.history(&self.source.filters).await?, self.before);
-        let retained = HashMap::new();
-        // What the sets replaced may be in those that are left out: they are all put together, and cut then.
-        let base = most.map(|most| sets.len().saturating_sub(most)).map_or_else(Vec::new, |over| {
-            let left_out = sets.drain(..over).flat_map(|set| set.entries);
-            newest(left_out)
-        });
-        self.is_over = base.is_empty();
-        Ok(Material { base, sets, retained, retention: Retention::UNKNOWN })
-    }
-}
-
-/// The newest entry of each key.
-fn newest(entries: impl Iterator<Item = Arc<Entry>>) -> Vec<Arc<Entry>> {
-    let found: HashMap<Key, Arc<Entry>> = entries.map(|entry| (entry.key().clone(), entry)).collect();
-    found.into_values().collect()
 }
 
 impl Known {
+    fn of(kept: Kept) -> Self {
+        let retention = Retention::of(&kept);
+        Self { left: kept.entries.clone(), counted: kept.last, retention, index: None, kept }
+    }
+
+    /// What a client finds out that may ask for no more than a consumer delivers: where the entries stand, and nothing of the
+    /// rules by which the bucket lets go of them.
+    async fn indexed(source: &LogSource) -> Result<Self, ReadError> {
+        let mut index = Index::default();
+        let take = &mut |entry: Entry| index.add(&entry);
+        source.store.trace(&source.filters, Revision::new(1), Revision::new(u64::MAX), take).await?;
+        let kept = index.kept();
+        let retention = Retention::UNKNOWN;
+        Ok(Self { left: kept.entries.clone(), counted: kept.last, retention, index: Some(index), kept })
+    }
+
     /// The keys of a part that may have entries before it: those are to be asked for. Counts the part as seen.
     fn earlier(&mut self, sets: &[Set], is_all: bool) -> Vec<Key> {
         let mut oldest: HashMap<&Key, &Entry> = HashMap::new();
@@ -224,8 +230,9 @@ impl Known {
         let mut entries = sets.iter().flat_map(|set| &set.entries);
         let depends =
             entries.any(|entry| known.insert(entry.key()) && Beginning::of(entry) == Beginning::Unsaid);
-        if depends && source.store.kept(&[]).await?.last != self.kept.last {
+        if self.index.is_none() && depends && source.store.kept(&[]).await?.last != self.kept.last {
             self.kept = source.store.kept(&source.filters).await?;
+            self.retention = Retention::of(&self.kept);
         }
         Ok(())
     }
@@ -304,8 +311,9 @@ mod tests {
         let bucket =
             Bucket::memory_with(crate::BucketConfig { history: Some(5), ..crate::BucketConfig::new("b") });
         let bucket = bucket.unwrap();
-        for round in 0..40_usize {
-            let (one, other) = (format!("m.k{}", round % 7), format!("m.k{}", round % 3 + 7));
+        // So many that a window for a few sets is not all there is.
+        for round in 0..400_usize {
+            let (one, other) = (format!("m.k{}", round % 97), format!("m.k{}", round % 31 + 97));
             match round % 4 {
                 0 => bucket.put(&*one, format!("v{round}")).await.unwrap(),
                 1 => bucket.delete(&*one).await.unwrap(),
@@ -327,8 +335,10 @@ mod tests {
     async fn a_walk_in_small_windows_tells_what_one_look_at_everything_tells() {
         let bucket = written().await;
         let all = whole(walk(&bucket, None, 50, FEW)).await;
-        assert_eq!(all.len(), 30);
+        assert_eq!(all.len(), 300);
         for limit in [1, 2, 3, 8] {
+            let first = walk(&bucket, None, limit, 0).next_part().await.unwrap().len();
+            assert!(first < 300, "a part is no window: {first}");
             assert_eq!(whole(walk(&bucket, None, limit, 0)).await, all, "{limit} at first");
         }
     }
@@ -348,7 +358,26 @@ mod tests {
                     break;
                 }
             }
-            assert_eq!((told, pages), (all.clone(), 30_usize.div_ceil(limit)), "{limit} on a page");
+            assert_eq!((told, pages), (all.clone(), all.len().div_ceil(limit)), "{limit} on a page");
+        }
+    }
+
+    /// As a user walks who may ask for nothing but what a consumer delivers.
+    async fn restricted(bucket: &Bucket, limit: usize, few: u64) -> Walk {
+        let mut walk = walk(bucket, None, limit, few);
+        walk.bucket = Some(Known::indexed(&walk.source).await.unwrap());
+        walk
+    }
+
+    #[tokio::test]
+    async fn a_restricted_user_walks_in_small_windows_too() {
+        let bucket = written().await;
+        let all = whole(restricted(&bucket, 50, FEW).await).await;
+        assert_eq!(all.len(), 300);
+        for limit in [1, 2, 3, 8] {
+            let first = restricted(&bucket, limit, 0).await.next_part().await.unwrap().len();
+            assert!(first < 300, "all at once: {first}");
+            assert_eq!(whole(restricted(&bucket, limit, 0).await).await, all, "{limit} at first");
         }
     }
 
