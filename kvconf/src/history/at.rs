@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::{LostKey, PastError};
-use super::moment::{Cut, Wanted, cut, goes_on, has_gaps, lost, suspects};
+use super::moment::{Cut, Wanted, cut, denied, goes_on, has_gaps, lost, suspects};
+use super::retention::Next;
 use crate::store::{Kept, Point, ReadError, Reading, Store};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, Prefix, Revision};
-
-/// Up to how many keys are asked for by name. A request for more is larger than what it saves.
-const MOST_BY_NAME: usize = 100;
 
 /// The newest entry of each key under some prefixes at one moment, between change sets.
 #[derive(Debug, Clone)]
@@ -68,7 +66,12 @@ pub(crate) async fn keys_at(
         entries = own(read(store, &filters, Point::Revision(revision)).await?);
     }
     let mut keys = KeysAt { entries, revision, isolated, lost: Vec::new() };
-    if point == Point::Latest || revision == Revision::ZERO || !has_gaps(&keys.entries, wanted) {
+    if point == Point::Latest || revision == Revision::ZERO {
+        return Ok(keys);
+    }
+    if !has_gaps(&keys.entries, wanted) {
+        let next = next_entries(store, &filters, revision, &|key| wanted.contains(key)).await?;
+        keys.lost = denied(&keys.entries, &next, revision, wanted);
         return Ok(keys);
     }
     let kept = store.kept(&filters).await?;
@@ -81,8 +84,10 @@ pub(crate) async fn keys_at(
         return Err(PastError::OutOfRange { asked, oldest: kept.first, newest: kept.last });
     }
     let suspects = suspects(&keys.entries, &kept, prefixes, wanted);
-    let oldest = oldest_of(store, &filters, &suspects, revision).await?;
-    keys.lost = lost(&suspects, &oldest, &keys.entries, &kept, (prefixes, wanted));
+    let next = next_entries(store, &filters, revision, &|key| wanted.contains(key)).await?;
+    keys.lost = lost(&suspects, &next, &keys.entries, &kept, (prefixes, wanted));
+    keys.lost.extend(denied(&keys.entries, &next, revision, wanted));
+    keys.lost.sort_by(|left, right| left.key.cmp(&right.key));
     Ok(keys)
 }
 
@@ -142,21 +147,22 @@ pub(crate) async fn torn(
     }
 }
 
-/// The oldest retained entry of each key, all of which are newer than the moment.
-async fn oldest_of(
+/// The first retained entry behind a moment of each key that is asked for.
+///
+/// Of all of them, not only of those of which nothing from before is retained: what a key held then can have gone out of the
+/// middle of what is.
+pub(crate) async fn next_entries(
     store: &dyn Store,
     filters: &[Filter],
-    keys: &[Key],
     moment: Revision,
-) -> Result<HashMap<Key, Entry>, PastError> {
-    if keys.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let named: Vec<Filter> = keys.iter().map(Filter::from).collect();
-    let filters = if keys.len() <= MOST_BY_NAME { &named } else { filters };
-    let mut oldest = HashMap::new();
-    for entry in store.history_between(filters, moment.next(), Revision::new(u64::MAX)).await? {
-        oldest.entry(entry.key().clone()).or_insert(entry);
-    }
-    Ok(oldest)
+    asked: &(dyn Fn(&Key) -> bool + Sync),
+) -> Result<HashMap<Key, Next>, ReadError> {
+    let mut next = HashMap::new();
+    let take = &mut |entry: Entry| {
+        if !next.contains_key(entry.key()) && asked(entry.key()) {
+            next.insert(entry.key().clone(), Next::of(&entry));
+        }
+    };
+    store.trace(filters, moment.next(), Revision::new(u64::MAX), take).await?;
+    Ok(next)
 }

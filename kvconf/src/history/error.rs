@@ -33,6 +33,20 @@ pub struct LostKey {
     pub known_since: Option<Revision>,
 }
 
+/// The revisions that a bucket holds: `1 to 7`.
+pub(crate) struct Held(pub(crate) Revision, pub(crate) Revision);
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(oldest, newest) = self;
+        match newest {
+            &Revision::ZERO => f.write_str("nothing was written yet"),
+            newest if oldest > newest => write!(f, "nothing any more, after revision {newest}"),
+            newest => write!(f, "{oldest} to {newest}"),
+        }
+    }
+}
+
 struct Since(Option<Revision>);
 
 impl std::fmt::Display for Since {
@@ -55,7 +69,7 @@ pub enum PastError {
     #[display("invalid prefix")]
     Prefix(KeyError),
     /// The revision is still to come, or lies before everything that the bucket keeps.
-    #[display("revision {asked} is outside what the bucket holds: {oldest} to {newest}")]
+    #[display("revision {asked} is outside what the bucket holds: {}", Held(*oldest, *newest))]
     #[from(ignore)]
     OutOfRange {
         /// The revision that was asked for.

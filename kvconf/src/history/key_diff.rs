@@ -113,7 +113,8 @@ impl KeyDiffs {
     /// The next key that differs; `None` behind the last one.
     ///
     /// # Errors
-    /// [`PastError::Lost`] for a value that has been pushed out of the bucket since the comparison was begun;
+    /// [`PastError::Lost`] for a value that has been pushed out of the bucket since the comparison was begun, or that ran out
+    /// under a later one;
     /// [`PastError::Read`] when the bucket cannot be read.
     ///
     /// # Cancel safety
@@ -138,13 +139,14 @@ impl KeyDiffs {
         .await?;
         let (mut before, mut after) = (before, after);
         let mut found = Vec::new();
-        for Candidate { key, earlier: expected, later: newest } in portion {
+        for Candidate { key, earlier: expected, later: newest, first } in portion {
             let (old, new) = (before.remove(key), after.remove(key));
-            if *expected == Earlier::Kept && old.is_none() {
-                return Err(lost(earlier, key));
+            let is_denied = old.as_ref().is_some_and(|old| first.denies(old.revision(), earlier));
+            if *expected == Earlier::Kept && old.is_none() || is_denied {
+                return Err(lost(earlier, key, is_denied.then_some(first.revision)));
             }
             if new.as_ref().is_none_or(|new| new.revision() != *newest) {
-                return Err(lost(later, key));
+                return Err(lost(later, key, None));
             }
             let value = |entry: &Option<Entry>| entry.as_ref().and_then(|entry| entry.put_value().cloned());
             if value(&old) != value(&new) {
@@ -224,6 +226,6 @@ fn all_kept(
     }
 }
 
-fn lost(revision: Revision, key: &Key) -> PastError {
-    PastError::Lost { revision, keys: vec![LostKey { key: key.to_string(), known_since: None }] }
+fn lost(revision: Revision, key: &Key, known_since: Option<Revision>) -> PastError {
+    PastError::Lost { revision, keys: vec![LostKey { key: key.to_string(), known_since }] }
 }

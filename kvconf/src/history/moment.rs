@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use super::error::LostKey;
-use super::retention::Retention;
+use super::retention::{Next, Retention};
 use crate::schema::{Kind, Slot, join};
 use crate::store::Kept;
 use crate::view::{Table, Target};
@@ -160,7 +160,7 @@ pub(crate) fn suspects(
 /// Which of the suspects may have had a value all the same, and which keys may have gone without a trace.
 pub(crate) fn lost(
     suspects: &[Key],
-    oldest: &HashMap<Key, Entry>,
+    next: &HashMap<Key, Next>,
     entries: &[Arc<Entry>],
     kept: &Kept,
     (prefixes, wanted): (&[Prefix], Wanted<'_>),
@@ -168,12 +168,12 @@ pub(crate) fn lost(
     let retention = Retention::of(kept);
     let is_lost = |key: &&Key| {
         let retained = kept.entries.get(*key).copied().unwrap_or(0);
-        oldest.get(*key).is_none_or(|oldest| !retention.is_beginning(oldest, retained))
+        next.get(*key).is_none_or(|next| !retention.settles(next.beginning, retained))
     };
     let mut lost: Vec<LostKey> = suspects
         .iter()
         .filter(is_lost)
-        .map(|key| LostKey { key: key.to_string(), known_since: oldest.get(key).map(Entry::revision) })
+        .map(|key| LostKey { key: key.to_string(), known_since: next.get(key).map(|next| next.revision) })
         .collect();
     if retention.has_evicted() {
         let nothing = |key: String| LostKey { key, known_since: None };
@@ -186,6 +186,22 @@ pub(crate) fn lost(
     }
     lost.sort_by(|left, right| left.key.cmp(&right.key));
     lost
+}
+
+/// Of which keys the reading has an older entry than the one that stood there at the moment.
+pub(crate) fn denied(
+    entries: &[Arc<Entry>],
+    next: &HashMap<Key, Next>,
+    moment: Revision,
+    wanted: Wanted<'_>,
+) -> Vec<LostKey> {
+    let is_denied = |entry: &&Arc<Entry>| {
+        let next = next.get(entry.key()).filter(|_| wanted.contains(entry.key()));
+        next.is_some_and(|next| next.denies(entry.revision(), moment))
+    };
+    let since = |key: &Key| next.get(key).map(|next| next.revision);
+    let lost = |entry: &Arc<Entry>| LostKey { key: entry.key().to_string(), known_since: since(entry.key()) };
+    entries.iter().filter(is_denied).map(lost).collect()
 }
 
 /// The keys of a struct of which nothing tells that there was nothing.

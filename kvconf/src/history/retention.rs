@@ -6,7 +6,7 @@
 //!
 //! | what is known of a key | its state at a moment |
 //! |---|---|
-//! | an entry from that moment or before | that entry's, unless the next one states another predecessor: then lost |
+//! | an entry from that moment or before | that entry's, unless the next one states a later predecessor from then or before: then lost |
 //! | only later entries, the oldest states "nothing stood here" | no value |
 //! | …the oldest states an expected revision | lost: that entry is gone |
 //! | …it states nothing, and the key has as many entries as the bucket keeps | lost: others may have been pushed out |
@@ -87,6 +87,29 @@ impl Beginning {
             None if oldest.operation() == Operation::Purge => Self::Denied,
             None => Self::Unsaid,
         }
+    }
+}
+
+/// The first retained entry of a key behind a moment: what it tells of that moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Next {
+    pub(crate) revision: Revision,
+    /// What it says of what was before it, where nothing of that is retained.
+    pub(crate) beginning: Beginning,
+    /// The entry that it replaced, where it says so.
+    replaced: Option<Revision>,
+}
+
+impl Next {
+    pub(crate) fn of(entry: &Entry) -> Self {
+        let (revision, beginning) = (entry.revision(), Beginning::of(entry));
+        Self { revision, beginning, replaced: predecessor(entry) }
+    }
+
+    /// Whether something else stood there at the moment than the newest entry up to then that is retained: it replaced a later
+    /// one, which has gone out of the middle, as a value does at the end of its time to live.
+    pub(crate) fn denies(&self, held: Revision, moment: Revision) -> bool {
+        self.replaced.is_some_and(|replaced| held < replaced && replaced <= moment)
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::error::LostKey;
-use super::retention::{Beginning, Retention};
+use super::retention::{Next, Retention};
 use crate::store::Kept;
 use crate::{Entry, Key, Revision};
 
@@ -22,12 +22,13 @@ pub(crate) struct Touched {
 /// What the entries of one key come to.
 #[derive(Debug)]
 struct Touches {
-    /// The oldest one since `from`, and what it says of what was before it.
-    first: Revision,
-    beginning: Beginning,
+    /// The oldest one since `from`.
+    first: Next,
     count: u64,
     /// The newest one up to `to`, and whether it is a removal.
     newest: Option<(Revision, bool)>,
+    /// The oldest one behind `to`.
+    behind: Option<Next>,
 }
 
 /// A key that may differ.
@@ -37,6 +38,8 @@ pub(crate) struct Candidate {
     pub(crate) earlier: Earlier,
     /// The revision of its entry at the later moment.
     pub(crate) later: Revision,
+    /// What was written first since the earlier moment.
+    pub(crate) first: Next,
 }
 
 /// What stood under a key at the earlier moment.
@@ -66,39 +69,53 @@ impl Touched {
         }
         let (revision, is_removal) = (entry.revision(), entry.operation().is_removal());
         if !self.keys.contains_key(entry.key()) {
-            let beginning = Beginning::of(entry);
-            let touches = Touches { first: revision, beginning, count: 0, newest: None };
+            let touches = Touches { first: Next::of(entry), count: 0, newest: None, behind: None };
             self.keys.insert(entry.key().clone(), touches);
         }
         let Some(touches) = self.keys.get_mut(entry.key()) else { return };
         touches.count += 1;
         if revision <= self.to {
             touches.newest = Some((revision, is_removal));
+        } else if touches.behind.is_none() {
+            touches.behind = Some(Next::of(entry));
         }
     }
 
     /// Judges what was gathered by what the bucket kept when the gathering began.
     pub(crate) fn judge(self, kept: &Kept) -> Judged {
         let retention = Retention::of(kept);
-        let (mut candidates, mut lost) = (Vec::new(), Vec::new());
+        let (mut candidates, mut lost, mut lost_later) = (Vec::new(), Vec::new(), Vec::new());
         for (key, touches) in self.keys {
             let retained = kept.entries.get(&key).copied().unwrap_or(touches.count);
             let earlier = if retained > touches.count {
                 Earlier::Kept
             } else if self.from == Revision::ZERO && touches.newest.is_some()
-                || retention.settles(touches.beginning, retained)
+                || retention.settles(touches.first.beginning, retained)
             {
                 Earlier::Nothing
             } else {
-                lost.push(LostKey { key: key.to_string(), known_since: Some(touches.first) });
+                lost.push(LostKey { key: key.to_string(), known_since: Some(touches.first.revision) });
                 continue;
             };
+            // Where nothing that was written between the two is left, the first one behind them may tell of it.
+            let (held, behind) = match touches.newest {
+                Some((newest, _)) => (newest, touches.behind),
+                None => (self.from, Some(touches.first)),
+            };
+            if let Some(behind) = behind.filter(|behind| behind.denies(held, self.to)) {
+                lost_later.push(LostKey { key: key.to_string(), known_since: Some(behind.revision) });
+                continue;
+            }
             match touches.newest {
                 // Written to later only: at both moments it was what it was before that.
                 None => {}
                 Some((_, true)) if earlier == Earlier::Nothing => {}
-                Some((later, _)) => candidates.push(Candidate { key, earlier, later }),
+                Some((later, _)) => candidates.push(Candidate { key, earlier, later, first: touches.first }),
             }
+        }
+        let is_later = lost.is_empty();
+        if is_later {
+            lost = lost_later;
         }
         if lost.is_empty() {
             candidates.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -106,7 +123,7 @@ impl Touched {
         }
         lost.sort_by(|one, other| one.key.cmp(&other.key));
         // Before the first revision nothing is lost.
-        let revision = if self.from == Revision::ZERO { self.to } else { self.from };
+        let revision = if is_later || self.from == Revision::ZERO { self.to } else { self.from };
         Judged::Lost { revision, keys: lost }
     }
 }
@@ -151,8 +168,9 @@ mod tests {
         })
     }
 
-    fn candidate(key: &str, earlier: Earlier, later: u64) -> Candidate {
-        Candidate { key: Key::new(key).unwrap(), earlier, later: Revision::new(later) }
+    fn candidate(first: &Entry, earlier: Earlier, later: u64) -> Candidate {
+        let key = first.key().clone();
+        Candidate { key, earlier, later: Revision::new(later), first: Next::of(first) }
     }
 
     fn lost(revision: u64, key: &str, since: u64) -> Judged {
@@ -165,7 +183,10 @@ mod tests {
         let seen = [put("b", 12), put("b", 13), put("a", 14)];
         assert_eq!(
             judged(10, 20, &seen, &[("a", 1), ("b", 3)]),
-            Judged::Candidates(vec![candidate("a", Earlier::Nothing, 14), candidate("b", Earlier::Kept, 13)])
+            Judged::Candidates(vec![
+                candidate(&seen[2], Earlier::Nothing, 14),
+                candidate(&seen[0], Earlier::Kept, 13)
+            ])
         );
     }
 
@@ -191,12 +212,25 @@ mod tests {
         assert_eq!(judged(10, 20, &follows, &[("a", 1)]), lost(10, "a", 12));
     }
 
+    // P8
+    #[test]
+    fn a_value_that_went_out_of_the_middle_is_lost_at_the_later_moment() {
+        let replaced = [put("a", 12), entry("a", 21, Operation::Put, Some("15"))];
+        assert_eq!(judged(10, 20, &replaced, &[("a", 3)]), lost(20, "a", 21));
+        let alone = [entry("a", 21, Operation::Put, Some("15"))];
+        assert_eq!(judged(10, 20, &alone, &[("a", 2)]), lost(20, "a", 21));
+        // What was written to after the moment says nothing of it.
+        let later = [put("a", 12), entry("a", 30, Operation::Put, Some("25"))];
+        let found = Judged::Candidates(vec![candidate(&later[0], Earlier::Kept, 12)]);
+        assert_eq!(judged(10, 20, &later, &[("a", 3)]), found);
+    }
+
     #[test]
     fn a_first_write_that_says_so_and_the_time_before_all_prove_that_there_was_nothing() {
         let made = [entry("a", 12, Operation::Put, Some("0")), put("a", 13), put("a", 14)];
-        let found = Judged::Candidates(vec![candidate("a", Earlier::Nothing, 14)]);
-        assert_eq!(judged(10, 20, &made, &[("a", 3)]), found);
+        let found = |first: &Entry| Judged::Candidates(vec![candidate(first, Earlier::Nothing, 14)]);
+        assert_eq!(judged(10, 20, &made, &[("a", 3)]), found(&made[0]));
         let full = [put("a", 12), put("a", 13), put("a", 14)];
-        assert_eq!(judged(0, 20, &full, &[("a", 3)]), found);
+        assert_eq!(judged(0, 20, &full, &[("a", 3)]), found(&full[0]));
     }
 }

@@ -60,6 +60,34 @@ async fn a_value_that_expired_is_lost() {
     assert_eq!(super::lost_keys(&error), ["shop.price"]);
 }
 
+// P8: it went out of the middle of what is kept, and the write that replaced it says that it was there.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_expired_under_a_later_one_is_lost_and_the_one_beneath_is_not_taken_for_it() {
+    let bucket = Bucket::memory();
+    let live = shop(&bucket).await;
+    let good = bucket.put("shop.price", "200").await.unwrap();
+    let limited = bucket.put("shop.price", "150").ttl(TTL).await.unwrap();
+    live.wait_for(limited).await.unwrap();
+    let bad = live.update(|shop| shop.price = 9).await.unwrap().revision();
+    tokio::time::advance(2 * TTL).await;
+
+    let error = live.rollback_to(limited).author("ops").await.unwrap_err();
+    let text = "what would return is no longer kept:\n  × shop.price (known from revision 3 on)";
+    assert_eq!(error.to_string(), text);
+    let lost = "what stood at revision 2 is no longer kept: shop.price (known from revision 3 on)";
+    assert_eq!(live.at(limited).await.unwrap_err().to_string(), lost);
+    assert_eq!(bucket.at("shop", limited).await.unwrap_err().to_string(), lost);
+    for (from, to) in [(limited, bad), (good, limited), (bad, limited)] {
+        let told = match bucket.diff("shop.>", from, to).await {
+            Ok(mut found) => found.next().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert_eq!(told.to_string(), lost, "{from} to {to}");
+    }
+    live.rollback_to(good).author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, ["shop.price=200"]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_a_bucket_whose_entries_age_absence_proves_nothing() {
     let mut config = keeping(64);

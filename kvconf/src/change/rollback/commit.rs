@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::error::RollbackError;
 use super::plan::RollbackPlan;
-use super::read::{Present, present};
+use super::read::{Standing, present};
 use crate::attribution::new_change_id;
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms, terms};
 use crate::change::guard::Guards;
@@ -35,6 +35,7 @@ pub(super) enum Division {
 pub struct RollbackCommit {
     plan: RollbackPlan,
     terms: Terms,
+    change: Arc<str>,
     division: Division,
     on_part: OnPart,
 }
@@ -66,7 +67,14 @@ impl RollbackCommit {
     }
 
     pub(super) fn with(plan: RollbackPlan, terms: Terms, division: Division) -> Self {
-        Self { plan, terms, division, on_part: OnPart::nobody() }
+        Self { plan, terms, change: new_change_id(), division, on_part: OnPart::nobody() }
+    }
+
+    /// The change's id, known before anything is written: for whoever is interrupted in the middle and has to look later
+    /// whether the change was made.
+    #[must_use]
+    pub fn change(&self) -> &str {
+        &self.change
     }
 
     terms!(terms);
@@ -87,9 +95,8 @@ impl RollbackCommit {
     }
 
     pub(super) async fn run(self) -> Result<Applied, RollbackError> {
-        let Self { plan, mut terms, division, mut on_part } = self;
+        let Self { mut plan, mut terms, change, division, mut on_part } = self;
         let store = plan.scope.store().ok_or(RollbackError::Fixed)?;
-        let change = new_change_id();
         let attribution = terms.attribution(Arc::clone(&change))?;
         let refused = plan.in_the_way();
         let refused = refused.or_else(|| if terms.forces() { None } else { plan.invalid() });
@@ -98,21 +105,23 @@ impl RollbackCommit {
             return Err(error);
         }
         if plan.writes.is_empty() {
-            return Ok(Applied::new(&store, plan.present.newest(), change, Vec::new()));
+            return Ok(Applied::new(&store, plan.standing.newest(), change, Vec::new()));
         }
         #[cfg(feature = "fleet")]
         if terms.asks() {
             crate::change::ask::ask(&store, plan.candidates(), terms.forces()).await?;
         }
         let parts = match division {
-            _ if terms.is_one_by_one() => plan.writes.iter().map(|write| vec![write.clone()]).collect(),
-            Division::InParts => plan.divided(),
-            Division::Refused => vec![plan.writes.clone()],
+            _ if terms.is_one_by_one() => {
+                std::mem::take(&mut plan.writes).into_iter().map(|write| vec![write]).collect()
+            }
+            Division::InParts => plan.take_divided(),
+            Division::Refused => vec![std::mem::take(&mut plan.writes)],
         };
         // A state is one of all keys; a change set is one of its own.
         let is_state = plan.scope.is_whole() && plan.revision().is_some();
         let guards = if is_state || terms.guards_all() {
-            Guards { all: guards(plan.present.tails.clone()), unwritten: plan.scope.unwritten() }
+            Guards { all: guards(plan.standing.tails.clone()), unwritten: plan.scope.unwritten() }
         } else {
             Guards::NONE
         };
@@ -152,9 +161,9 @@ async fn write(
         if attempts == ATTEMPTS || plan.scope.has(&conflict.key) {
             return Err(RollbackError::Conflict(conflict));
         }
-        let found = present(job.store, &plan.scope.filters()?, plan.present.max_batch).await?;
+        let found = present(job.store, &plan.scope.filters()?, plan.standing.max_batch).await?.standing;
         // One of ours changed too: the conflict that is returned names another key, which is true as well.
-        if !ours(plan, &found).eq(ours(plan, &plan.present)) {
+        if !ours(plan, &found).eq(ours(plan, &plan.standing)) {
             return Err(RollbackError::Conflict(conflict));
         }
         job.guards.all = guards(found.tails);
@@ -162,9 +171,9 @@ async fn write(
 }
 
 /// The keys that a plan is about, as they stand in the bucket.
-fn ours<'a>(plan: &'a RollbackPlan, present: &'a Present) -> impl Iterator<Item = (&'a Key, Revision)> {
-    let ours = present.entries.iter().filter(|(key, _)| plan.scope.has(key));
-    ours.map(|(key, entry)| (key, entry.revision()))
+fn ours<'a>(plan: &'a RollbackPlan, standing: &'a Standing) -> impl Iterator<Item = (&'a Key, Revision)> {
+    let ours = standing.revisions.iter().filter(|(key, _)| plan.scope.has(key));
+    ours.map(|(key, revision)| (key, *revision))
 }
 
 impl IntoFuture for RollbackCommit {

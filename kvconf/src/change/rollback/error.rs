@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use derive_more::{Display, Error};
 
 use crate::change::{CommitError, Conflict};
-use crate::history::LostKey;
+use crate::history::{Held, LostKey, Stamp};
 use crate::{Attribution, Key, ReadError, Report, Revision};
 
 /// A key of a change set that somebody has changed again after it.
@@ -43,9 +43,30 @@ impl fmt::Display for ChangedSince {
 #[derive(Debug, Display, Error)]
 #[non_exhaustive]
 pub enum RollbackError {
-    /// The bucket could not be read, or does not have the revision.
+    /// The bucket could not be read.
     #[display("earlier states could not be read")]
     Read(#[error(source)] ReadError),
+    /// The revision is still to come.
+    #[display("revision {asked} is outside what the bucket holds: {}", Held(*oldest, *newest))]
+    OutOfRange {
+        /// The revision that was asked for.
+        asked: Revision,
+        /// The oldest one that the bucket keeps.
+        oldest: Revision,
+        /// The newest one.
+        newest: Revision,
+    },
+    /// The time is still to come, or lies before the bucket was made: nothing tells what the keys held before, in another
+    /// bucket.
+    #[display("{} is outside the bucket's life: {} to {}", Stamp(*asked), Stamp(*created), Stamp(*now))]
+    OutOfTime {
+        /// The time that was asked for.
+        asked: SystemTime,
+        /// When the bucket was made, by the server's clock.
+        created: SystemTime,
+        /// The present.
+        now: SystemTime,
+    },
     /// The bucket no longer has what some keys held, or does not know whether they held anything. What the others held can
     /// be taken back by itself: of a struct by [`Rollback::only`](super::Rollback::only), of plain keys by their names.
     #[display("what would return is no longer kept{}{}", lines(keys), apart(known))]

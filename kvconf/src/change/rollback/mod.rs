@@ -307,6 +307,6 @@ async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, Rol
         }
     };
     // Whoever judges has to know the keys that the target does not name, too.
-    scope.catch_up(present.newest()).await;
+    scope.catch_up(present.standing.newest()).await;
     Ok(RollbackPlan::new(scope, purpose, target, changed_since, present))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::commit::RollbackCommit;
 use super::error::{ChangedSince, RollbackError};
-use super::read::Present;
+use super::read::{Present, Standing};
 use super::scope::Scope;
 use super::set::ChangeRef;
 use super::target::Target;
@@ -16,7 +16,7 @@ use crate::change::parts::{divide, order};
 use crate::change::plan::Planned;
 use crate::history::LostKey;
 use crate::store::Action;
-use crate::{Entry, Key, Report, Revision};
+use crate::{Key, Report, Revision};
 
 /// What is to be taken back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct RollbackPlan {
     pub(super) purpose: Purpose,
     pub(in crate::change) writes: Vec<Planned>,
     pub(super) report: Option<Report>,
-    pub(super) present: Present,
+    pub(super) standing: Standing,
     unchanged: Vec<Key>,
     lost: Vec<LostKey>,
     changed_since: Vec<ChangedSince>,
@@ -59,7 +59,7 @@ impl RollbackPlan {
             purpose,
             writes,
             report,
-            present,
+            standing: present.standing,
             unchanged: target.unchanged.into_keys().collect(),
             lost: target.lost,
             changed_since,
@@ -95,12 +95,11 @@ impl RollbackPlan {
     /// ```
     pub fn values(&self) -> impl Iterator<Item = (&Key, Option<&Bytes>, Option<&Bytes>)> {
         self.writes.iter().map(|write| {
-            let now = self.present.entries.get(&write.key).and_then(Entry::put_value);
             let then = match &write.action {
                 Action::Put(value) => Some(value),
                 Action::Delete | Action::Purge => None,
             };
-            (&write.key, now, then)
+            (&write.key, write.before.as_ref(), then)
         })
     }
 
@@ -157,7 +156,7 @@ impl RollbackPlan {
     /// (1 000). Then `in_parts` has to be asked for.
     #[must_use]
     pub fn parts(&self) -> usize {
-        self.divided().len()
+        divide(self.writes.iter().collect(), |write: &&Planned| &write.key, self.standing.max_batch).len()
     }
 
     /// Why [`RollbackPlan::commit`] would refuse it without writing; `None` when it would try.
@@ -185,13 +184,14 @@ impl RollbackPlan {
     }
 
     pub(super) fn too_many(&self) -> Option<RollbackError> {
-        let (keys, max) = (self.writes.len(), self.present.max_batch);
+        let (keys, max) = (self.writes.len(), self.standing.max_batch);
         // Where there are no batches at all, the store says so.
         (max > 1 && keys > max).then(|| RollbackError::TooMany { keys, max, parts: self.parts() })
     }
 
-    pub(super) fn divided(&self) -> Vec<Vec<Planned>> {
-        divide(self.writes.clone(), |write| &write.key, self.present.max_batch)
+    /// Its writes in parts, which are no longer in the plan then.
+    pub(super) fn take_divided(&mut self) -> Vec<Vec<Planned>> {
+        divide(std::mem::take(&mut self.writes), |write| &write.key, self.standing.max_batch)
     }
 }
 

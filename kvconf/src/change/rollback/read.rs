@@ -2,16 +2,21 @@
 //!
 //! Each read is exact by itself, and their order makes them fit. What was there at the moment is read first, before anybody
 //! can push it out; then what is there now. Of keys that only the latter has, the bucket is asked how many entries it keeps,
-//! and for the oldest: fewer than it would keep means that none has gone, so none had when the first read was made.
+//! and for the oldest: fewer than it would keep means that none has gone, so none had when the first read was made. Of the
+//! others their first entry since then tells whether it replaced the one that was read, or one that has gone.
 //! Whatever is written after the second read makes the commit conflict.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::error::RollbackError;
-use super::set::{ChangeRef, Missing, goes_on, members, missing, missing_in_all, open_set, parts_asked_for};
-use super::target::{Earlier, Found};
-use crate::history::Retention;
-use crate::store::{Kept, Point, Reading, Store};
+use super::set::{
+    ChangeRef, Missing, goes_on, may_belong, members, missing, missing_in_all, open_set, parts_asked_for,
+};
+use super::target::{Found, Later, Stood};
+use crate::history::{Retention, entries_at, next_entries};
+use crate::store::{Point, Reading, Store};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, ReadError, Revision};
 
@@ -19,17 +24,25 @@ use crate::{Entry, Filter, Key, ReadError, Revision};
 const MOST_BY_NAME: usize = 100;
 
 /// What the bucket is like now.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Present {
     /// The newest entry of each key.
-    pub(super) entries: BTreeMap<Key, Entry>,
+    pub(super) entries: BTreeMap<Key, Arc<Entry>>,
+    pub(super) standing: Standing,
+}
+
+/// Where the newest entries stand. A plan waits for somebody's word, and holds no more of the present than this.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// The newest revision of each key.
+    pub(super) revisions: BTreeMap<Key, Revision>,
     /// The filters, with the newest revision under each.
     pub(super) tails: Vec<(Filter, Revision)>,
     /// How many keys the server takes in one change set; 1 where it takes no batches.
     pub(super) max_batch: usize,
 }
 
-impl Present {
+impl Standing {
     /// The newest revision under any of the filters.
     pub(super) fn newest(&self) -> Revision {
         self.tails.iter().map(|(_, tail)| *tail).max().unwrap_or_default()
@@ -47,24 +60,31 @@ pub(super) async fn as_of(
     point: Point,
     (asked, seen): (Keys<'_>, Keys<'_>),
 ) -> Result<(Found, Present), RollbackError> {
-    let max_batch = known_revision(store, point).await?;
+    let max_batch = within_life(store, point).await?;
     let (then, revision) = whole(store, filters, point, seen).await?;
-    let then = by_key(then);
+    let then = then.iter().map(|entry| (entry.key().clone(), Stood::of(entry))).collect();
     let present = present(store, filters, max_batch).await?;
-    let unknown = |key: &&Key| asked(key) && !then.contains_key(*key);
-    let only_now: Vec<Key> = present.entries.keys().filter(unknown).cloned().collect();
     let kept = store.kept(filters).await?;
-    let oldest = oldest(store, filters, &only_now, revision).await?;
-    let earlier = earlier(oldest, &kept);
+    // Before the first write there was nothing, whatever is left.
+    let next = match revision {
+        Revision::ZERO => HashMap::new(),
+        revision => next_entries(store, filters, revision, asked).await?,
+    };
+    let later = next.into_iter().map(|(key, next)| {
+        let retained = kept.entries.get(&key).copied().unwrap_or(1);
+        (key, Later { next, retained })
+    });
+    let later = later.collect();
     let retention = Retention::of(&kept);
     let gone_untold = retention.has_evicted() && revision != Revision::ZERO && revision < kept.last;
-    Ok((Found { then, earlier, revision, retention, gone_untold }, present))
+    Ok((Found { then, later, revision, retention, gone_untold }, present))
 }
 
 /// What belongs to a change set, and what the bucket still has of its keys.
 pub(super) struct OfChange {
+    /// Without their values.
     pub(super) members: Vec<Entry>,
-    /// Every retained entry, oldest first.
+    /// Every retained entry, oldest first; only those have a value that stood there right before the set.
     pub(super) history: BTreeMap<Key, Vec<Entry>>,
     pub(super) kept: HashMap<Key, u64>,
     pub(super) retention: Retention,
@@ -76,32 +96,124 @@ pub(super) async fn of_change(
     which: &ChangeRef,
 ) -> Result<(OfChange, Present), RollbackError> {
     let max_batch = store.status().await?.max_batch;
-    let history = store.history(filters).await?;
-    let found = members(&history, which);
-    if found.is_empty() {
+    let members = of_set(store, filters, which).await?;
+    let history = of_keys(store, filters, &members).await?;
+    let present = present(store, filters, max_batch).await?;
+    let kept = store.kept(filters).await?;
+    let retention = Retention::of(&kept);
+    Ok((OfChange { members, history, kept: kept.entries, retention }, present))
+}
+
+/// The entries of the set, without their values. All that is retained is looked through, and nothing else held.
+async fn of_set(
+    store: &dyn Store,
+    filters: &[Filter],
+    which: &ChangeRef,
+) -> Result<Vec<Entry>, RollbackError> {
+    let mut heads = Vec::new();
+    let (first, last) = match which {
+        ChangeRef::Revision(revision) => around(*revision, *revision),
+        ChangeRef::Id(_) => (Revision::new(1), Revision::new(u64::MAX)),
+    };
+    let take = &mut |entry: Entry| {
+        if may_belong(&entry, which) {
+            heads.push(entry);
+        }
+    };
+    store.trace(filters, first, last, take).await?;
+    heads.sort_unstable_by_key(Entry::revision);
+    let found = members(&heads, which);
+    let (Some(oldest), Some(newest)) = (found.first(), found.last()) else {
         return Err(RollbackError::UnknownChange { change: which.to_string() });
-    }
+    };
     let gone = match parts_asked_for(filters).map(|parts| missing(&found, &parts)) {
         None => 0,
         Some(Missing::Known(gone)) => gone,
-        Some(Missing::Unsure) => missing_in_all(&found, &store.history(&[Filter::all()]).await?),
+        Some(Missing::Unsure) => {
+            let (first, last) = around(oldest.revision(), newest.revision());
+            missing_in_all(&found, &heads_of(store, &[Filter::all()], (first, last)).await?)
+        }
     };
     if gone > 0 {
         return Err(RollbackError::Incomplete { change: which.to_string(), missing: gone });
     }
-    let members: Vec<Entry> = found.into_iter().cloned().collect();
-    let present = present(store, filters, max_batch).await?;
-    let kept = store.kept(filters).await?;
-    let retention = Retention::of(&kept);
-    Ok((OfChange { members, history: group(history), kept: kept.entries, retention }, present))
+    Ok(found.into_iter().cloned().collect())
 }
 
-/// Refuses a revision that is still to come; gives how many keys a batch can have.
-async fn known_revision(store: &dyn Store, point: Point) -> Result<usize, RollbackError> {
+/// All that a set can reach that has something between two revisions.
+fn around(first: Revision, last: Revision) -> (Revision, Revision) {
+    let first = first.get().saturating_sub(MOST).max(1);
+    (Revision::new(first), Revision::new(last.get().saturating_add(MOST)))
+}
+
+async fn heads_of(
+    store: &dyn Store,
+    filters: &[Filter],
+    (first, last): (Revision, Revision),
+) -> Result<Vec<Entry>, ReadError> {
+    let mut heads = Vec::new();
+    store.trace(filters, first, last, &mut |entry: Entry| heads.push(entry)).await?;
+    heads.sort_unstable_by_key(Entry::revision);
+    Ok(heads)
+}
+
+/// What is retained of the keys of a set.
+async fn of_keys(
+    store: &dyn Store,
+    filters: &[Filter],
+    members: &[Entry],
+) -> Result<BTreeMap<Key, Vec<Entry>>, ReadError> {
+    let mut history: BTreeMap<Key, Vec<Entry>> = BTreeMap::new();
+    let mut first: BTreeMap<Key, Revision> = BTreeMap::new();
+    for member in members {
+        first.entry(member.key().clone()).or_insert(member.revision());
+    }
+    let named: Vec<Filter> = first.keys().map(Filter::from).collect();
+    // One set's keys are asked for by name, some at a time: all that is retained can be very much more.
+    let asked = if named.len() <= MOST as usize { &named } else { filters };
+    for portion in asked.chunks(MOST_BY_NAME) {
+        let take = &mut |entry: Entry| {
+            if first.contains_key(entry.key()) {
+                history.entry(entry.key().clone()).or_default().push(entry);
+            }
+        };
+        store.trace(portion, Revision::new(1), Revision::new(u64::MAX), take).await?;
+    }
+    let right_before = |(key, first): (&Key, &Revision)| {
+        let before = history.get(key)?.iter().map(Entry::revision).filter(|revision| revision < first);
+        Some((before.max()?, key.clone()))
+    };
+    let places: Vec<(Revision, Key)> = first.iter().filter_map(right_before).collect();
+    let found = entries_at(store, places.iter().map(|(revision, key)| (*revision, key)).collect()).await?;
+    let mut values: HashMap<Key, Entry> =
+        found.into_iter().map(|entry| (entry.key().clone(), entry)).collect();
+    for (revision, key) in places {
+        let Some(entries) = history.get_mut(&key) else { continue };
+        match values.remove(&key) {
+            Some(whole) => entries
+                .iter_mut()
+                .filter(|entry| entry.revision() == revision)
+                .for_each(|head| *head = whole.clone()),
+            // Pushed out meanwhile, and with it what was before.
+            None => entries.retain(|entry| entry.revision() > revision),
+        }
+    }
+    Ok(history)
+}
+
+/// Refuses a moment that is still to come, and a time before the bucket was made: to take that for "there was nothing" would
+/// remove everything, for a slip in a date. Gives how many keys a batch can have.
+async fn within_life(store: &dyn Store, point: Point) -> Result<usize, RollbackError> {
     let status = store.status().await?;
+    // Of two clocks, the one that is ahead decides: neither is to make "now" a time to come.
+    let now = SystemTime::now().max(status.time.unwrap_or(SystemTime::UNIX_EPOCH));
     match point {
-        Point::Revision(revision) if revision > status.last_revision => {
-            Err(ReadError::OutOfRange { revision }.into())
+        Point::Revision(asked) if asked > status.last_revision => {
+            let (oldest, newest) = (status.first_revision, status.last_revision);
+            Err(RollbackError::OutOfRange { asked, oldest, newest })
+        }
+        Point::Time(asked) if !(status.created..=now).contains(&asked) => {
+            Err(RollbackError::OutOfTime { asked, created: status.created, now })
         }
         _ => Ok(status.max_batch),
     }
@@ -153,7 +265,9 @@ pub(super) async fn present(
         under.map(Entry::revision).max().unwrap_or_default()
     };
     let tails = filters.iter().map(|filter| (filter.clone(), newest(filter))).collect();
-    Ok(Present { tails, max_batch, entries: by_key(reading.entries) })
+    let revisions = reading.entries.iter().map(|entry| (entry.key().clone(), entry.revision())).collect();
+    let entries = reading.entries.into_iter().map(|entry| (entry.key().clone(), Arc::new(entry)));
+    Ok(Present { entries: entries.collect(), standing: Standing { revisions, tails, max_batch } })
 }
 
 fn isolated(reading: Reading) -> Result<Reading, RollbackError> {
@@ -164,41 +278,4 @@ fn isolated(reading: Reading) -> Result<Reading, RollbackError> {
         what: "taking changes back",
         reason: "the client may not read several keys as of one moment".to_owned(),
     }))
-}
-
-/// The oldest retained entry of each key, all of which are newer than the moment.
-async fn oldest(
-    store: &dyn Store,
-    filters: &[Filter],
-    keys: &[Key],
-    moment: Revision,
-) -> Result<HashMap<Key, Entry>, RollbackError> {
-    let mut oldest = HashMap::new();
-    // Before the first write there was nothing, whatever is left.
-    if keys.is_empty() || moment == Revision::ZERO {
-        return Ok(oldest);
-    }
-    let named: Vec<Filter> = keys.iter().map(Filter::from).collect();
-    let filters = if keys.len() <= MOST_BY_NAME { &named } else { filters };
-    for entry in store.history_between(filters, moment.next(), Revision::new(u64::MAX)).await? {
-        oldest.entry(entry.key().clone()).or_insert(entry);
-    }
-    Ok(oldest)
-}
-
-fn earlier(oldest: HashMap<Key, Entry>, kept: &Kept) -> HashMap<Key, Earlier> {
-    let count = |key: &Key| kept.entries.get(key).copied().unwrap_or(1);
-    oldest.into_iter().map(|(key, oldest)| (key.clone(), Earlier { retained: count(&key), oldest })).collect()
-}
-
-fn by_key(entries: Vec<Entry>) -> BTreeMap<Key, Entry> {
-    entries.into_iter().map(|entry| (entry.key().clone(), entry)).collect()
-}
-
-fn group(entries: Vec<Entry>) -> BTreeMap<Key, Vec<Entry>> {
-    let mut grouped: BTreeMap<Key, Vec<Entry>> = BTreeMap::new();
-    for entry in entries {
-        grouped.entry(entry.key().clone()).or_default().push(entry);
-    }
-    grouped
 }

@@ -39,7 +39,7 @@ pub(super) trait Scope: Send + Sync {
     fn untold(&self, told: &dyn Fn(&Key) -> bool) -> Vec<String>;
 
     /// Turns wishes into writes, and says whether readers would take the result. `now` is what the bucket has.
-    fn judge(&self, target: &Target, now: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>);
+    fn judge(&self, target: &Target, now: &BTreeMap<Key, Arc<Entry>>) -> (Vec<Planned>, Option<Report>);
 
     /// Is told of the newest revision that was written.
     fn note_written(&self, revision: Revision);
@@ -110,7 +110,7 @@ impl Scope for Plain {
         all.map(|filter| filter.as_str().to_owned()).collect()
     }
 
-    fn judge(&self, target: &Target, _: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>) {
+    fn judge(&self, target: &Target, _: &BTreeMap<Key, Arc<Entry>>) -> (Vec<Planned>, Option<Report>) {
         let shown = |bytes: &bytes::Bytes| {
             if self.shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
@@ -227,7 +227,7 @@ impl<T: KvConfig> Scope for Struct<T> {
         (0..layers.len()).filter(|layer| self.has_layer(*layer)).flat_map(of_layer).collect()
     }
 
-    fn judge(&self, target: &Target, now: &BTreeMap<Key, Entry>) -> (Vec<Planned>, Option<Report>) {
+    fn judge(&self, target: &Target, now: &BTreeMap<Key, Arc<Entry>>) -> (Vec<Planned>, Option<Report>) {
         let view = lock(&self.shared.view);
         let revision = view.seen.next();
         let mut over = Overlay::default();
@@ -241,12 +241,12 @@ impl<T: KvConfig> Scope for Struct<T> {
         for (key, entry) in now {
             let Some((layer, below)) = self.place(key) else { continue };
             if view.newest(layer, below).is_none_or(|known| known.revision() != entry.revision()) {
-                over.insert(layer, below.to_owned(), Some(Arc::new(entry.clone())));
+                over.insert(layer, below.to_owned(), Some(Arc::clone(entry)));
             }
         }
         for (key, now) in &target.unchanged {
             if let Some((layer, below)) = self.place(key) {
-                over.insert(layer, below.to_owned(), now.clone().map(Arc::new));
+                over.insert(layer, below.to_owned(), now.clone());
             }
         }
         for wish in &target.wishes {

@@ -1,6 +1,7 @@
 //! The entries of one change set among all that is retained, and whether it can be taken back by itself. Pure.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 
 use derive_more::{Display, From};
 
@@ -74,6 +75,15 @@ pub(super) fn parts_asked_for(filters: &[Filter]) -> Option<Vec<Prefix>> {
         return None;
     }
     Some(filters.iter().map(|filter| filter.as_prefix().unwrap_or_else(Prefix::root)).collect())
+}
+
+/// Whether an entry is worth to be kept when all are looked through for a set: all of them are where a revision names it, for
+/// they are few, and others tell where it ends.
+pub(super) fn may_belong(entry: &Entry, which: &ChangeRef) -> bool {
+    match which {
+        ChangeRef::Id(id) => entry.headers().get(CHANGE) == Some(id.as_str()),
+        ChangeRef::Revision(_) => true,
+    }
 }
 
 /// The entries that belong to the change set, oldest first.
@@ -153,7 +163,7 @@ fn batches<'a>(members: &[&'a Entry]) -> Vec<Vec<&'a Entry>> {
 pub(super) fn changed_since(
     members: &[&Entry],
     history: &BTreeMap<Key, Vec<Entry>>,
-    now: &BTreeMap<Key, Entry>,
+    now: &BTreeMap<Key, Arc<Entry>>,
 ) -> Vec<ChangedSince> {
     let mut first: BTreeMap<&Key, Revision> = BTreeMap::new();
     let mut own: HashSet<Revision> = HashSet::new();
@@ -162,7 +172,7 @@ pub(super) fn changed_since(
         own.insert(member.revision());
     }
     let stranger = |(key, first): (&&Key, &Revision)| {
-        let later = history.get(*key).into_iter().flatten().chain(now.get(*key));
+        let later = history.get(*key).into_iter().flatten().chain(now.get(*key).map(|now| &**now));
         let later = later.filter(|entry| entry.revision() > *first && !own.contains(&entry.revision()));
         later.max_by_key(|entry| entry.revision())
     };
