@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use kvconf::{
-    Bucket, ChangeRef, Entry, Filter, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, Revision,
+    Bucket, ChangeRef, Entry, Filter, Key, KeyState, LogError, LogStream, LoggedChange, LoggedKey, PastError,
+    Revision,
 };
 use serde_json::{Value, json};
 
@@ -78,16 +79,50 @@ pub(crate) async fn find(bucket: &Bucket, filters: &[Filter], named: &Named) -> 
         },
     };
     if found.is_empty() {
-        let what = match named {
-            Named::Revision(revision) => format!("no change that is kept wrote revision {revision}"),
-            Named::Id(id) => format!("no change that is kept has an id that begins with {id:?}"),
-            Named::Either(revision, _) => {
-                format!("no change that is kept wrote revision {revision} or has an id that begins so")
-            }
-        };
-        return Err(Failure::new(Exit::NotFound, what).hint("kvconf log"));
+        return Err(not_found(bucket, filters, named).await);
     }
     Ok(found)
+}
+
+/// Says that no such change is found: that it is of other keys, or which revisions there are.
+pub(crate) async fn not_found(bucket: &Bucket, filters: &[Filter], named: &Named) -> Failure {
+    let what = match named {
+        Named::Revision(revision) => {
+            format!("no change that is kept wrote revision {revision}, or only to keys of kvconf itself")
+        }
+        Named::Id(id) => format!("no change that is kept has an id that begins with {id:?}"),
+        Named::Either(revision, _) => {
+            format!("no change that is kept wrote revision {revision} or has an id that begins so")
+        }
+    };
+    if !filters.contains(&Filter::all())
+        && let Ok(found) = Box::pin(find(bucket, &[Filter::all()], named)).await
+        && let Some(change) = found.first()
+    {
+        let asked: Vec<&str> = filters.iter().map(Filter::as_str).collect();
+        let words = format!("the change wrote none of {}: it wrote {}", asked.join(", "), some_keys(change));
+        return Failure::new(Exit::NotFound, words).hint(format!("kvconf show {}", change.revision()));
+    }
+    // A user of one prefix may not ask which revisions there are.
+    match (named, bucket.status().await) {
+        (Named::Revision(asked), Ok(status))
+            if !(status.first_revision..=status.last_revision).contains(asked) =>
+        {
+            let (oldest, newest) = (status.first_revision, status.last_revision);
+            PastError::OutOfRange { asked: *asked, oldest, newest }.into()
+        }
+        _ => Failure::new(Exit::NotFound, what).hint("kvconf log"),
+    }
+}
+
+/// The first keys of a change.
+fn some_keys(change: &LoggedChange) -> String {
+    const MOST: usize = 3;
+    let names: Vec<&str> = change.keys().iter().take(MOST).map(|key| key.key().as_str()).collect();
+    match change.keys().len().saturating_sub(MOST) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
+    }
 }
 
 /// The change that is meant, as the library takes it: with its whole id.

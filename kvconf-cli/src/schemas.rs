@@ -49,7 +49,10 @@ impl fmt::Display for Guess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bad { layer, name, problem } => {
-                write!(f, "{problem}, if {layer} is a layer of {name}: --layers {layer} would refuse it")
+                write!(
+                    f,
+                    "{problem}, if {layer} is a layer of {name}: --schema-layers {layer} would refuse it"
+                )
             }
             Self::Stray { layer, name, key, layers } => {
                 write!(f, "{key}: {layer} is no layer of {name}, which reads {}", layers.join(", "))
@@ -89,7 +92,8 @@ impl Rules {
     pub(crate) fn new(mut schemas: Schemas, named: &[Filter]) -> Outcome<Self> {
         for published in &mut schemas.published {
             add_layers(&mut published.schema, named).map_err(|error| {
-                Failure::new(Exit::Usage, error).hint("--layers, or KVCONF_LAYERS, is such as base,env.*")
+                Failure::new(Exit::Usage, error)
+                    .hint("--schema-layers, or KVCONF_LAYERS, is such as base,env.*")
             })?;
         }
         Ok(Self { schemas })

@@ -6,6 +6,7 @@ use std::time::Duration;
 use kvconf::{Bucket, Filter, Key, Prefix};
 use tokio::time::timeout;
 
+use crate::complete::layers_of as layers_of_schema;
 use crate::targets::InLayers;
 
 /// The most keys that are looked at.
@@ -13,6 +14,9 @@ const LOOKED_AT: usize = 10_000;
 
 /// The most layers that are named.
 const LAYERS: usize = 5;
+
+/// The most of all layers, or of what keys begin with.
+const NAMES: usize = 12;
 
 /// Nobody waits longer for a suggestion; in a bucket of very many keys there is none.
 const WITHIN: Duration = Duration::from_millis(300);
@@ -42,31 +46,73 @@ pub(crate) async fn instead(
     layers: &InLayers,
     filters: &[Filter],
 ) -> Option<String> {
-    let [target] = targets else { return None };
     let keys = timeout(WITHIN, bucket.keys(filters.to_vec())).await.ok()?.ok()?;
     if !keys.is_empty() {
         return None;
     }
-    if !layers.is_named() {
-        return elsewhere(bucket, target).await;
+    match targets {
+        [target] if !layers.is_named() => elsewhere(bucket, target).await,
+        _ if !layers.is_named() => None,
+        targets => in_layers(bucket, targets, layers, filters).await,
     }
-    let full = filters.iter().find_map(Filter::as_key);
-    let near = near(bucket, &full?).await;
-    near.map(|near| format!("did you mean {near}?"))
+}
+
+/// What may be meant where nothing stands in the layers that were named: another key of theirs, or another layer.
+async fn in_layers(
+    bucket: &Bucket,
+    targets: &[String],
+    layers: &InLayers,
+    filters: &[Filter],
+) -> Option<String> {
+    if let [target] = targets
+        && let Some(where_it_is) = elsewhere_in_layers(bucket, target).await
+    {
+        return Some(where_it_is);
+    }
+    let keys = timeout(WITHIN, bucket.keys(layers.everything().ok()?)).await.ok()?.ok()?;
+    if !keys.is_empty() {
+        let near = near(bucket, &filters.iter().find_map(Filter::as_key)?).await?;
+        return Some(format!("did you mean {near}?"));
+    }
+    let keys = timeout(WITHIN, bucket.keys(Filter::all())).await.ok()?.ok()?;
+    let schemas = timeout(WITHIN, bucket.schemas()).await.ok().and_then(Result::ok);
+    let published = schemas.iter().flat_map(|schemas| &schemas.published);
+    let known: BTreeSet<String> = published
+        .flat_map(|published| layers_of_schema(&published.schema, &keys))
+        .filter(|layer| !layer.is_empty())
+        .collect();
+    // Without a schema nobody knows which parts of keys are layers.
+    let (what, names) = if known.is_empty() {
+        let first = |key: &Key| key.as_str().split('.').next().map(str::to_owned);
+        ("keys begin with", keys.iter().filter_map(first).collect())
+    } else {
+        ("layers are", known)
+    };
+    if names.is_empty() {
+        return None;
+    }
+    let more = if names.len() > NAMES { ", …" } else { "" };
+    let names: Vec<String> = names.into_iter().take(NAMES).collect();
+    Some(format!("nothing stands under {}: {what} {}{more}", layers.typed()?, names.join(", ")))
 }
 
 /// What a key or prefix that there is nothing of may be: one that stands in layers, else a slip in its name.
 pub(crate) async fn elsewhere(bucket: &Bucket, target: &str) -> Option<String> {
+    if let Some(where_it_is) = elsewhere_in_layers(bucket, target).await {
+        return Some(where_it_is);
+    }
+    let key = Key::new(target.trim_end_matches('.')).ok()?;
+    near(bucket, &key).await.map(|near| format!("did you mean {near}?"))
+}
+
+async fn elsewhere_in_layers(bucket: &Bucket, target: &str) -> Option<String> {
     let key = Key::new(target.trim_end_matches('.')).ok()?;
     let layers = layers_of(bucket, &key).await;
-    if layers.is_empty() {
-        return near(bucket, &key).await.map(|near| format!("did you mean {near}?"));
-    }
-    Some(format!("{key} is there in layers: --layer {}", layers.join(",")))
+    (!layers.is_empty()).then(|| format!("{key} is there in layers: --layer {}", layers.join(",")))
 }
 
 /// The names before a key or a prefix, of at most two parts, as layers have them.
-async fn layers_of(bucket: &Bucket, key: &Key) -> Vec<String> {
+pub(crate) async fn layers_of(bucket: &Bucket, key: &Key) -> Vec<String> {
     let filters =
         ["*", "*.*"].into_iter().flat_map(|layer| [format!("{layer}.{key}"), format!("{layer}.{key}.>")]);
     let filters: Vec<Filter> = filters.filter_map(|filter| Filter::new(filter).ok()).collect();

@@ -4,12 +4,12 @@
 use std::future::IntoFuture;
 
 use kvconf::fleet::PreflightRequest;
-use kvconf::{Applied, CommitError, Conflict, PlainKeys, Rollback, RollbackError, RollbackPlan};
+use kvconf::{Applied, CommitError, Conflict, PastError, PlainKeys, Rollback, RollbackError, RollbackPlan};
 use serde_json::{Value, json};
 
 use crate::change::{
-    Attended, Done, Planned, WriteArgs, author, carry_out, counted, differences_table, hold_against_schemas,
-    tell_unchecked, value_json,
+    Attended, Done, Planned, WriteArgs, carry_out, counted, differences_table, hold_against_schemas,
+    on_terms_in_parts, tell_unchecked, value_json,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -116,19 +116,11 @@ impl Planned for RollbackPlan {
 
     async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, RollbackError>> {
         let attended = Attended::new(session, self.keys()).await;
-        let mut commit = self.commit().author(author(args.author.as_deref()));
-        if let Some(reason) = &args.reason {
-            commit = commit.reason(reason);
-        }
-        if args.force {
-            commit = commit.force();
-        }
-        if args.in_parts {
-            commit = commit.in_parts().on_part(attended.on_part());
-        }
+        let commit = on_terms_in_parts!(self.commit(), args, attended);
+        let change = commit.change().to_owned();
         match attended.attend(&session.out, commit.into_future()).await {
             Ok(outcome) => Ok(outcome),
-            Err(last_word) => Err(last_word.told(None, |error| match error {
+            Err(last_word) => Err(last_word.told(Some(&change), |error| match error {
                 RollbackError::Commit(CommitError::Stopped { written, left }) => Ok((written.len(), left)),
                 other => Err(other),
             })),
@@ -224,6 +216,12 @@ impl From<RollbackError> for Failure {
                 Self::new(Exit::Refused, error).hint("kvconf rollback KEY --to REVISION takes those back too")
             }
             RollbackError::UnknownChange { .. } => Self::new(Exit::NotFound, error).hint("kvconf log"),
+            RollbackError::OutOfRange { asked, oldest, newest } => {
+                PastError::OutOfRange { asked, oldest, newest }.into()
+            }
+            RollbackError::OutOfTime { asked, created, now } => {
+                PastError::OutOfTime { asked, created, now }.into()
+            }
             RollbackError::TooMany { .. } => Self::new(Exit::Refused, error)
                 .hint("--in-parts writes several change sets, one after the other"),
             other => Self::new(Exit::Refused, other),

@@ -39,9 +39,9 @@ pub(crate) struct WriteArgs {
 /// In which layers settings stand, beside those that published schemas name.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct LayerArgs {
-    /// Layers of the settings that their schemas do not name, with commas between, `*` for any part: their keys are held
-    /// against schemas too [env: KVCONF_LAYERS]
-    #[arg(long, value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
+    /// Hold keys of these layers against schemas too, beside those of the layers that schemas name, with commas between, `*`
+    /// for any part; it does not say which keys are meant [env: KVCONF_LAYERS]
+    #[arg(long = "schema-layers", value_name = "LAYERS", value_delimiter = ',', value_parser = layer)]
     layers: Vec<Filter>,
 }
 

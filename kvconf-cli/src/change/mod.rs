@@ -74,6 +74,32 @@ pub(crate) async fn make_of_file(
     }
 }
 
+/// Puts on a commit what the options say of it: who, why, and whether over what a check rejects. The library's commits have
+/// the same words for that, and are types of their own.
+macro_rules! on_terms {
+    ($commit:expr, $args:expr) => {{
+        let args: &$crate::change::WriteArgs = $args;
+        let mut commit = $commit.author($crate::change::author(args.author.as_deref()));
+        if let Some(reason) = &args.reason {
+            commit = commit.reason(reason);
+        }
+        if args.force {
+            commit = commit.force();
+        }
+        commit
+    }};
+}
+pub(crate) use on_terms;
+
+/// As [`on_terms`], of a commit that can be made in parts: each of them is told to whoever attends to it.
+macro_rules! on_terms_in_parts {
+    ($commit:expr, $args:expr, $attended:expr) => {{
+        let commit = $crate::change::on_terms!($commit, $args);
+        if $args.in_parts { commit.in_parts().on_part($attended.on_part()) } else { commit }
+    }};
+}
+pub(crate) use on_terms_in_parts;
+
 impl Planned for PlainPlan {
     type Error = CommitError;
 
@@ -95,16 +121,7 @@ impl Planned for PlainPlan {
 
     async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, CommitError>> {
         let attended = Attended::new(session, self.len()).await;
-        let mut commit = self.commit().author(author(args.author.as_deref()));
-        if let Some(reason) = &args.reason {
-            commit = commit.reason(reason);
-        }
-        if args.force {
-            commit = commit.force();
-        }
-        if args.in_parts {
-            commit = commit.in_parts().on_part(attended.on_part());
-        }
+        let commit = on_terms_in_parts!(self.commit(), args, attended);
         let change = commit.change().to_owned();
         match attended.attend(&session.out, commit.into_future()).await {
             Ok(outcome) => Ok(outcome),
@@ -154,6 +171,9 @@ fn show(session: &mut Session, plan: &PlainPlan, args: &WriteArgs) -> Outcome {
     }
     let table = changes_table(plan, session.out.secrecy());
     session.out.table(&table)?;
+    for key in plan.without_ttl() {
+        session.out.line(format!("  {key} had a time to live and stays for good"))?;
+    }
     // The one that keeps it from being written is told as the reason.
     let refusal = plan.report().filter(|_| !args.force);
     for report in plan.reports().iter().filter(|report| Some(*report) != refusal) {

@@ -23,6 +23,7 @@ use crate::output::ago;
 use crate::past::by;
 use line::Said;
 use offer::Offer;
+pub(crate) use offer::layers_of;
 
 /// Set by what `kvconf completions` prints.
 pub(crate) const VARIABLE: &str = "KVCONF_COMPLETE";
@@ -203,7 +204,7 @@ fn patterns(_: &str, said: &Said) -> Vec<Offer> {
 fn layers(_: &str, said: &Said) -> Vec<Offer> {
     let known = ask::settings(said);
     let schemas = known.schemas.published.iter().map(|published| &published.schema);
-    let all: BTreeSet<String> = schemas.flat_map(|schema| offer::layers_of(schema, &known.keys)).collect();
+    let all: BTreeSet<String> = schemas.flat_map(|schema| layers_of(schema, &known.keys)).collect();
     plain(all.into_iter().filter(|layer| !layer.is_empty()))
 }
 

@@ -93,7 +93,7 @@ fn keys_of(known: &[Key], schemas: &Schemas) -> Vec<String> {
 }
 
 /// The layers of a schema by name: those that always have the same one, and those that stand in the bucket.
-pub(super) fn layers_of(schema: &Schema, known: &[Key]) -> BTreeSet<String> {
+pub(crate) fn layers_of(schema: &Schema, known: &[Key]) -> BTreeSet<String> {
     if schema.layers.is_empty() {
         return [String::new()].into();
     }

@@ -4,7 +4,7 @@ mod fleet;
 mod meaning;
 
 use clap::Args;
-use kvconf::{Attribution, Bucket, Entry, Key};
+use kvconf::{Attribution, Bucket, Entry, Filter, Key};
 use serde_json::{Value, json};
 
 use super::history::removed;
@@ -15,7 +15,7 @@ use crate::output::{ago, rfc3339, shown};
 use crate::past::{Named, by, find};
 use crate::schemas::Rules;
 use crate::session::Session;
-use crate::suggest::near;
+use crate::suggest;
 use fleet::Instances;
 use meaning::Meaning;
 
@@ -69,11 +69,7 @@ impl Explain {
         let rules = Rules::of(&bucket, &LayerArgs::default()).await?;
         let meaning = meaning::look(&bucket, &key, &rules.schemas).await?;
         if stored.is_none() && !meaning.as_ref().is_some_and(Meaning::is_setting) {
-            let failure = Failure::new(Exit::NotFound, format!("{key} has no value and no history"));
-            return Err(match near(&bucket, &key).await {
-                Some(near) => failure.hint(format!("did you mean {near}?")),
-                None => failure.hint("kvconf ls"),
-            });
+            return Err(self.nothing(&bucket, &key).await);
         }
         let newest = stored.as_ref().map(|stored| stored.now.revision());
         let instances = match bucket.fleet().list().await {
@@ -91,13 +87,30 @@ impl Explain {
     }
 }
 
+impl Explain {
+    async fn nothing(&self, bucket: &Bucket, key: &Key) -> Failure {
+        let failure = Failure::new(Exit::NotFound, format!("{key} has no value and no history"));
+        let below = Filter::new(format!("{key}.>")).ok();
+        if let Some(below) = below
+            && bucket.keys(below).await.is_ok_and(|keys| !keys.is_empty())
+        {
+            return failure.hint(format!("kvconf ls {key} has the keys below it"));
+        }
+        let hint = match suggest::layers_of(bucket, key).await.first() {
+            Some(layer) if *key == self.key => Some(format!("kvconf explain {key} --layer {layer}")),
+            _ => suggest::near(bucket, key).await.map(|near| format!("did you mean {near}?")),
+        };
+        failure.hint(hint.unwrap_or_else(|| "kvconf ls".to_owned()))
+    }
+}
+
 async fn look(bucket: &Bucket, key: &Key) -> Outcome<Option<Stored>> {
     let mut entries = bucket.history(key.clone()).await?;
     let kept = entries.len();
     let Some(now) = entries.pop() else { return Ok(None) };
     // A user of one prefix cannot look at the whole change set: then nothing is said of others.
     let parent = key.as_str().rsplit_once('.').map_or("", |(parent, _)| parent);
-    let parent = kvconf::Filter::from(kvconf::Prefix::new(parent)?);
+    let parent = Filter::from(kvconf::Prefix::new(parent)?);
     let sets = find(bucket, &[parent], &Named::Revision(now.revision())).await.unwrap_or_default();
     let others = sets.iter().map(|set| set.keys().len().saturating_sub(1)).sum();
     Ok(Some(Stored { now, before: entries.pop(), kept, others }))

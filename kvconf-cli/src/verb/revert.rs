@@ -5,9 +5,9 @@ use kvconf::{Bucket, Filter, Prefix, Revision, RollbackError};
 
 use crate::change::WriteArgs;
 use crate::failure::{Failure, Outcome};
-use crate::past::{Named, find, named, reference};
+use crate::past::{Named, find, named, not_found, reference};
 use crate::session::Session;
-use crate::take_back::{Nothing, take_back};
+use crate::take_back::{Found, Nothing, take_back};
 use crate::targets::{InLayers, quoted};
 
 const EXAMPLE: &str = "\
@@ -16,7 +16,8 @@ Examples:
     kvconf revert 5bd0f7a4 -m 'too few'   by its id, or how that begins
     kvconf revert 4182 --layer env.prod   its keys in this layer, no others
 
-What came after it stays. Where later changes touched one of its keys, it is refused with those who made them.";
+What came after it stays. Where later changes touched one of its keys, and it does not hold again what it held before,
+it is refused with those who made them.";
 
 /// Take one change set back, and leave what came after it
 #[derive(Debug, Args)]
@@ -42,8 +43,16 @@ impl Revert {
         let change = reference(&bucket, &filters, self.change).await?;
         let revert = || bucket.revert(filters.clone(), change.clone());
         match take_back(session, &self.write, Nothing::Taken, revert).await {
-            Ok(_) => Ok(()),
-            Err(failure) => Err(with_way_back(failure, &bucket, &filters, &named).await),
+            Ok(Found::Keys) => Ok(()),
+            // It is a change of keys that nobody takes back like that.
+            Ok(Found::None) => Err(not_found(&bucket, &filters, &named).await),
+            Err(failure) => match failure.error.downcast_ref() {
+                Some(RollbackError::ChangedSince(_)) => {
+                    Err(with_way_back(failure, &bucket, &filters, &named).await)
+                }
+                Some(RollbackError::UnknownChange { .. }) => Err(not_found(&bucket, &filters, &named).await),
+                _ => Err(failure),
+            },
         }
     }
 }
@@ -52,9 +61,6 @@ impl Revert {
 async fn with_way_back(mut failure: Failure, bucket: &Bucket, filters: &[Filter], named: &Named) -> Failure {
     /// More keys are not typed.
     const MOST: usize = 10;
-    if !matches!(failure.error.downcast_ref(), Some(RollbackError::ChangedSince(_))) {
-        return failure;
-    }
     let sets = find(bucket, filters, named).await.unwrap_or_default();
     let keys: Vec<String> =
         sets.iter().flat_map(|set| set.keys()).map(|key| quoted(key.key().as_str())).collect();

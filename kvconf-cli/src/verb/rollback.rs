@@ -1,9 +1,7 @@
 //! `kvconf rollback`: keys as they were.
 
-use std::time::SystemTime;
-
 use clap::Args;
-use kvconf::{Bucket, Filter, Point, Revision};
+use kvconf::{Filter, Point, Revision};
 
 use crate::change::WriteArgs;
 use crate::exit::Exit;
@@ -58,7 +56,6 @@ impl Rollback {
             point = when::point(&self.to, session.out.now())?;
         }
         if let Point::Time(time) = point {
-            within_life(&bucket, time, session.out.now()).await?;
             session.out.note(format!("{} is {}", self.to, rfc3339(time)))?;
         }
         let nothing = if self.to_nothing { Nothing::Taken } else { Nothing::Refused };
@@ -86,15 +83,4 @@ fn before_everything(filters: &[Filter]) -> Failure {
     Failure::new(Exit::Refused, "revision 0 is before the first: there was nothing, and every key would be removed")
         .hint("kvconf log has the revisions")
         .hint(format!("kvconf unset {} removes them on purpose", keys.join(" ")))
-}
-
-/// Before there was a bucket, nothing stood in it: going back to that would remove everything, for a slip in a date.
-async fn within_life(bucket: &Bucket, time: SystemTime, now: SystemTime) -> Outcome {
-    let created = bucket.status().await?.created;
-    if (created..=now).contains(&time) {
-        return Ok(());
-    }
-    let words =
-        format!("{} is outside the bucket's life, from {} to now", rfc3339(time), rfc3339(created));
-    Err(Failure::new(Exit::NotFound, words).hint("kvconf log; `--to REVISION` names a state exactly"))
 }

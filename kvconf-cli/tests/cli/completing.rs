@@ -68,7 +68,7 @@ async fn keys_and_values_are_offered_from_schemas_and_from_the_bucket() {
     log.token=	a text
     ");
     assert_snapshot!(of(&["set", "--layer", ""]).await, @"host.web-1");
-    assert_snapshot!(of(&["set", "x=1", "--layers", ""]).await, @"host.*");
+    assert_snapshot!(of(&["set", "x=1", "--schema-layers", ""]).await, @"host.*");
     assert_eq!(of(&["set", "host.web-1.log.token="]).await, "");
     assert_snapshot!(of(&["schema", "show", "l"]).await, @"log	Log 1.0.0");
     assert_snapshot!(of(&["flag", "on", "-p", "shop.flags", "c"]).await, @"cart");

@@ -60,6 +60,11 @@ async fn interrupted(bucket: &Bucket, kvconf: &Kvconf, words: &str) -> Ran {
     ran
 }
 
+async fn newest_change(bucket: &Bucket) -> String {
+    let log = bucket.log(kvconf::Prefix::root()).await.unwrap();
+    log.changes().first().and_then(kvconf::LoggedChange::change).unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn a_change_in_parts_stops_after_one_and_goes_on_when_it_is_run_again() {
     let (server, bucket) = server_with_bucket().await;
@@ -68,7 +73,7 @@ async fn a_change_in_parts_stops_after_one_and_goes_on_when_it_is_run_again() {
     let apply = format!("apply {path} --in-parts --yes --no-preflight");
     let ran = interrupted(&bucket, &kvconf, &apply).await;
     let written = having(&bucket, "1").await;
-    let change = bucket.log(kvconf::Prefix::root()).await.unwrap().changes()[0].change().unwrap().to_owned();
+    let change = newest_change(&bucket).await;
     let told = format!(
         "error: interrupted; {written} of {KEYS} keys were written, {} were not\n  help: run this again: it goes on where it \
          stopped\n  help: kvconf revert {change} takes back what was written\n",
@@ -95,9 +100,10 @@ async fn a_rollback_in_parts_stops_after_one_and_goes_on_when_it_is_run_again() 
     let rollback = format!("rollback > --to {KEYS} --in-parts --yes --no-preflight");
     let ran = interrupted(&bucket, &kvconf, &rollback).await;
     let back = having(&bucket, "1").await;
+    let change = newest_change(&bucket).await;
     let told = format!(
         "error: interrupted; {back} of {KEYS} keys were written, {} were not\n  help: run this again: it goes on where it \
-         stopped\n",
+         stopped\n  help: kvconf revert {change} takes back what was written\n",
         KEYS - back
     );
     assert_eq!((ran.code, ran.err.as_str()), (130, told.as_str()));

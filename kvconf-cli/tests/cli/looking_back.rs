@@ -139,7 +139,31 @@ async fn whoever_forgets_the_layer_is_told_which_there_are() {
     exit 3
     --- err
     error: none of these keys has a value, and none had one at revision 1
-      help: did you mean env.prod.checkout?
+      help: checkout is there in layers: --layer base,env.prod,host.web-1
+    ");
+    assert_snapshot!(settled(&kvconf.text("log --layer env.test,other").await), @r"
+    exit 0
+    --- err
+    note: no change that is kept matches
+    note: nothing stands under --layer env.test,other: keys begin with base, env, host
+    ");
+    assert_snapshot!(settled(&kvconf.text("explain checkout.max_items").await), @r"
+    exit 3
+    --- err
+    error: checkout.max_items has no value and no history
+      help: kvconf explain checkout.max_items --layer base
+    ");
+    assert_snapshot!(settled(&kvconf.text("explain base.checkout").await), @r"
+    exit 3
+    --- err
+    error: base.checkout has no value and no history
+      help: kvconf ls base.checkout has the keys below it
+    ");
+    assert_snapshot!(settled(&kvconf.text("revert 2 --layer env.test --yes").await), @r"
+    exit 3
+    --- err
+    error: the change wrote none of env.test.>: it wrote env.prod.checkout.max_items
+      help: kvconf show 2
     ");
     assert_snapshot!(settled(&kvconf.text("diff 1 -p checkout").await), @r"
     exit 0

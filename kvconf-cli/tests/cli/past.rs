@@ -151,7 +151,7 @@ async fn one_change_is_shown_by_revision_and_by_the_beginning_of_its_id() {
     assert_snapshot!(settled(&kvconf.run("show 99").await), @r"
     exit 3
     --- err
-    error: no change that is kept wrote revision 99
+    error: revision 99 is outside what the bucket holds: 1 to 5
       help: kvconf log
     ");
     assert_snapshot!(settled(&kvconf.run("show beef").await), @r#"
@@ -287,7 +287,7 @@ async fn a_rollback_is_planned_first_and_one_change_set() {
     assert_snapshot!(settled(&kvconf.run("rollback checkout --to 99 --yes").await), @r"
     exit 3
     --- err
-    error: revision 99 is outside what the bucket holds
+    error: revision 99 is outside what the bucket holds: 1 to 9
       help: kvconf log
     ");
     assert_snapshot!(settled(&kvconf.run("rollback checkout --to yesterdy --yes").await), @r#"
@@ -364,8 +364,14 @@ async fn a_revert_leaves_what_came_after_and_names_what_is_in_its_way() {
     assert_snapshot!(settled(&kvconf.run("revert 99 --yes").await), @r"
     exit 3
     --- err
-    error: the change at revision 99 is not among the changes that are left under the prefix
+    error: revision 99 is outside what the bucket holds: 1 to 7
       help: kvconf log
+    ");
+    assert_snapshot!(settled(&kvconf.run("revert 2 --prefix log --yes").await), @r"
+    exit 3
+    --- err
+    error: the change wrote none of log.>: it wrote checkout.max_items, checkout.region
+      help: kvconf show 3
     ");
 }
 

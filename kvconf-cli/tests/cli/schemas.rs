@@ -382,7 +382,7 @@ async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are
     bucket.publish_schema(&Schema::of::<Checkout>(), "1.4.0").await.unwrap();
     let kvconf = Kvconf::of(&server);
     let keys = "env.prod.checkout.max_items=9999 env.prod.checkout.unknown=1 base.other=x";
-    let refused = kvconf.text(&format!("set {keys} --yes --layers base,env.*")).await;
+    let refused = kvconf.text(&format!("set {keys} --yes --schema-layers base,env.*")).await;
     assert_snapshot!(shown(&refused), @r"
     exit 5
     --- out
@@ -405,12 +405,12 @@ async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are
     +  env.prod.checkout.unknown    1
     3 keys written to prod, revision 4
     --- err
-    note: env.prod.checkout.max_items: 9999 is outside 1..=500, if env.prod is a layer of Checkout: --layers env.prod would refuse it
+    note: env.prod.checkout.max_items: 9999 is outside 1..=500, if env.prod is a layer of Checkout: --schema-layers env.prod would refuse it
     note: kvconf revert [change] takes it back
     ");
     // A layer is a part: nothing is said of what it has not.
     let good = kvconf
-        .text("set env.prod.checkout.limits.gold=3 env.prod.checkout.region=us --yes --layers env.*")
+        .text("set env.prod.checkout.limits.gold=3 env.prod.checkout.region=us --yes --schema-layers env.*")
         .await;
     assert_snapshot!(shown(&good), @r"
     exit 0
@@ -421,6 +421,6 @@ async fn values_of_named_layers_are_held_against_the_schema_and_guessed_ones_are
     --- err
     note: kvconf revert [change] takes it back
     ");
-    let removed = kvconf.text("unset env.prod.checkout.max_items --yes --layers env.*").await;
+    let removed = kvconf.text("unset env.prod.checkout.max_items --yes --schema-layers env.*").await;
     assert_eq!(removed.code, 0, "{removed}");
 }

@@ -13,8 +13,8 @@ use super::Place;
 use super::evaluate::now;
 use super::shares::{self, Share};
 use crate::change::{
-    Attended, Done, MOST_AT_ONCE, Planned, WriteArgs, author, carry_out, differences_table,
-    hold_against_schemas, other_author, refused, tell_unchecked, value_json, with,
+    Attended, Done, MOST_AT_ONCE, Planned, WriteArgs, carry_out, differences_table,
+    hold_against_schemas, on_terms, other_author, refused, tell_unchecked, value_json, with,
 };
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
@@ -210,13 +210,7 @@ impl Planned for FlagChange {
     }
 
     async fn write(self, session: &Session, args: &WriteArgs) -> Outcome<Result<Applied, CommitError>> {
-        let mut commit = self.plan.commit().author(author(args.author.as_deref()));
-        if let Some(reason) = &args.reason {
-            commit = commit.reason(reason);
-        }
-        if args.force {
-            commit = commit.force();
-        }
+        let mut commit = on_terms!(self.plan.commit(), args);
         if args.in_parts && self.keys > MOST_AT_ONCE {
             commit = commit.one_by_one();
         }

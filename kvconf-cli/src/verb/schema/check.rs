@@ -16,7 +16,7 @@ use crate::session::Session;
 Examples:
     kvconf schema check                   against every published schema
     kvconf schema check new.json --past   a version that is not published yet; every state that is still known
-    kvconf schema check --layers host.*   layers that the schema does not name
+    kvconf schema check --schema-layers host.*     layers that the schema does not name
 Exits with 11 where something would be refused.")]
 pub(super) struct Check {
     /// Published schemas, or files of some [default: all that are published]

@@ -23,7 +23,7 @@ impl Source {
     /// Lets it have layers too that were named.
     pub(crate) fn add_layers(&mut self, named: &[Filter]) -> Outcome {
         crate::schemas::add_layers(&mut self.schema, named)
-            .map_err(|error| Failure::new(Exit::Usage, error).hint("--layers is such as base,env.*"))
+            .map_err(|error| Failure::new(Exit::Usage, error).hint("--schema-layers is such as base,env.*"))
     }
 }
 
