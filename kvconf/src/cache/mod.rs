@@ -286,6 +286,20 @@ impl Kept {
         });
     }
 
+    /// The generation that was started from is served.
+    pub(crate) const fn serves(&mut self) {
+        if let Some(store) = &mut self.store {
+            store.serves();
+        }
+    }
+
+    /// The bucket's state came in the last moment: nothing is served from here.
+    pub(crate) async fn is_not_needed(&mut self, trust_after: Duration) {
+        let effect = self.keeper.ended();
+        self.perform_on_boot(effect).await;
+        self.keeper = Keeper::new(Instant::now(), trust_after, None);
+    }
+
     fn note(&mut self, result: Result<(), CacheError>) {
         match result {
             Ok(()) => self.health.fault = None,

@@ -23,6 +23,21 @@ pub(crate) struct CacheStore {
     untried: VecDeque<Generation>,
     /// The newest generation that is known to be good, and what it holds.
     newest: Option<(Generation, [u8; 32])>,
+    /// The start that was written down, as long as nothing is served from it.
+    begun: Option<u64>,
+}
+
+/// A start that was given up, or came to something else, says nothing about the generation: it is as if it had not been.
+/// This is dropped by whoever ends up with it, also when that is the write itself, which nobody waits for any more. A process
+/// that unwinds may do so for the very state.
+impl Drop for CacheStore {
+    fn drop(&mut self) {
+        if let Some(number) = self.begun.take_if(|_| !std::thread::panicking())
+            && let Err(error) = self.withdraw(number)
+        {
+            tracing::warn!(folder = %self.folder.path().display(), %error, "the cache is not kept");
+        }
+    }
 }
 
 /// A generation that can be read.
@@ -66,7 +81,7 @@ impl CacheStore {
             Err(error) => (Vec::new(), claimed.and(Err(failed("list", &folder, &error)))),
         };
         let untried = boot_order(&listed, &boots).into();
-        (Self { folder, owner, cipher, keep, untried, newest: None }, claimed)
+        (Self { folder, owner, cipher, keep, untried, newest: None, begun: None }, claimed)
     }
 
     #[cfg(test)]
@@ -101,30 +116,40 @@ impl CacheStore {
         Ok((saved, content))
     }
 
-    /// Writes down that a start from this generation begins. Nothing where another process writes.
+    /// Writes down that a start from this generation begins. Nothing where another process writes. Until it is said that the
+    /// generation is served, dropping this takes it back.
     pub(super) fn begin_boot(&mut self, number: u64) -> Result<(), CacheError> {
-        self.note_boot(|boots| boots.begin(number))
+        let noted = self.note_boot(|boots| boots.begin(number))?;
+        self.begun = noted.then_some(number);
+        Ok(())
+    }
+
+    /// The generation is served: from now on a process that ends without a word has failed with it.
+    pub(super) const fn serves(&mut self) {
+        self.begun = None;
     }
 
     pub(super) fn succeeded(&mut self, number: u64) -> Result<(), CacheError> {
-        self.note_boot(|boots| boots.succeeded(number))
+        self.note_boot(|boots| boots.succeeded(number)).map(|_| ())
     }
 
     pub(super) fn withdraw(&mut self, number: u64) -> Result<(), CacheError> {
-        self.note_boot(|boots| boots.withdraw(number))
+        self.begun = None;
+        self.note_boot(|boots| boots.withdraw(number)).map(|_| ())
     }
 
-    fn note_boot(&mut self, note: impl FnOnce(&mut Boots)) -> Result<(), CacheError> {
+    /// Whether this process is the one that writes.
+    fn note_boot(&mut self, note: impl FnOnce(&mut Boots)) -> Result<bool, CacheError> {
         if !self.claim()? {
-            return Ok(());
+            return Ok(false);
         }
         let mut boots = self.folder.boots();
         let before = boots.clone();
         note(&mut boots);
-        if boots == before {
-            return Ok(());
+        if boots != before {
+            self.folder.write_boots(&boots).map_err(|error| failed("write", &self.folder, &error))?;
         }
-        self.folder.write_boots(&boots).map_err(|error| failed("write", &self.folder, &error))
+        Ok(true)
     }
 
     fn claim(&mut self) -> Result<bool, CacheError> {

@@ -218,7 +218,45 @@ fn boot_and_die(root: &Path) -> u64 {
     let mut store = open(root);
     let number = store.next().unwrap().unwrap().generation.number;
     store.begin_boot(number).unwrap();
+    store.serves();
     number
+}
+
+// P9: also when the one who starts is gone before the disk has answered.
+#[test]
+fn a_start_that_is_given_up_says_nothing_about_the_state_that_it_began_with() {
+    let root = Temporary::new("given-up");
+    let mut store = open(&root.0);
+    keep(&mut store, "60", 7);
+    let boots = store.path().join("boots");
+    drop(store);
+    // One thread for all that blocks: what is asked for later is done later.
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.enable_time().max_blocking_threads(1);
+    runtime.build().unwrap().block_on(async {
+        let cache = super::Cache::at(&root.0);
+        for is_polled in [true, false] {
+            let mut kept = loop {
+                // As in `freed`: another test may be starting a process.
+                let kept = cache.open(owner()).await.unwrap();
+                if !kept.health.elsewhere {
+                    break kept;
+                }
+            };
+            let loaded = kept.next().await.unwrap();
+            let mut boot = Box::pin(kept.boot(&loaded, Duration::from_secs(60)));
+            if is_polled {
+                assert!(futures_util::FutureExt::now_or_never(&mut boot).is_none());
+                drop(boot);
+            } else {
+                boot.await;
+                assert_eq!(fs::read_to_string(&boots).unwrap(), "1 1\n");
+            }
+            drop(kept);
+            tokio::task::spawn_blocking(|| ()).await.unwrap();
+            assert_eq!(fs::read_to_string(&boots).unwrap(), "");
+        }
+    });
 }
 
 // P9

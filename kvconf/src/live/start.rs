@@ -215,8 +215,17 @@ impl StandIns<'_> {
         let bucket = beginning.store.name();
         if let Some(view) = self.cached::<T>(beginning).await {
             let revision = view.snapshot.revision().get();
-            tracing::warn!(bucket, revision, why, "serving the last good state from the cache");
-            return Ok(seat.stand_in(view));
+            let stands = seat.stand_in(view);
+            if let (Some(kept), Some(cache)) = (self.kept.as_mut(), &self.policy.cache) {
+                match &stands {
+                    Some(_) => {
+                        tracing::warn!(bucket, revision, why, "serving the last good state from the cache");
+                        kept.serves();
+                    }
+                    None => kept.is_not_needed(cache.trust()).await,
+                }
+            }
+            return Ok(stands);
         }
         if defaults {
             match View::<T>::from_defaults(Arc::clone(&self.table), bucket, beginning.given.to_vec()) {
