@@ -43,7 +43,7 @@ impl<T: KvConfig> Changed<T> {
     pub fn fields(&self) -> Vec<FieldChange> {
         match self.shared.upgrade() {
             Some(shared) => {
-                let table = Arc::clone(&super::lock(&shared.view).table);
+                let table = Arc::clone(&shared.table);
                 changed_fields::<T>(&table, &self.before, &self.after)
             }
             None => Vec::new(),

@@ -114,7 +114,7 @@ impl<T: KvConfig> Shared<T> {
     fn hear(&self, file: &KnownFile, news: News) {
         match news {
             News::Reading(at, reading) => {
-                let table = Arc::clone(&lock(&self.view).table);
+                let table = Arc::clone(&self.table);
                 let content = content::<T>(file, &reading, &table);
                 let mut view = lock(&self.view);
                 let outcome = view.renew(source(at), content);

@@ -1,6 +1,5 @@
 //! How a handle is.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::mem::discriminant;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use super::{Live, lock};
 use crate::cache::CacheHealth;
 use crate::schema::KvConfig;
-use crate::view::{Rejected, Table};
+use crate::view::Rejected;
 use crate::watch::Attachment;
 use crate::{Basis, Report, Revision, WatchState};
 
@@ -172,15 +171,10 @@ impl Health {
     }
 }
 
-fn names_of(table: &Table, slots: &BTreeSet<usize>) -> Vec<String> {
-    slots.iter().filter_map(|at| Some(table.layers.field_key(&table.slot(*at)?.key))).collect()
-}
-
 impl<T: KvConfig> Live<T> {
     /// How the handle is now. Asks nobody; costs a lock and some copies.
     #[must_use]
     pub fn health(&self) -> Health {
-        let view = lock(&self.shared.view);
         let condition = self.shared.condition.borrow();
         let (mut state, mut since) = (condition.state.clone(), condition.since);
         let mut last_contact = condition.last_contact();
@@ -189,16 +183,17 @@ impl<T: KvConfig> Live<T> {
             (state, since) = (WatchState::Starved, SystemTime::now() - still);
             last_contact = Some(since);
         }
+        let told = lock(&self.shared.told);
         Health {
             state,
             since,
             last_contact,
-            basis: view.snapshot.basis(),
-            applied: view.snapshot.revision(),
-            seen: view.seen,
-            rejected: view.rejections(),
-            report: view.report.clone(),
-            awaiting_restart: names_of(&view.table, &view.awaiting_restart),
+            basis: told.basis,
+            applied: told.applied,
+            seen: told.seen,
+            rejected: told.rejected.clone(),
+            report: told.report.clone(),
+            awaiting_restart: told.awaiting_restart.clone(),
             cache: condition.cache.clone(),
             #[cfg(feature = "fleet")]
             fleet: lock(&self.shared.membership).as_ref().map(crate::instance::Membership::presence),

@@ -4,6 +4,7 @@ mod builder;
 mod changes;
 #[cfg(feature = "files")]
 mod files;
+mod guarded;
 mod health;
 mod hooks;
 mod keep;
@@ -17,12 +18,13 @@ mod start;
 mod task;
 #[cfg(test)]
 mod tests;
+mod told;
 mod wait;
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use builder::LiveBuilder;
 pub use changes::{Changed, Changes};
+pub(crate) use guarded::lock;
 pub use health::{Health, Readiness};
 pub use hooks::Hook;
 pub(crate) use observer::{Environment, table_of};
@@ -43,7 +46,9 @@ use crate::store::Store;
 use crate::view::{Explanation, Table, View};
 use crate::watch::{Attachment, WatchState};
 use crate::{Origin, Prefix, Revision, Snapshot};
+use guarded::Guarded;
 use health::Condition;
+use told::Told;
 
 /// How far a handle is. Every change of it wakes those who wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +63,12 @@ pub(crate) struct Progress {
 /// What all clones of a handle share.
 pub(crate) struct Shared<T> {
     pub(crate) current: Arc<ArcSwap<Snapshot<T>>>,
-    pub(crate) view: Mutex<View<T>>,
+    /// The program's own code runs while it is locked: whoever can be called by that looks at `told` or `table`, or asks first.
+    pub(crate) view: Guarded<View<T>>,
+    /// What is told of the view.
+    told: Mutex<Told>,
+    /// The view's, which never changes.
+    pub(crate) table: Arc<Table>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) condition: watch::Sender<Condition>,
     /// `None` for a fixed handle.
@@ -79,11 +89,6 @@ impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
         self.ended.cancel();
     }
-}
-
-pub(crate) fn lock<G>(mutex: &Mutex<G>) -> MutexGuard<'_, G> {
-    // Every writer leaves the state whole before it runs code that could panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A handle to a struct whose values follow the bucket. Cloning is cheap; all clones see the same snapshots.
@@ -149,7 +154,9 @@ impl<T: KvConfig> Shared<T> {
             current: Arc::new(ArcSwap::new(Arc::clone(&view.snapshot))),
             condition: watch::Sender::new(Condition::new(state, view.report.clone())),
             progress: watch::Sender::new(progress),
-            view: Mutex::new(view),
+            told: Mutex::new(Told::of(&view)),
+            table: Arc::clone(&view.table),
+            view: Guarded::new(view),
             store,
             written: Arc::default(),
             hooks: hooks::Hooks::default(),
@@ -184,14 +191,16 @@ impl<T: KvConfig> Live<T> {
     }
 
     /// Gives a [`Live::fixed`] handle another value; readers, hooks and streams see it as they would see a change of the
-    /// bucket. Does nothing, and answers `false`, for a handle with a bucket.
+    /// bucket. Does nothing, and answers `false`, for a handle with a bucket, and when it is called while the handle is being
+    /// changed, by what that calls.
     pub fn set_fixed(&self, value: T) -> bool {
-        if self.shared.store.is_some() {
+        if self.shared.store.is_some() || self.shared.view.is_mine() {
             return false;
         }
         let mut view = lock(&self.shared.view);
         let revision = view.seen.next();
         view.replace(value, revision);
+        lock(&self.shared.told).renew(&view);
         self.shared.publish(&view);
         true
     }
@@ -216,33 +225,44 @@ impl<T: KvConfig> Live<T> {
     }
 
     /// Every source's answer for one field, and which one wins. Secrets are masked.
+    ///
+    /// Asked by code that is called to judge a change of this very handle (`validate`, a codec) it names no source: which ones
+    /// count is being decided.
     pub fn explain<V>(&self, field: Field<T, V>) -> Explanation {
+        if self.shared.view.is_mine() {
+            let key = self.shared.table.slot_at(field.path()).map(|(_, slot)| slot.key.as_str());
+            let key =
+                key.map_or_else(|| self.prefix().to_string(), |key| self.shared.table.layers.field_key(key));
+            return Explanation { key, sources: Vec::new() };
+        }
         let explained = lock(&self.shared.view).explain(field.path());
         explained.unwrap_or_else(|| Explanation { key: self.prefix().to_string(), sources: Vec::new() })
     }
 
     /// Where a field's value comes from. `None` for a map with one key per entry, whose entries come from different places:
-    /// [`Live::explain`] tells of each.
+    /// [`Live::explain`] tells of each. `None`, too, for code that is called to judge a change of this very handle.
     #[must_use]
     pub fn origin<V>(&self, field: Field<T, V>) -> Option<Origin> {
-        let view = lock(&self.shared.view);
         // A fixed value stands in no source.
         if self.shared.store.is_none() {
             return Some(Origin::Default);
         }
-        view.origin(field.path())
+        if self.shared.view.is_mine() {
+            return None;
+        }
+        lock(&self.shared.view).origin(field.path())
     }
 
     /// The prefix under which the struct's keys stand, in each of its layers if there are any.
     #[must_use]
     pub fn prefix(&self) -> Prefix {
-        lock(&self.shared.view).prefix().clone()
+        self.shared.table.layers.prefix().clone()
     }
 
     /// The layers of the bucket that it reads, from general to specific; none for a handle without layers.
     #[must_use]
     pub fn layers(&self) -> Vec<String> {
-        lock(&self.shared.view).layers().names().map(ToString::to_string).collect()
+        self.shared.table.layers.names().map(ToString::to_string).collect()
     }
 
     /// Ends this handle and all its clones: no further change arrives, streams end, hooks are not called any more.

@@ -334,6 +334,7 @@ impl<T: KvConfig> Shared<T> {
 
     /// Tells everybody what came of a change.
     pub(super) fn show(&self, view: &View<T>, outcome: &Outcome<T>) {
+        lock(&self.told).renew(view);
         if outcome.report_changed {
             tell(view);
             let report = view.report.clone();
@@ -353,9 +354,9 @@ impl<T: KvConfig> Shared<T> {
         self.condition.send_modify(|condition| entered = condition.enter(state.clone()));
         if entered {
             self.meter.entered(state);
-            let view = lock(&self.view);
-            let (bucket, prefix) = (view.bucket.as_str(), view.layers().to_string());
-            let applied = view.snapshot.revision().get();
+            let bucket = self.store.as_ref().map_or("", |store| store.name());
+            let prefix = self.table.layers.to_string();
+            let applied = lock(&self.told).applied.get();
             match state {
                 WatchState::Live | WatchState::Stopped => {
                     tracing::info!(bucket, prefix, %state, applied, "watch state changed");

@@ -35,6 +35,9 @@ pub enum OverrideError {
     /// The handle has a fixed value: [`Live::set_fixed`] changes it.
     #[display("the handle has a fixed value and no sources")]
     Fixed,
+    /// The caller is called to judge a change of this very handle, as `validate` and codecs are.
+    #[display("a change of the handle is being judged, by what called for the overrides")]
+    Judging,
 }
 
 enum Step {
@@ -115,7 +118,7 @@ impl<T: KvConfig> Overrides<T> {
     ///
     /// # Errors
     /// [`OverrideError::Invalid`] when the struct would not be valid, also because of a value that was hidden by an override
-    /// so far; [`OverrideError::Encode`], [`OverrideError::Fixed`].
+    /// so far; [`OverrideError::Encode`], [`OverrideError::Fixed`], [`OverrideError::Judging`].
     pub fn apply(self) -> Result<(), OverrideError> {
         self.run().map(drop)
     }
@@ -150,6 +153,9 @@ impl<T: KvConfig> Overrides<T> {
         let Self { shared, steps } = self;
         if shared.store.is_none() {
             return Err(OverrideError::Fixed);
+        }
+        if shared.view.is_mine() {
+            return Err(OverrideError::Judging);
         }
         let mut view = lock(&shared.view);
         let before = view.sheet(Source::Override);
@@ -259,6 +265,19 @@ fn same(left: Option<&Arc<Given>>, right: Option<&Arc<Given>>) -> bool {
 impl<T: KvConfig> Drop for OverrideGuard<T> {
     fn drop(&mut self) {
         let Some(shared) = self.shared.upgrade() else { return };
+        if shared.view.is_mine() {
+            // Dropped by what judges a change: taken back when that is over, by somebody else.
+            let later = Self {
+                shared: Weak::clone(&self.shared),
+                before: std::mem::take(&mut self.before),
+                after: std::mem::take(&mut self.after),
+            };
+            let thread = std::thread::Builder::new().name("kvconf-overrides".to_owned());
+            if let Err(error) = thread.spawn(move || drop(later)) {
+                tracing::error!(%error, "overrides stay in force: no thread to take them back");
+            }
+            return;
+        }
         let mut view = lock(&shared.view);
         let mut sheet = view.sheet(Source::Override);
         for key in self.changed() {

@@ -30,7 +30,7 @@ impl<T: KvConfig> Seat<T> {
     pub(super) fn of(shared: &Arc<Shared<T>>) -> Arc<dyn Participant> {
         Arc::new(Self {
             shared: Arc::downgrade(shared),
-            prefixes: lock(&shared.view).layers().prefixes(),
+            prefixes: shared.table.layers.prefixes(),
             schema: OnceLock::new(),
             progress: shared.progress.subscribe(),
             ended: shared.ended.clone(),
@@ -58,7 +58,7 @@ impl<T: KvConfig> Participant for Seat<T> {
             Basis::Defaults => "defaults",
         };
         Some(Handle {
-            structure: lock(&live.shared.view).table.name.to_owned(),
+            structure: live.shared.table.name.to_owned(),
             prefixes: self.prefixes.iter().map(ToString::to_string).collect(),
             schema: self.schema.get_or_init(|| contained(|| Schema::of::<T>().hash())).clone(),
             applied: health.applied,
@@ -81,18 +81,18 @@ impl<T: KvConfig> Participant for Seat<T> {
 
     fn settled(&self, revision: Revision) -> Option<Settled> {
         let shared = self.shared()?;
-        let view = lock(&shared.view);
-        let (outcome, problems) = match view.rejection_of(revision) {
-            _ if view.seen < revision => (Outcome::Pending, &[][..]),
+        let told = lock(&shared.told);
+        let (outcome, problems) = match told.rejection_of(revision) {
+            _ if told.seen < revision => (Outcome::Pending, &[][..]),
             None => (Outcome::Applied, &[][..]),
             Some(report) => (Outcome::Rejected, &*report.problems),
         };
         let (problems, more_problems) = Fault::all(problems);
         Some(Settled {
-            structure: view.table.name.to_owned(),
+            structure: shared.table.name.to_owned(),
             outcome,
-            applied: view.snapshot.revision(),
-            seen: view.seen,
+            applied: told.applied,
+            seen: told.seen,
             problems,
             more_problems,
         })

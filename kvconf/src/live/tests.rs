@@ -1,5 +1,7 @@
 //! Handles whose program, or whose bucket, does what nobody should.
 
+mod asked_back;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;

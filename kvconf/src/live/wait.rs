@@ -6,7 +6,6 @@ use derive_more::{Display, Error};
 
 use super::{Live, lock};
 use crate::schema::KvConfig;
-use crate::view::{Group, View};
 use crate::{Report, Revision};
 
 /// Why a revision did not become visible.
@@ -57,25 +56,9 @@ impl<T: KvConfig> Live<T> {
 
     /// Whether a revision that was looked at was taken.
     fn verdict(&self, revision: Revision) -> Result<(), WaitError> {
-        let view = lock(&self.shared.view);
-        match view.rejection_of(revision) {
+        match lock(&self.shared.told).rejection_of(revision) {
             Some(report) => Err(WaitError::Rejected { revision, report: Arc::clone(report) }),
             None => Ok(()),
         }
     }
-}
-
-impl<T: KvConfig> View<T> {
-    /// What is wrong, where readers do not see the change of this revision.
-    pub(super) fn rejection_of(&self, revision: Revision) -> Option<&Arc<Report>> {
-        if has_change(&self.rejected, revision) { self.report.as_ref() } else { None }
-    }
-}
-
-/// Whether the change of a revision is among these.
-fn has_change(groups: &[Group], revision: Revision) -> bool {
-    groups.iter().any(|group| {
-        (group.source.is_none() && group.revision == revision)
-            || group.changes.entries().any(|entry| entry.revision() == revision)
-    })
 }

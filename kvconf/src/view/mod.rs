@@ -53,7 +53,7 @@ use crate::problem::in_order;
 use crate::schema::KvConfig;
 use crate::source::{Content, Source};
 use crate::watch::{ChangeSet, Update};
-use crate::{Basis, Entry, Filter, Origin, Prefix, Problem, Report, Revision, Snapshot};
+use crate::{Basis, Entry, Filter, Origin, Problem, Report, Revision, Snapshot};
 
 /// A change set that was not taken, or one that is being tried. Keys are below the prefixes of the handle's layers.
 ///
@@ -329,11 +329,6 @@ impl<T: KvConfig> View<T> {
     /// Where its keys stand.
     pub(crate) fn layers(&self) -> &Layers {
         &self.table.layers
-    }
-
-    /// The struct's prefix, without a layer.
-    pub(crate) fn prefix(&self) -> &Prefix {
-        self.layers().prefix()
     }
 
     /// What a field is called where no layer is meant.
