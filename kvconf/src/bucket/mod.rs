@@ -9,7 +9,7 @@ mod write;
 
 use std::sync::Arc;
 
-use crate::store::{Caveat, Store};
+use crate::store::{Caveat, Store, WithGiven};
 use crate::watch::Hub;
 
 pub use batch::Batch;
@@ -29,6 +29,7 @@ pub struct Bucket {
 
 impl Bucket {
     pub(crate) fn from_store(store: Arc<dyn Store>) -> Self {
+        let store: Arc<dyn Store> = Arc::new(WithGiven::new(store));
         Self {
             hub: Arc::new(Hub::new(Arc::clone(&store))),
             store,
@@ -37,8 +38,8 @@ impl Bucket {
         }
     }
 
-    /// What the bucket's settings keep kvconf from promising, as they were when it was opened. Empty for a bucket that
-    /// kvconf has made.
+    /// What the bucket's settings keep kvconf from promising, as they were when they were last read: when it
+    /// was opened, and about twice a minute while a handle lives. Empty for a bucket that kvconf has made.
     ///
     /// ```
     /// use kvconf::{Bucket, BucketConfig, Caveat};

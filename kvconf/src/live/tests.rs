@@ -49,6 +49,33 @@ async fn a_write_to_a_recreated_bucket_does_not_wait_for_what_was_written_to_the
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 }
 
+// P4: until its consumer's silence tells, the watch has the old bucket's revisions, which are higher.
+#[tokio::test(start_paused = true)]
+async fn a_write_to_a_recreated_bucket_is_waited_for_before_the_watch_has_noticed() {
+    let (bucket, faults) = bucket();
+    let live = bucket.live::<Plain>().start().await.unwrap();
+    for value in 1..=8 {
+        let revision = bucket.put("p.a", value.to_string()).await.unwrap();
+        live.wait_for(revision).await.unwrap();
+    }
+    for round in 1..=2 {
+        faults.pause();
+        faults.recreate_bucket();
+        let revision = bucket.batch().put("p.a", "42").put("p.b", "7").commit().await.unwrap();
+        assert_eq!(revision, Revision::new(2));
+        let began = tokio::time::Instant::now();
+        live.wait_for(revision).await.unwrap();
+        assert_eq!((live.load().a, live.load().b, live.load().epoch()), (42, 7, round));
+        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+        // And waiting is as ever.
+        let revision = live.update(|plain| plain.a += 1).author("ops").await.unwrap().revision();
+        live.wait_for(revision).await.unwrap();
+        assert_eq!(live.load().a, 43);
+        let older = Revision::new(1);
+        live.wait_for(older).await.unwrap();
+    }
+}
+
 // P1, P4: reading one's own write, in a bucket that was brought back from a backup.
 #[tokio::test(start_paused = true)]
 async fn a_bucket_that_was_set_back_is_followed_at_its_own_revisions() {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use derive_more::{Display, Error};
 
-use super::{Live, lock};
+use tokio::sync::watch;
+
+use super::{Live, Progress, lock};
 use crate::schema::KvConfig;
 use crate::{Report, Revision};
 
@@ -43,12 +45,31 @@ impl<T: KvConfig> Live<T> {
     /// Dropping the future loses nothing.
     pub async fn wait_for(&self, revision: Revision) -> Result<(), WaitError> {
         let mut progress = self.shared.progress.subscribe();
+        let given = self.shared.store.as_ref().and_then(|store| store.given());
+        let mut doubted = given.map(|given| given.doubted());
+        let mut has_asked = false;
         loop {
-            if progress.borrow_and_update().seen >= revision {
+            let Progress { seen, epoch, .. } = *progress.borrow_and_update();
+            let is_over = |doubted: &mut watch::Receiver<Option<u64>>| {
+                doubted.borrow_and_update().is_some_and(|doubted| epoch <= doubted)
+            };
+            // Another bucket of this name was written to, and what was seen is still of the former one.
+            if seen >= revision && !doubted.as_mut().is_some_and(is_over) {
                 return self.verdict(revision);
             }
+            if let (Some(given), false) = (given, has_asked) {
+                has_asked = true;
+                given.want(revision);
+            }
+            let certain = async {
+                match &mut doubted {
+                    Some(doubted) => _ = doubted.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 _ = progress.changed() => {}
+                () = certain => {}
                 () = self.shared.ended.cancelled() => return Err(WaitError::Stopped { revision }),
             }
         }

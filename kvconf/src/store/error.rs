@@ -107,6 +107,11 @@ impl ReadError {
         }
     }
 
+    /// Whether the bucket has as many consumers as it may have.
+    pub(crate) const fn is_for_want_of_consumers(&self) -> bool {
+        matches!(self, Self::Server { code: 10_026, .. })
+    }
+
     /// Why several keys cannot be written at once, and what can be done: the server is too old, or the bucket is set so.
     pub(crate) fn without_batches(bucket: &str, too_old: Option<&str>) -> Self {
         let why = match too_old {

@@ -6,6 +6,7 @@ mod config;
 mod error;
 #[cfg(feature = "fleet")]
 pub(crate) mod exchange;
+mod given;
 pub(crate) mod memory;
 #[cfg(feature = "nats")]
 pub(crate) mod nats;
@@ -25,6 +26,7 @@ pub(crate) use caveat::SAFE_HISTORY;
 pub(crate) use config::HISTORY;
 pub use config::{BucketConfig, Compression, External, Placement, Republish, Source, Status, Storage};
 pub use error::{Fault, ReadError, WriteError};
+pub(crate) use given::{Given, Seen, WithGiven};
 pub use memory::MemoryFaults;
 
 /// Header names that kvconf or the server gives a meaning. They are stored format: public and unchanging.
@@ -322,8 +324,13 @@ pub(crate) trait Store: Send + Sync + 'static {
         None
     }
 
-    /// What the bucket's settings keep kvconf from promising, as of when it was opened.
+    /// What the bucket's settings keep kvconf from promising, as of when they were last read.
     fn caveats(&self) -> Vec<Caveat>;
+
+    /// Which revisions the bucket has given, where writes are held against what a watch has seen.
+    fn given(&self) -> Option<&Arc<Given>> {
+        None
+    }
 
     /// The way to everybody else who uses the bucket.
     #[cfg(feature = "fleet")]

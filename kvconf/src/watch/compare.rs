@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::sets::{Extent, Membership, membership};
 use super::{Change, ChangeSet, Update};
-use crate::{Entry, Key, Prefix};
+use crate::{Entry, Key, Prefix, Revision};
 
 /// An entry by its key.
 #[derive(Debug, Clone)]
@@ -99,12 +99,14 @@ pub(super) fn difference(old: &Keys, new: &Keys, prefixes: &[Prefix]) -> Vec<Cha
         .collect();
     entries.sort_unstable_by_key(|entry| entry.revision());
     let mut sets: Vec<ChangeSet> = Vec::new();
-    let mut open: Option<(Arc<str>, Option<Extent>)> = None;
+    let mut open: Option<(Arc<str>, Revision, Option<Extent>)> = None;
     for entry in entries {
         let part = match membership(entry, prefixes) {
             Membership::Alone => None,
-            Membership::Part { id, extent: extent @ Extent::Known { .. } } => Some((id, Some(extent))),
-            Membership::Part { id, extent: Extent::Unknown { .. } } => Some((id, None)),
+            Membership::Part { id, start, extent: extent @ Extent::Known { .. } } => {
+                Some((id, start, Some(extent)))
+            }
+            Membership::Part { id, start, extent: Extent::Unknown { .. } } => Some((id, start, None)),
         };
         let change = Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) };
         match sets.last_mut() {

@@ -1,66 +1,29 @@
-//! Feeds the state machine: the subscription, the timers, and the calls that it asks for.
+//! Feeds the state machines: what they wait for, the timers, and the handles that come and go.
 
-use std::future::pending;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::cmp::Reverse;
+use std::future::{pending, poll_fn};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::stream::BoxStream;
-use futures_util::{FutureExt, StreamExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::machine::{About, Effect, Input, Machine, Tuning, room_for};
-use super::{Remembered, Update, WatchState};
-use crate::backoff::Backoff;
-use crate::store::{Delivery, Point, ReadError, Reading, Standing, Start, Status, Store, Subscription, Told};
-use crate::{Entry, Filter, Prefix, Revision};
-
-/// How many deliveries are taken in one go before a state is published and other events get their turn.
-const DRAIN: usize = 256;
+use super::Remembered;
+use super::machine::{Machine, Tuning};
+use super::merging::{MOST, QUIET, WANTED, smallest};
+use super::observer::{Attached, Observer, Standing};
+use super::strand::{Event, Strand};
+use crate::store::{Given, Seen, Store};
+use crate::{Prefix, Revision};
 
 /// How often the watch's task runs at least.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// For how long it may not have run before what it last said counts for nothing.
 const STARVED_AFTER: Duration = Duration::from_secs(4);
-
-/// How long the first attempt to begin again may take. Whoever was asked may just have died: an answer takes milliseconds,
-/// and a leader's election two to four seconds, so with all of the store's patience a handle would be back much later than
-/// the bucket. Later attempts have it, for connections on which an answer does take long.
-const FIRST_ATTEMPT_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a leader that is only asked whether it is there may take.
-const CHECK_WITHIN: Duration = Duration::from_secs(2);
-
-/// What wants to know of changes under some prefixes. Called from the watch's task: quick, and never blocking.
-pub(crate) trait Observer: Send + 'static {
-    /// A load begins: what has arrived before no longer counts. Only before the first state.
-    fn loading(&mut self) {}
-    /// About so many entries are to arrive: time to make room for them. Only before the first state.
-    fn expecting(&mut self, entries: usize) {
-        let _ = entries;
-    }
-    /// Entries that a load has brought, in the order of the bucket, while the server still delivers more: time to prepare.
-    /// They are no state yet. Only before the first state.
-    fn arrived(&mut self, entries: &[Arc<Entry>]) {
-        let _ = entries;
-    }
-    /// The first exact state: the newest entry of each key of all that have arrived since the load began. `false` asks
-    /// for [`Self::update`] with all of it instead.
-    fn complete(&mut self, revision: Revision, epoch: u64) -> bool {
-        let _ = (revision, epoch);
-        false
-    }
-    /// The next exact state. The first one is what leads from nothing to the state.
-    fn update(&mut self, update: &Update);
-    /// When the bucket was created whose states come next; `None` where the client may not ask.
-    fn created(&mut self, _at: Option<SystemTime>) {}
-    /// The watch's state changed.
-    fn state(&mut self, state: &WatchState);
-}
 
 enum Command {
     Attach { id: u64, prefixes: Vec<Prefix>, observer: Box<dyn Observer>, remembered: Option<Remembered> },
@@ -155,18 +118,17 @@ impl Hub {
                 let driver = Driver {
                     store: Arc::clone(&self.store),
                     pulse: Arc::clone(&self.pulse),
-                    machine: Machine::new(Tuning::default().jittered(rand::random())),
-                    observers: Vec::new(),
-                    loads_for_newcomers: false,
+                    strands: Vec::new(),
+                    turn: 0,
+                    numbers: 0,
                     queue: Vec::new(),
+                    one_at: None,
+                    wanted: None,
+                    given: self.store.given().cloned(),
+                    seen: Seen::default(),
+                    is_contradicted: false,
                     receiver,
                     slot: Arc::clone(&self.commands),
-                    deliveries: None,
-                    opening: None,
-                    reading: None,
-                    counting: None,
-                    checking: None,
-                    describing: None,
                 };
                 tokio::spawn(driver.run());
                 *slot = Some(sender.clone());
@@ -179,73 +141,64 @@ impl Hub {
     }
 }
 
-struct Attached {
-    id: u64,
-    prefixes: Vec<Prefix>,
-    observer: Box<dyn Observer>,
-    /// Whether it got the whole state.
-    loaded: bool,
-}
-
-impl Attached {
-    /// Calls the observer. All handles of a bucket share this task: what panics in one of them, such as the `Drop` of a
-    /// program's own value, must not end the watch of the others.
-    fn call<R>(&mut self, call: impl FnOnce(&mut dyn Observer) -> R) -> Option<R> {
-        let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *self.observer)));
-        if outcome.is_err() {
-            let prefixes = self.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            tracing::error!(prefixes, "the program's own code panicked on a change of the bucket");
-        }
-        outcome.ok()
-    }
-}
-
 struct Driver {
     store: Arc<dyn Store>,
     pulse: Arc<Pulse>,
-    machine: Machine,
-    observers: Vec<Attached>,
-    /// Whether a load is under way for the sake of handles that have no state yet.
-    loads_for_newcomers: bool,
-    /// Who came while it was: they get a load of their own afterwards. Beginning that one again for each of them would keep
-    /// all of them, and those who have a state, waiting for as long as others keep coming.
+    /// The watches beside each other; one, when nobody has joined for a while.
+    strands: Vec<Strand>,
+    /// Which of them is looked at first: none keeps the others waiting.
+    turn: usize,
+    /// How many strands there have been.
+    numbers: u64,
+    /// Who came while handles that came before are being loaded. They share the next load: beginning that one again for each
+    /// of them would keep all of them waiting for as long as others keep coming.
     queue: Vec<Attached>,
+    /// When all strands become one.
+    one_at: Option<Instant>,
+    /// The revision that somebody waits for, and until when it is left to come by itself.
+    wanted: Option<(Revision, Instant)>,
+    /// What those who write are told, and tell.
+    given: Option<Arc<Given>>,
+    seen: Seen,
+    /// Whether a write has shown that an epoch is over, and the strands have to look.
+    is_contradicted: bool,
     receiver: UnboundedReceiver<Command>,
     slot: Arc<Mutex<Option<UnboundedSender<Command>>>>,
-    deliveries: Option<BoxStream<'static, Delivery>>,
-    opening: Option<BoxFuture<'static, Result<Subscription, ReadError>>>,
-    reading: Option<BoxFuture<'static, Result<Reading, ReadError>>>,
-    counting: Option<BoxFuture<'static, Result<u64, ReadError>>>,
-    checking: Option<BoxFuture<'static, Result<Standing, ReadError>>>,
-    describing: Option<BoxFuture<'static, Result<Status, ReadError>>>,
 }
 
-/// The outcome of a future that may not be there; then never.
-async fn maybe<T>(future: &mut Option<BoxFuture<'static, T>>) -> T {
-    match future {
-        Some(inner) => {
-            let value = inner.await;
-            *future = None;
-            value
+/// What the first strand that has something has, from one of them on.
+fn poll_each(strands: &mut [Strand], from: usize, cx: &mut Context<'_>) -> Poll<(usize, Event)> {
+    for step in 0..strands.len() {
+        let at = (from + step) % strands.len();
+        if let Some(strand) = strands.get_mut(at)
+            && let Poll::Ready(event) = strand.poll(cx)
+        {
+            return Poll::Ready((at, event));
         }
-        None => pending().await,
     }
+    Poll::Pending
 }
 
-/// The answer to a question that is given up before the store would.
-async fn in_time<T>(
-    within: Duration,
-    what: &'static str,
-    answer: impl Future<Output = Result<T, ReadError>>,
-) -> Result<T, ReadError> {
-    timeout(within, answer).await.map_err(|_| ReadError::Timeout { what, after: within })?
+/// The next epoch that a write has shown to be over.
+async fn next_doubt(doubted: &mut Option<watch::Receiver<Option<u64>>>) -> u64 {
+    if let Some(doubted) = doubted {
+        while doubted.changed().await.is_ok() {
+            if let Some(epoch) = *doubted.borrow_and_update() {
+                return epoch;
+            }
+        }
+    }
+    pending().await
 }
 
-async fn next(deliveries: &mut Option<BoxStream<'static, Delivery>>) -> Option<Delivery> {
-    match deliveries {
-        Some(stream) => stream.next().await,
-        None => pending().await,
+/// The next revision that somebody waits for.
+async fn next_wanted(wanted: &mut Option<watch::Receiver<Revision>>) -> Revision {
+    if let Some(wanted) = wanted
+        && wanted.changed().await.is_ok()
+    {
+        return *wanted.borrow_and_update();
     }
+    pending().await
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -259,33 +212,69 @@ impl Driver {
     async fn run(mut self) {
         let mut beat = interval(BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let given = self.given.clone();
+        let (mut doubted, mut wanted) = given.as_ref().map_or((None, None), |given| {
+            given.see(self.seen);
+            given.settle();
+            (Some(given.doubted()), Some(given.wanted()))
+        });
         loop {
             self.pulse.beat();
-            let deadline = self.machine.deadline();
+            let deadline = self.deadline();
+            let (strands, turn) = (&mut self.strands, self.turn);
             tokio::select! {
                 biased;
                 command = self.receiver.recv() => match command {
                     Some(command) => self.command(command),
                     None => return,
                 },
-                delivery = next(&mut self.deliveries) => match delivery {
-                    Some(delivery) => self.drain(delivery),
-                    None => self.input(Input::Delivered(Delivery::Fault(crate::store::Fault::Ended))),
-                },
-                opened = maybe(&mut self.opening) => self.opened(opened),
-                reading = maybe(&mut self.reading) => self.input(Input::Read(reading)),
-                count = maybe(&mut self.counting) => self.input(Input::Counted(count)),
-                outcome = maybe(&mut self.checking) => self.checked(outcome),
-                status = maybe(&mut self.describing) => self.input(Input::Described(status.map(|status| About::of(&status)))),
-                () = until(deadline) => self.input(Input::Deadline),
+                (at, event) = poll_fn(|cx| poll_each(strands, turn, cx)) => {
+                    self.turn = at + 1;
+                    if let Some(strand) = self.strands.get_mut(at) {
+                        strand.take(event);
+                    }
+                }
+                epoch = next_doubt(&mut doubted) => {
+                    self.is_contradicted = true;
+                    self.strands.iter_mut().for_each(|strand| strand.contradict(epoch));
+                }
+                revision = next_wanted(&mut wanted) => {
+                    self.wanted = Some((revision, Instant::now() + WANTED));
+                }
+                () = until(deadline) => {
+                    let now = Instant::now();
+                    self.strands.iter_mut().for_each(|strand| strand.deadline_passed(now));
+                }
                 _ = beat.tick() => {}
             }
-            if !self.loads_for_newcomers && !self.queue.is_empty() {
-                self.widen();
-            }
-            if self.observers.is_empty() && self.ends() {
+            self.place_newcomers();
+            self.make_fewer();
+            self.tell_writers();
+            if self.strands.is_empty() && self.queue.is_empty() && self.ends() {
                 return;
             }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let strands = self.strands.iter().filter_map(|strand| strand.machine().deadline());
+        // With one strand there is nothing to be done about it.
+        let wanted = self.wanted.filter(|_| self.strands.len() > 1).map(|(_, at)| at);
+        strands.chain(self.one_at).chain(wanted).min()
+    }
+
+    /// Tells those who write what was seen, and that nothing contradicts it any more.
+    fn tell_writers(&mut self) {
+        let Some(given) = &self.given else { return };
+        let applied = self.strands.iter().filter_map(|strand| strand.machine().applied());
+        let seen = applied.map(|(newest, epoch)| Seen { epoch, newest }).max().unwrap_or_default();
+        if seen != self.seen {
+            self.seen = seen;
+            given.see(seen);
+        }
+        if self.is_contradicted && self.strands.iter().all(|strand| strand.machine().is_settled()) {
+            self.is_contradicted = false;
+            given.settle();
         }
     }
 
@@ -302,243 +291,96 @@ impl Driver {
     fn command(&mut self, command: Command) {
         match command {
             Command::Attach { id, prefixes, observer, remembered } => {
-                self.queue.push(Attached { id, prefixes, observer, loaded: false });
-                remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
+                let standing = Standing::New;
+                self.queue.push(Attached { id, prefixes, observer, remembered, standing });
             }
             Command::Detach { id } => {
-                let waited = self.observers.iter().any(|attached| attached.id == id && !attached.loaded);
-                self.detach(id);
-                if waited && !self.observers.is_empty() {
-                    self.narrow();
-                }
-                if self.newcomers().next().is_none() {
-                    self.loads_for_newcomers = false;
-                }
+                self.queue.retain(|attached| attached.id != id);
+                self.strands.iter_mut().any(|strand| strand.detach(id));
+                self.strands.retain(|strand| !strand.is_empty());
             }
         }
     }
 
-    fn detach(&mut self, id: u64) {
-        self.queue.retain(|attached| attached.id != id);
-        self.observers.retain(|attached| attached.id != id);
-    }
-
-    /// Watches no more than is needed. Called when a start was given up: what the others need may well be permitted and
-    /// there, even if what it asked for is not.
-    fn narrow(&mut self) {
-        let prefixes = self.needed();
-        if prefixes != self.machine.prefixes() {
-            self.input(Input::Watch(prefixes));
-        }
-    }
-
-    fn needed(&self) -> Vec<Prefix> {
-        minimal(self.observers.iter().flat_map(|attached| attached.prefixes.clone()).collect())
-    }
-
-    /// Takes all handles that are waiting to join, then loads what all handles need. Also what is watched already: a handle
-    /// starts with everything that was acknowledged before.
-    fn widen(&mut self) {
-        while let Ok(command) = self.receiver.try_recv() {
-            match command {
-                Command::Attach { id, prefixes, observer, remembered } => {
-                    self.queue.push(Attached { id, prefixes, observer, loaded: false });
-                    remembered.into_iter().for_each(|remembered| self.machine.remember(remembered));
-                }
-                Command::Detach { id } => self.detach(id),
-            }
-        }
-        self.observers.append(&mut self.queue);
-        if self.newcomers().next().is_none() {
+    /// Gives all handles that are waiting to join a strand of their own, or the one that has no state either.
+    fn place_newcomers(&mut self) {
+        if self.queue.is_empty() || self.strands.iter().any(Strand::loads_for_newcomers) {
             return;
         }
-        self.loads_for_newcomers = true;
-        self.input(Input::Watch(self.needed()));
-    }
-
-    /// Handles that have no state yet.
-    fn newcomers(&mut self) -> impl Iterator<Item = &mut Attached> {
-        self.observers.iter_mut().filter(|attached| !attached.loaded)
-    }
-
-    /// Gives the loaded state to handles that have none.
-    fn load_newcomers(&mut self, as_arrived: bool) {
-        let Some((revision, epoch)) = self.machine.applied() else { return };
-        self.loads_for_newcomers = false;
-        let machine = &self.machine;
-        for attached in self.observers.iter_mut().filter(|attached| !attached.loaded) {
-            attached.loaded = true;
-            let prefixes = attached.prefixes.clone();
-            attached.call(|observer| {
-                observer.state(machine.watch_state());
-                observer.created(machine.incarnation());
-                if as_arrived && observer.complete(revision, epoch) {
-                    return;
-                }
-                if let Some(update) = machine.snapshot_of(&prefixes) {
-                    observer.update(&update);
-                }
-            });
+        while let Ok(command) = self.receiver.try_recv() {
+            self.command(command);
         }
-    }
-
-    fn opened(&mut self, opened: Result<Subscription, ReadError>) {
-        match opened {
-            Ok(subscription) => {
-                let Subscription { pending, incarnation, history, told, clock, promised, last, .. } =
-                    subscription;
-                self.deliveries = Some(subscription.deliveries);
-                self.input(Input::Origin(subscription.origin));
-                self.input(Input::Opened { pending, incarnation, history, clock, promised, last });
-                if told == Told::Before {
-                    self.input(Input::Presumed);
-                }
-                // Of several handles nobody knows for which the entries are.
-                if let [only] = self.observers.as_mut_slice()
-                    && !only.loaded
-                {
-                    only.call(|observer| observer.expecting(room_for(pending)));
-                }
-                if pending == 0 {
-                    self.input(Input::Drained);
-                }
-            }
-            Err(error) => self.input(Input::NotOpened(error)),
+        let newcomers = std::mem::take(&mut self.queue);
+        if newcomers.is_empty() {
+            return;
         }
+        if let Some(strand) = self.strands.iter_mut().find(|strand| strand.takes_newcomers()) {
+            return strand.join(newcomers);
+        }
+        let with_state = self.strands.iter().find(|strand| strand.machine().applied().is_some());
+        let machine = match with_state.or(self.strands.first()) {
+            Some(other) => other.machine().beside(),
+            None => Machine::new(Tuning::default().jittered(rand::random())),
+        };
+        self.numbers += 1;
+        let mut strand = Strand::new(self.numbers, Arc::clone(&self.store), machine);
+        strand.join(newcomers);
+        self.strands.push(strand);
     }
 
-    fn checked(&mut self, outcome: Result<Standing, ReadError>) {
-        let newest = outcome.map(|Standing { newest, origin }| {
-            self.input(Input::Origin(origin));
-            newest
-        });
-        self.input(Input::Checked(newest));
-    }
-
-    /// Takes what is ready, so that a burst becomes few states.
-    fn drain(&mut self, first: Delivery) {
-        // Asked once: for ten thousand entries the clock alone is a measurable part.
+    /// Makes one of several strands, when it is time.
+    fn make_fewer(&mut self) {
         let now = Instant::now();
-        self.input_at(now, Input::Delivered(first));
-        for _ in 1..DRAIN {
-            let ready = self.deliveries.as_mut().and_then(|stream| stream.next().now_or_never());
-            match ready {
-                Some(Some(delivery)) => self.input_at(now, Input::Delivered(delivery)),
-                Some(None) => {
-                    self.input_at(now, Input::Delivered(Delivery::Fault(crate::store::Fault::Ended)));
-                    break;
-                }
-                None => break,
-            }
+        // Each is asked.
+        let loaded = self.strands.iter_mut().fold(false, |loaded, strand| strand.take_loaded() | loaded);
+        if self.strands.len() < 2 {
+            self.one_at = None;
+            return;
         }
-        self.input(Input::Drained);
-    }
-
-    fn input(&mut self, input: Input) {
-        self.input_at(Instant::now(), input);
-    }
-
-    fn input_at(&mut self, now: Instant, input: Input) {
-        for effect in self.machine.step(now, input) {
-            self.perform(effect);
+        if loaded {
+            self.one_at = Some(now + QUIET);
         }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Subscribe { failures } => {
-                self.deliveries = None;
-                self.reading = None;
-                self.counting = None;
-                self.checking = None;
-                self.describing = None;
-                // Begun again because it failed: then for all who have come meanwhile.
-                self.loads_for_newcomers &= failures.is_none();
-                self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.loading()));
-                self.opening = Some(self.subscribe(failures));
-            }
-            Effect::Read => {
-                let (store, filters) = (Arc::clone(&self.store), self.filters());
-                self.reading = Some(async move { store.read(&filters, Point::Latest).await }.boxed());
-            }
-            Effect::Count => {
-                let (store, filters) = (Arc::clone(&self.store), self.filters());
-                self.counting = Some(async move { store.count(&filters).await }.boxed());
-            }
-            Effect::Check if self.checking.is_none() => {
-                let (store, filters) = (Arc::clone(&self.store), self.filters());
-                let checking = async move {
-                    match store.standing(&filters) {
-                        Some(answer) => in_time(CHECK_WITHIN, "the bucket's leader", answer).await,
-                        None => Ok(Standing::default()),
-                    }
-                };
-                self.checking = Some(checking.boxed());
-            }
-            Effect::Check => {}
-            Effect::Describe => {
-                let store = Arc::clone(&self.store);
-                self.describing = Some(async move { store.status().await }.boxed());
-            }
-            Effect::Publish(update) => self.publish(&update),
-            Effect::Arrived(entries) => {
-                self.newcomers()
-                    .for_each(|attached| _ = attached.call(|observer| observer.arrived(&entries)));
-            }
-            Effect::Loaded { as_arrived } => self.load_newcomers(as_arrived),
-            Effect::State(state) => {
-                tracing::debug!(bucket = self.store.name(), %state, "watch");
-                for attached in &mut self.observers {
-                    attached.call(|observer| observer.state(&state));
-                }
-            }
+        let settled = self.strands.iter().enumerate().filter(|(_, strand)| strand.machine().is_settled());
+        let settled: Vec<usize> = settled.map(|(at, _)| at).collect();
+        let wanted = self.wanted.take_if(|(_, at)| *at <= now).map(|(revision, _)| revision);
+        let lacks = |at: &usize| {
+            let applied = self.strands.get(*at).and_then(|strand| strand.machine().applied());
+            applied.zip(wanted).is_some_and(|((applied, _), wanted)| applied < wanted)
+        };
+        if self.one_at.is_some_and(|at| at <= now) || settled.iter().any(lacks) {
+            self.one_at = None;
+            self.unite(&settled);
+        } else if settled.len() >= MOST {
+            let size = |at: &usize| self.strands.get(*at).map_or(0, |strand| strand.machine().size());
+            let chosen = smallest(&settled.iter().map(size).collect::<Vec<_>>());
+            let chosen: Vec<usize> = chosen.iter().filter_map(|at| settled.get(*at).copied()).collect();
+            self.unite(&chosen);
+        } else if let Some(crowded_out) = self.strands.iter().position(Strand::is_crowded_out)
+            && let Some(other) = self.strands.iter().position(|strand| strand.machine().applied().is_some())
+        {
+            self.unite(&[other, crowded_out]);
         }
     }
 
-    fn publish(&mut self, update: &Update) {
-        let created = self.machine.incarnation();
-        for attached in self.observers.iter_mut().filter(|attached| attached.loaded) {
-            attached.call(|observer| {
-                observer.created(created);
-                observer.update(update);
-            });
+    /// Makes one of these strands: the one with the most keys takes in the others.
+    fn unite(&mut self, chosen: &[usize]) {
+        let mut parts = Vec::new();
+        let mut others = Vec::new();
+        for (at, strand) in std::mem::take(&mut self.strands).into_iter().enumerate() {
+            if chosen.contains(&at) { parts.push(strand) } else { others.push(strand) }
         }
-    }
-
-    fn filters(&self) -> Vec<Filter> {
-        self.machine.prefixes().iter().map(Filter::from).collect()
-    }
-
-    fn subscribe(&self, failures: Option<u32>) -> BoxFuture<'static, Result<Subscription, ReadError>> {
-        let (store, filters) = (Arc::clone(&self.store), self.filters());
-        let is_first = failures.is_none() && self.machine.knows_nothing();
-        async move {
-            if is_first {
-                return store.subscribe_first(&filters).await;
-            }
-            if let Some(failures) = failures {
-                tokio::time::sleep(Backoff::WATCH.delay(failures)).await;
-            }
-            let opened = store.subscribe(&filters, Start::Last);
-            if failures != Some(0) {
-                return opened.await;
-            }
-            in_time(FIRST_ATTEMPT_WITHIN, "a subscription", opened).await
+        self.strands = others;
+        // One that has a state before one that has none.
+        parts.sort_by_key(|strand| {
+            let machine = strand.machine();
+            (machine.applied().is_none(), Reverse(machine.size()))
+        });
+        let mut parts = parts.into_iter();
+        let Some(mut first) = parts.next() else { return };
+        let rest: Vec<Strand> = parts.collect();
+        if !rest.is_empty() {
+            first.absorb(rest);
         }
-        .boxed()
+        self.strands.push(first);
     }
-}
-
-/// The prefixes that cover all of these and none of each other.
-fn minimal(prefixes: Vec<Prefix>) -> Vec<Prefix> {
-    let mut kept: Vec<Prefix> = Vec::new();
-    for prefix in prefixes {
-        if kept.iter().any(|other| other.covers(&prefix)) {
-            continue;
-        }
-        kept.retain(|other| !prefix.covers(other));
-        kept.push(prefix);
-    }
-    kept.sort();
-    kept
 }

@@ -92,7 +92,7 @@ impl Lifetimes {
                 Ok(left) if left > SLACK => continue,
                 Ok(_) => {}
             }
-            if let Membership::Part { id, extent } = membership(entry, prefixes) {
+            if let Membership::Part { id, extent, .. } = membership(entry, prefixes) {
                 let whole = match extent {
                     Extent::Known { entries, .. } => Some(entries),
                     Extent::Unknown { .. } => None,

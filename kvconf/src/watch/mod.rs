@@ -3,24 +3,31 @@
 //! ```text
 //! subscription ──▶ machine ──▶ updates ──▶ observers (one per live handle)
 //!      ▲             │  decides what is a change set, sees gaps, replays and
-//!      └── driver ◀──┘  recreated buckets, knows when the load is complete
+//!      └── strand ◀──┘  recreated buckets, knows when the load is complete
 //! ```
+//!
+//! A handle that joins gets a strand beside the others, so that it waits for its own keys only; the driver makes one of
+//! them again ([`merging`] says when).
 
 mod compare;
 mod driver;
 mod lateness;
 mod lifetime;
 mod machine;
+mod merging;
+mod observer;
 pub(crate) mod sets;
 mod state;
+mod strand;
 #[cfg(test)]
 mod tests;
 mod tracker;
 
 pub(crate) use compare::relative;
-pub(crate) use driver::{Attachment, Hub, Observer};
+pub(crate) use driver::{Attachment, Hub};
 pub(crate) use lifetime::time_to_live;
 pub(crate) use machine::Remembered;
+pub(crate) use observer::Observer;
 pub use state::WatchState;
 
 use std::sync::Arc;

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::attribution::{CHANGE, SET};
-use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
+use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE, COPIED_FROM};
 use crate::{Entry, Key, Prefix, Revision};
 
 /// How large the table of namespaces may be on each message. A change of a few settings needs well below 100 bytes.
@@ -33,8 +33,10 @@ pub(crate) const MOST: u64 = 1_000;
 pub(crate) enum Membership {
     /// It is a change of its own.
     Alone,
-    /// It belongs to a set of several entries.
-    Part { id: Arc<str>, extent: Extent },
+    /// It belongs to a set of several entries. `start` is where the set's first message stands, whatever its key: anybody can
+    /// write the same id again, and nobody to the same place. Zero for what was copied from another bucket, with other
+    /// revisions.
+    Part { id: Arc<str>, start: Revision, extent: Extent },
 }
 
 /// How far a change set reaches.
@@ -98,15 +100,21 @@ pub(crate) fn membership(entry: &Entry, prefixes: &[Prefix]) -> Membership {
         && let Some(extent) = parse(set, entry.revision(), prefixes)
     {
         let id = headers.get(CHANGE).unwrap_or("").into();
-        return Membership::Part { id, extent };
+        return Membership::Part { id, start: start_in_bucket(entry, place(entry)), extent };
     }
-    match headers.get(BATCH_ID) {
-        Some(id) if headers.get(BATCH_SEQUENCE).is_some() => {
-            let extent = Extent::Unknown { closed: headers.get(BATCH_COMMIT).is_some() };
-            Membership::Part { id: id.into(), extent }
+    match place_in_batch(entry) {
+        Some(place) => {
+            let extent = Extent::Unknown { closed: place.end.is_some() };
+            Membership::Part { id: place.id.into(), start: start_in_bucket(entry, Some(place)), extent }
         }
-        _ => Membership::Alone,
+        None => Membership::Alone,
     }
+}
+
+/// What was copied has other revisions here.
+fn start_in_bucket(entry: &Entry, place: Option<Place<'_>>) -> Revision {
+    let is_copied = entry.headers().get(COPIED_FROM).is_some();
+    place.filter(|_| !is_copied).map(|place| place.start).unwrap_or_default()
 }
 
 /// Where an entry stands in the batch that wrote it.
@@ -124,8 +132,7 @@ pub(crate) struct Place<'a> {
 pub(crate) fn place(entry: &Entry) -> Option<Place<'_>> {
     let headers = entry.headers();
     let last = entry.revision().get();
-    let start =
-        |place: u64| last.checked_sub(place.checked_sub(1)?).filter(|start| *start > 0).map(Revision::new);
+    let start = |place: u64| start_of(entry, place);
     let of_set = |set: &str| {
         let (place, count) = set.split(' ').next()?.split_once('/')?;
         let (place, count): (u64, u64) = (place.parse().ok()?, count.parse().ok()?);
@@ -135,9 +142,21 @@ pub(crate) fn place(entry: &Entry) -> Option<Place<'_>> {
     if let Some((start, end)) = headers.get(SET).and_then(of_set) {
         return Some(Place { id: headers.get(CHANGE).unwrap_or(""), start, end: Some(Revision::new(end)) });
     }
+    place_in_batch(entry)
+}
+
+/// The same by the server's own headers.
+fn place_in_batch(entry: &Entry) -> Option<Place<'_>> {
+    let headers = entry.headers();
     let place: u64 = headers.get(BATCH_SEQUENCE)?.parse().ok().filter(|place| *place <= MOST)?;
     let end = headers.get(BATCH_COMMIT).map(|_| entry.revision());
-    Some(Place { id: headers.get(BATCH_ID)?, start: start(place)?, end })
+    Some(Place { id: headers.get(BATCH_ID)?, start: start_of(entry, place)?, end })
+}
+
+/// Where the first message of a batch stands, of which an entry is the message at this place.
+fn start_of(entry: &Entry, place: u64) -> Option<Revision> {
+    let start = entry.revision().get().checked_sub(place.checked_sub(1)?)?;
+    Some(Revision::new(start)).filter(|start| *start > Revision::ZERO)
 }
 
 fn parse(header: &str, revision: Revision, prefixes: &[Prefix]) -> Option<Extent> {
@@ -289,10 +308,14 @@ mod tests {
     #[test]
     fn a_batch_of_another_client_has_no_known_end_but_its_last_message() {
         let key = Key::new("a.b").unwrap();
-        let part = |closed| Membership::Part { id: "q".into(), extent: Extent::Unknown { closed } };
+        let part = |start, closed| Membership::Part {
+            id: "q".into(),
+            start: Revision::new(start),
+            extent: Extent::Unknown { closed },
+        };
         let open = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
-        assert_eq!(membership(&entry(&key, 9, open), &prefixes(&["a"])), part(false));
+        assert_eq!(membership(&entry(&key, 9, open), &prefixes(&["a"])), part(9, false));
         let last = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "2"), (BATCH_COMMIT, "1")].into_iter().collect();
-        assert_eq!(membership(&entry(&key, 9, last), &prefixes(&["a"])), part(true));
+        assert_eq!(membership(&entry(&key, 9, last), &prefixes(&["a"])), part(8, true));
     }
 }

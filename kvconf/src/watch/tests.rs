@@ -1,6 +1,8 @@
 //! The watch against a model: whatever is written, lost, replayed or recreated, every published state is one that the
 //! bucket really had.
 
+mod asking;
+mod beside;
 mod joining;
 mod leader;
 mod loading;
@@ -37,6 +39,8 @@ enum Op {
     Delete(usize),
     /// Keys (some are removed), and whether the writer says what belongs together.
     Batch(Vec<(usize, Option<u8>)>, bool),
+    /// One key, by a writer who claims that it is a part of a set, which it is not.
+    Forge(usize, u8, u8),
     /// Lets the watch run.
     Run(u16),
     Cut(u8),
@@ -59,6 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (key.clone(), any::<u8>()).prop_map(|(k, v)| Op::Put(k, v)),
         2 => key.prop_map(Op::Delete),
         8 => (proptest::collection::vec(member, 2..5), any::<bool>()).prop_map(|(keys, stamped)| Op::Batch(keys, stamped)),
+        2 => (0..KEYS.len(), any::<u8>(), any::<u8>()).prop_map(|(k, v, how)| Op::Forge(k, v, how)),
         8 => (0_u16..2_000).prop_map(Op::Run),
         1 => any::<u8>().prop_map(Op::Cut),
         1 => (1_u8..4).prop_map(Op::Lose),
@@ -68,6 +73,18 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Recreate),
         1 => (0..PREFIXES.len()).prop_map(Op::Join),
         1 => Just(Op::Leave),
+    ]
+}
+
+/// Handles come and go all the time: watches stand beside each other, and become one, between and during changes.
+fn op_with_joins() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        12 => op(),
+        6 => (0..PREFIXES.len()).prop_map(Op::Join),
+        3 => Just(Op::Leave),
+        // Until the next thing that the driver does, be it a load or that all watches become one.
+        6 => (990_u16..1_010).prop_map(Op::Run),
+        6 => (0_u16..3).prop_map(Op::Run),
     ]
 }
 
@@ -215,6 +232,16 @@ impl World {
         self.model.write(&[(key, value)]);
     }
 
+    async fn forge(&mut self, key: usize, value: u8, how: u8) {
+        let key = Key::new(KEYS[key]).unwrap();
+        let place = how % 3 + 1;
+        let of_set = format!("{place}/3 :1@3 a:3@3 a.deep:3@3 b:3@3");
+        let headers = [(CHANGE, "change-1".to_owned()), (SET, of_set)].into_iter().collect();
+        let value = Bytes::from(value.to_string());
+        self.store.write(write(&key, Some(&value), headers)).await.unwrap();
+        self.model.write(&[(key, Some(value))]);
+    }
+
     async fn batch(&mut self, members: &[(usize, Option<u8>)], stamped: bool) {
         let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
         for (key, value) in members {
@@ -248,6 +275,7 @@ impl World {
             Op::Put(key, value) => self.put(*key, Some(*value)).await,
             Op::Delete(key) => self.put(*key, None).await,
             Op::Batch(members, stamped) => self.batch(members, *stamped).await,
+            Op::Forge(key, value, how) => self.forge(*key, *value, *how).await,
             Op::Run(ms) => tokio::time::sleep(Duration::from_millis(u64::from(*ms))).await,
             Op::Cut(which) => self.faults.cut(&match which % 4 {
                 0 => Fault::Ended,
@@ -363,6 +391,12 @@ proptest! {
     fn also_when_most_entries_are_superseded_before_they_are_delivered(
         ops in proptest::collection::vec(op(), 40..160),
     ) {
+        run(8, &ops)?;
+    }
+
+    // P1, P2, P4: whoever joins, and whenever.
+    #[test]
+    fn also_while_handles_come_and_go(ops in proptest::collection::vec(op_with_joins(), 20..160)) {
         run(8, &ops)?;
     }
 }

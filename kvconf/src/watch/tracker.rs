@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::sets::{Extent, Membership};
+use super::sets::{Extent, MOST, Membership};
 use crate::Revision;
 
 /// What an entry means for the sets around it.
@@ -19,6 +19,7 @@ pub(super) struct Step {
 #[derive(Debug)]
 struct Open {
     id: Arc<str>,
+    start: Revision,
     extent: Extent,
     seen: u32,
 }
@@ -49,11 +50,12 @@ impl Tracker {
             step.ends_previous = true;
             step.missing = self.open.take().is_some_and(|open| open.lacks());
         }
-        let Membership::Part { id, extent } = membership else {
+        let Membership::Part { id, start, extent } = membership else {
             step.complete = true;
             return step;
         };
-        let open = self.open.get_or_insert_with(|| Open { id: id.clone(), extent: *extent, seen: 0 });
+        let new = || Open { id: id.clone(), start: *start, extent: *extent, seen: 0 };
+        let open = self.open.get_or_insert_with(new);
         open.seen += 1;
         step.complete = match *extent {
             Extent::Known { end, .. } => revision >= end,
@@ -69,11 +71,13 @@ impl Tracker {
 
 impl Open {
     fn contains(&self, revision: Revision, membership: &Membership) -> bool {
-        let Membership::Part { id, .. } = membership else { return false };
+        let Membership::Part { id, start, .. } = membership else { return false };
         *id == self.id
+            && *start == self.start
             && match self.extent {
                 Extent::Known { end, .. } => revision <= end,
-                Extent::Unknown { .. } => true,
+                // No server takes more in one batch.
+                Extent::Unknown { .. } => u64::from(self.seen) < MOST,
             }
     }
 
@@ -87,11 +91,12 @@ mod tests {
     use super::*;
 
     fn part(id: &str, end: u64, entries: u32) -> Membership {
-        Membership::Part { id: id.into(), extent: Extent::Known { end: Revision::new(end), entries } }
+        let extent = Extent::Known { end: Revision::new(end), entries };
+        Membership::Part { id: id.into(), start: Revision::new(5), extent }
     }
 
     fn open_ended(id: &str, closed: bool) -> Membership {
-        Membership::Part { id: id.into(), extent: Extent::Unknown { closed } }
+        Membership::Part { id: id.into(), start: Revision::new(1), extent: Extent::Unknown { closed } }
     }
 
     fn step(ends_previous: bool, missing: bool, complete: bool) -> Step {
@@ -118,6 +123,26 @@ mod tests {
     fn a_missing_first_entry_shows_at_the_last_one() {
         let mut tracker = Tracker::default();
         assert_eq!(tracker.observe(Revision::new(7), &part("a", 7, 2)), step(false, true, true));
+    }
+
+    // Anybody can write an id again.
+    #[test]
+    fn the_same_id_at_another_place_is_another_set() {
+        let mut tracker = Tracker::default();
+        tracker.observe(Revision::new(1), &open_ended("x", false));
+        let extent = Extent::Unknown { closed: false };
+        let again = Membership::Part { id: "x".into(), start: Revision::new(2), extent };
+        assert_eq!(tracker.observe(Revision::new(2), &again), step(true, false, false));
+    }
+
+    #[test]
+    fn a_set_without_an_end_is_no_longer_than_a_server_takes() {
+        let mut tracker = Tracker::default();
+        let ended = |n: u64, tracker: &mut Tracker| {
+            tracker.observe(Revision::new(n), &open_ended("x", false)).ends_previous
+        };
+        assert_eq!((1..=MOST).find(|n| ended(*n, &mut tracker)), None);
+        assert!(ended(MOST + 1, &mut tracker));
     }
 
     #[test]

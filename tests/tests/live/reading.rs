@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use kvconf::{Bucket, BucketConfig, KvConfig, Live, StartError, WaitError};
+use kvconf_tests::wait_until;
 
 use crate::live::settings::{Checkout, Pricing, start};
 
@@ -134,7 +135,8 @@ async fn all_handles_of_a_bucket_share_one_watch_that_ends_with_the_last() {
     let checkout = start(&bucket).await;
     let pricing: Live<Pricing> = bucket.live().start().await.unwrap();
     let other: Live<Pricing> = bucket.clone().live().prefix("eu.pricing").start().await.unwrap();
-    assert_eq!(faults.subscriptions(), 1);
+    // Each that joins has one beside the others at first.
+    wait_until("one watch", Duration::from_secs(10), async || faults.subscriptions() == 1).await;
     for (key, value) in
         [("checkout.max_items", "60"), ("pricing.discount", "5"), ("eu.pricing.discount", "9")]
     {

@@ -1,5 +1,8 @@
 //! What handles cost the server, and how they share it.
 
+use std::sync::atomic::Ordering;
+
+use kvconf::Bucket;
 use kvconf_tests::wait_until;
 
 use super::{BOUND, another, live, reach, stream, with_bucket};
@@ -87,4 +90,32 @@ async fn handles_that_start_at_the_same_time_all_start_from_the_bucket() {
         assert_eq!(start.await.unwrap().load().max, 7);
     }
     assert_eq!(shop.load().max, 2);
+}
+
+#[tokio::test]
+async fn what_is_watched_is_not_loaded_again_for_each_handle_that_joins() {
+    let (server, admin) = with_bucket().await;
+    for number in 0..500 {
+        admin.put(format!("large.k{number}"), "1").await.unwrap();
+    }
+    for number in 0..40 {
+        admin.put(format!("p{number}.max"), "7").await.unwrap();
+    }
+    let client = server.client().await;
+    let bucket = Bucket::open(&client, "b").await.unwrap();
+    let mut pools = vec![live(&bucket, "large").await];
+    let before = client.statistics().in_messages.load(Ordering::Relaxed);
+    for number in 0..40 {
+        pools.push(live(&bucket, &format!("p{number}")).await);
+    }
+    let messages = client.statistics().in_messages.load(Ordering::Relaxed) - before;
+    // What there was in all for each of them would be more than 20 000.
+    assert!(messages < 6_000, "{messages} messages for 40 handles of one key each");
+    let consumers = async || admin.status().await.unwrap().consumers;
+    wait_until("one consumer", BOUND, async || consumers().await == 1).await;
+    for number in 0..40 {
+        let revision = admin.put(format!("p{number}.max"), "8").await.unwrap();
+        reach(&pools[number + 1], revision).await;
+        assert_eq!(pools[number + 1].load().max, 8);
+    }
 }

@@ -1,6 +1,6 @@
 //! Opening, making and changing buckets.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -111,7 +111,8 @@ impl NatsStore {
             Err(failure) if failure.may_be_denial() => {
                 store.check_version()?;
                 store.known.info.failed(&failure);
-                Ok(Self { caveats: vec![Caveat::Unknown], ..store })
+                store.has(vec![Caveat::Unknown]);
+                Ok(store)
             }
             Err(failure) => Err(failure.read(bucket, "the bucket's settings")),
         }
@@ -183,7 +184,7 @@ impl NatsStore {
             write_prefix,
             mirrored: None,
             known: Known::default(),
-            caveats: Vec::new(),
+            caveats: Mutex::default(),
         }
     }
 
@@ -212,14 +213,17 @@ impl NatsStore {
             }
         }
         self.ask_the_mirrored().await;
-        self.caveats = Caveat::of(&config);
-        // Of a mirror the bucket that takes its writes has the say.
-        self.caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
-        if drops_oldest(stream) {
-            self.caveats.push(Caveat::DropsOldest);
-        }
-        Caveat::tell(&self.bucket, &self.caveats);
+        self.has(self.caveats_of(&config, stream));
         Ok(self)
+    }
+
+    /// What the settings keep from being promised.
+    fn caveats_of(&self, config: &BucketConfig, stream: &Stream) -> Vec<Caveat> {
+        let mut caveats = Caveat::of(config);
+        // Of a mirror the bucket that takes its writes has the say.
+        caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
+        caveats.extend(drops_oldest(stream).then_some(Caveat::DropsOldest));
+        caveats
     }
 
     async fn ask(&self, within: Duration) -> Result<Info, Failure> {
@@ -246,7 +250,18 @@ impl NatsStore {
         let info = info.map_err(|failure| failure.read(&self.bucket, "the bucket's settings"))?;
         self.known.learn(&info.config);
         self.ask_the_mirrored().await;
+        self.has(self.caveats_of(&bucket_config(&self.bucket, &info.config), &info.config));
         Ok(info)
+    }
+
+    /// Takes note of what the settings keep from being promised, and tells what is new.
+    fn has(&self, caveats: Vec<Caveat>) {
+        let before = std::mem::replace(
+            &mut *self.caveats.lock().unwrap_or_else(PoisonError::into_inner),
+            caveats.clone(),
+        );
+        let new: Vec<Caveat> = caveats.into_iter().filter(|caveat| !before.contains(caveat)).collect();
+        Caveat::tell(&self.bucket, &new);
     }
 
     /// As [`Self::refresh`], for what can do without. The caller takes note of a failure, when all else works.

@@ -1,7 +1,7 @@
 //! What is known of a bucket and of the ways to it, remembered from the server's answers.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::Value;
 
@@ -108,16 +108,55 @@ impl Known {
     }
 }
 
+/// After which time a way that is taken for forbidden is tried again at first; twice as long after each trial in vain.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+
+/// How often that is doubled: to a little more than a quarter of an hour.
+const DOUBLED: u8 = 4;
+
 /// One kind of request that the client's user may be forbidden to make, and that has a replacement.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Way {
     unanswered: AtomicU8,
+    origin: Instant,
+    /// When it was closed, or last tried since, in milliseconds since the origin.
+    closed_at: AtomicU64,
+    /// How often it was tried in vain since it was closed.
+    trials: AtomicU8,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        let (unanswered, trials) = (AtomicU8::default(), AtomicU8::default());
+        Self { unanswered, origin: Instant::now(), closed_at: AtomicU64::default(), trials }
+    }
 }
 
 impl Way {
     /// Whether it is worth trying.
     pub(super) fn is_open(&self) -> bool {
         self.unanswered.load(Ordering::Relaxed) < ENOUGH
+    }
+
+    /// As [`Self::is_open`], or it is time to try it again: permissions can be granted later. One caller is told so, who pays
+    /// with the time that the answer takes; and rarely, for the server may log each refusal.
+    pub(super) fn is_worth_a_trial(&self) -> bool {
+        self.is_worth_a_trial_after(self.origin.elapsed())
+    }
+
+    fn is_worth_a_trial_after(&self, elapsed: Duration) -> bool {
+        if self.is_open() {
+            return true;
+        }
+        let doubled = self.trials.load(Ordering::Relaxed).min(DOUBLED);
+        let wait = TRIED_AGAIN_AFTER * (1 << doubled);
+        let (now, closed_at) = (millis(elapsed), self.closed_at.load(Ordering::Relaxed));
+        now.saturating_sub(closed_at) >= millis(wait)
+            && self.closed_at.compare_exchange(closed_at, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && {
+                self.trials.store(doubled + 1, Ordering::Relaxed);
+                true
+            }
     }
 
     /// Whether there is no reason to doubt it.
@@ -127,6 +166,7 @@ impl Way {
 
     pub(super) fn worked(&self) {
         self.unanswered.store(0, Ordering::Relaxed);
+        self.trials.store(0, Ordering::Relaxed);
     }
 
     /// Takes note that it failed, while its replacement worked.
@@ -136,9 +176,14 @@ impl Way {
             Failure::Timeout(_) => 1,
             _ => return,
         };
-        // Wraps after far more requests than are made before it is closed.
-        self.unanswered.fetch_add(add, Ordering::Relaxed);
+        self.closed_at.store(millis(self.origin.elapsed()), Ordering::Relaxed);
+        let more = |unanswered: u8| Some(unanswered.saturating_add(add));
+        let _ = self.unanswered.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -163,6 +208,17 @@ mod tests {
         let way = Way::default();
         way.failed(&Failure::NotPermitted("s".into()));
         assert!(!way.is_open());
+    }
+
+    #[test]
+    fn a_closed_way_is_tried_again_by_one_and_more_and_more_rarely() {
+        let way = Way::default();
+        way.failed(&Failure::NotPermitted("s".into()));
+        let opens_at = |minutes: u64| way.is_worth_a_trial_after(Duration::from_secs(minutes * 60 + 30));
+        let opened: Vec<u64> = (0..70).filter(|minutes| opens_at(*minutes)).collect();
+        assert_eq!(opened, [1, 3, 7, 15, 31, 47, 63]);
+        way.worked();
+        assert!(opens_at(0) && opens_at(0));
     }
 
     #[test]

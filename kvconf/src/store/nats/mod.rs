@@ -28,7 +28,7 @@ mod stream;
 mod subscribe;
 mod write;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use futures_util::FutureExt;
@@ -57,7 +57,8 @@ pub(crate) struct NatsStore {
     /// Where the writes of a mirror go.
     mirrored: Option<Mirrored>,
     known: Known,
-    caveats: Vec<Caveat>,
+    /// What the settings keep from being promised, as of when they were last read.
+    caveats: Mutex<Vec<Caveat>>,
 }
 
 impl NatsStore {
@@ -84,7 +85,7 @@ impl Store for NatsStore {
     }
 
     fn caveats(&self) -> Vec<Caveat> {
-        self.caveats.clone()
+        self.caveats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn status(&self) -> BoxFuture<'_, Result<Status, ReadError>> {

@@ -78,7 +78,7 @@ impl NatsStore {
         if at == Some(Revision::ZERO) {
             return Ok(Reading { entries: Vec::new(), revision: Revision::ZERO, isolated: true });
         }
-        if at.is_none() && !self.known.multi_last.is_open() {
+        if at.is_none() && !self.known.multi_last.is_worth_a_trial() {
             return self.read_by_consumer(filters).await;
         }
         let subjects: Vec<String> = filters.iter().map(|filter| self.subject(filter)).collect();

@@ -149,7 +149,7 @@ impl Machine {
         self.newest.max(applied)
     }
 
-    fn begin_epoch(&mut self) {
+    pub(super) fn begin_epoch(&mut self) {
         self.epoch += 1;
         self.newest = Revision::ZERO;
         self.remembered = Revision::ZERO;
@@ -208,7 +208,7 @@ impl Machine {
         self.keys = load.fresh;
         let state = if self.origin.is_some() { self.following() } else { WatchState::Live };
         self.set_state(state, effects);
-        self.publish(sets, effects);
+        self.publish(sets, self.newest.max(self.floor), effects);
         effects.push(Effect::Loaded { as_arrived: load.one_by_one });
     }
 
@@ -240,14 +240,18 @@ impl Machine {
     ) {
         self.reading = false;
         let reading = match result {
-            Ok(reading) if reading.isolated => reading,
+            Ok(reading) if reading.isolated => {
+                self.no_reading_until = None;
+                reading
+            }
             failed => {
                 // The next heartbeat, or the next entry, settles what the reading could not. One that is not of one moment
                 // is none: it may hold the same part of a set that it was asked for.
-                self.can_read = !matches!(
+                let is_refused = matches!(
                     failed,
                     Ok(_) | Err(ReadError::NotPermitted { .. } | ReadError::Unsupported { .. })
                 );
+                self.no_reading_until = is_refused.then(|| now + self.tuning.read_again);
                 self.waiting_since = self.waiting_since.map(|_| now);
                 return;
             }

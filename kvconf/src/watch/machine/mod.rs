@@ -16,6 +16,7 @@
 //! Every gap, fault or reconnect has one answer: load the last entry of each key again and compare. That finds lost
 //! entries, silently expired keys and recreated buckets alike, and costs about as much as the start did.
 
+mod beside;
 mod deliver;
 mod load;
 mod presume;
@@ -28,6 +29,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+pub(crate) use self::beside::Base;
 pub(crate) use self::load::room_for;
 pub(crate) use self::presume::About;
 pub(crate) use self::timing::Tuning;
@@ -95,6 +97,8 @@ pub(crate) enum Input {
     Counted(Result<u64, ReadError>),
     /// The newest revision that the bucket's leader knows, when it was asked; zero where nobody can be asked.
     Checked(Result<Revision, ReadError>),
+    /// A write got a revision that had been given before: this is another bucket, or one that was set back.
+    Contradicted,
     /// How it stands with the bucket that this one copies.
     Origin(Option<Origin>),
     /// The deadline has passed.
@@ -189,8 +193,8 @@ pub(crate) struct Machine {
     /// Since when other prefixes are to be watched, while nobody was told.
     changing_since: Option<Instant>,
     reading: bool,
-    /// Whether consistent readings are to be had.
-    can_read: bool,
+    /// Until when no consistent reading is asked for: the last one was not to be had.
+    no_reading_until: Option<Instant>,
     /// Subjects in the bucket that no key can have.
     strangers: BTreeSet<String>,
     /// The number that a first sign of idleness during the load gave.
@@ -240,7 +244,7 @@ impl Machine {
             suspect: None,
             strangers: BTreeSet::new(),
             idle_while_loading: None,
-            can_read: true,
+            no_reading_until: None,
             waiting_since: None,
             changing_since: None,
             reading: false,
@@ -282,6 +286,9 @@ impl Machine {
             Input::Read(result) => self.read(now, result, &mut effects),
             Input::Counted(result) => self.counted(now, result, &mut effects),
             Input::Checked(result) => self.checked(result, &mut effects),
+            Input::Contradicted => {
+                self.resync("a write got a revision that had been given before", &mut effects)
+            }
             Input::Origin(origin) => self.told_of_origin(origin, &mut effects),
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(now, prefixes, &mut effects),
@@ -378,7 +385,7 @@ impl Machine {
             effects.extend(load.hand_on());
         }
         if self.tracker.is_open() || self.doubt || self.pending > self.margin() {
-            self.ask_for_a_reading_of_an_endless_set(effects);
+            self.ask_for_a_reading_of_an_endless_set(now, effects);
             return;
         }
         match &mut self.phase {
@@ -396,14 +403,15 @@ impl Machine {
     }
 
     /// A batch of another client may have more messages for us or not. Nothing is pending, so nothing will tell soon.
-    fn ask_for_a_reading_of_an_endless_set(&mut self, effects: &mut Vec<Effect>) {
+    fn ask_for_a_reading_of_an_endless_set(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if self.pending == 0 && self.tracker.is_endless() {
-            self.ask_for_a_reading(effects);
+            self.ask_for_a_reading(now, effects);
         }
     }
 
-    fn ask_for_a_reading(&mut self, effects: &mut Vec<Effect>) {
-        if !self.reading && self.can_read {
+    fn ask_for_a_reading(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        let is_refused = self.no_reading_until.is_some_and(|until| now < until);
+        if !self.reading && !is_refused {
             self.reading = true;
             effects.push(Effect::Read);
         }
@@ -421,7 +429,7 @@ impl Machine {
         for set in &sets {
             apply(&mut self.keys, set);
         }
-        self.publish(sets, effects);
+        self.publish(sets, self.newest.max(self.floor), effects);
     }
 
     /// The state of a watch that has published all there is.
@@ -449,14 +457,35 @@ impl Machine {
         }
     }
 
-    fn publish(&mut self, sets: Vec<ChangeSet>, effects: &mut Vec<Effect>) {
+    /// Publishes what stands before a set that does not end, when nobody can be asked for its rest: whoever writes such sets
+    /// again and again would keep a reader from the changes of all others.
+    ///
+    /// The state before the set is exact where no entry of it can have been pushed out undelivered: by what is pending, or by
+    /// the set.
+    fn publish_what_is_closed(&mut self, effects: &mut Vec<Effect>) {
+        let of_set = self.open.changes.len() as u64;
+        let first = self.open.changes.first().and_then(|change| change.entry.as_ref());
+        let Some(first) = first.filter(|_| matches!(self.phase, Phase::Live)) else { return };
+        if self.doubt || self.ready.is_empty() || self.pending.saturating_add(of_set) > self.margin() {
+            return;
+        }
+        let before = Revision::new(first.revision().get().saturating_sub(1));
+        let sets = std::mem::take(&mut self.ready);
+        self.prune_at = PRUNE_AT;
+        for set in &sets {
+            apply(&mut self.keys, set);
+        }
+        self.publish(sets, before.max(self.floor), effects);
+    }
+
+    fn publish(&mut self, sets: Vec<ChangeSet>, reached: Revision, effects: &mut Vec<Effect>) {
+        let revision = if self.epoch == self.applied_epoch { self.applied.max(reached) } else { reached };
+        // Also where nothing has changed: it is what handles that come next are told.
+        self.applied = revision;
+        self.applied_epoch = self.epoch;
         if sets.is_empty() && self.loaded {
             return;
         }
-        let reached = self.newest.max(self.floor);
-        let revision = if self.epoch == self.applied_epoch { self.applied.max(reached) } else { reached };
-        self.applied = revision;
-        self.applied_epoch = self.epoch;
         self.loaded = true;
         effects.push(Effect::Publish(Update { revision, epoch: self.epoch, sets }));
     }

@@ -58,14 +58,15 @@ impl Machine {
     }
 
     /// What the bucket says of itself. Where it does not answer, it stays presumed to be the same, and the next subscription
-    /// asks.
+    /// asks. A live watch asks from time to time: how many revisions a key has decides which states are exact.
     pub(super) fn described(
         &mut self,
         now: Instant,
         result: &Result<About, ReadError>,
         effects: &mut Vec<Effect>,
     ) {
-        if std::mem::replace(&mut self.presumed, Presumption::None) == Presumption::None {
+        let was_presumed = std::mem::replace(&mut self.presumed, Presumption::None) != Presumption::None;
+        if !was_presumed && !matches!(self.phase, Phase::Live) {
             return;
         }
         let Ok(about) = result else { return };

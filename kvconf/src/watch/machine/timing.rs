@@ -20,7 +20,10 @@ pub(crate) struct Tuning {
     /// How long a bucket that is known to be the same must stay behind what it delivered before to be believed. A replica
     /// that lags catches up within milliseconds; what stays is a newest entry that was removed without a marker.
     pub(crate) replica_patience: Duration,
-    /// How often, with a quarter of jitter, the number of keys is compared with the bucket's.
+    /// How long no consistent reading is asked for after one was refused. Permissions can be granted later, and a refusal costs
+    /// the server a line in its log.
+    pub(crate) read_again: Duration,
+    /// How often, with a quarter of jitter, the number of keys is compared with the bucket's, and its settings are read.
     pub(crate) count_every: Duration,
     /// How often, with a quarter of jitter, a bucket with replicas is asked for its leader. A consumer can live on a server
     /// that lost the others: it goes on to say that there is nothing new.
@@ -36,6 +39,7 @@ impl Default for Tuning {
             lag_patience: Duration::from_millis(500),
             suspicion: Duration::from_secs(10),
             replica_patience: Duration::from_secs(1),
+            read_again: Duration::from_secs(60),
             count_every: Duration::from_secs(30),
             check_every: Duration::from_secs(5),
             reload_every: Duration::from_secs(600),
@@ -95,7 +99,7 @@ impl Machine {
         }
         if !self.reading && due(self.waiting_since.map(|since| since + self.patience())) {
             self.waiting_since = Some(now);
-            self.overdue(effects);
+            self.overdue(now, effects);
         }
         if due(self.changing_since.map(|since| since + self.tuning.lag_patience)) {
             // It takes milliseconds, and then nobody is bothered with it.
@@ -114,17 +118,24 @@ impl Machine {
         } else if self.counting.is_none() && due(self.next_count) {
             self.counting = Some(self.sequence);
             effects.push(Effect::Count);
+            // Whoever may not ask learned nothing of it before either.
+            if self.incarnation.is_some() {
+                effects.push(Effect::Describe);
+            }
         }
     }
 
     /// Something has waited for too long to be published.
-    fn overdue(&mut self, effects: &mut Vec<Effect>) {
+    fn overdue(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if matches!(&self.phase, Phase::Loading(load) if load.remaining > 0) {
             return;
         }
         if self.pending > self.margin() {
             self.set_state(WatchState::Lagging { pending: self.pending }, effects);
         }
-        self.ask_for_a_reading(effects);
+        self.ask_for_a_reading(now, effects);
+        if !self.reading {
+            self.publish_what_is_closed(effects);
+        }
     }
 }
