@@ -2,6 +2,7 @@
 
 mod attribution;
 mod copies;
+mod credentials;
 mod limits;
 mod old_server;
 mod outages;
