@@ -63,6 +63,13 @@ impl FieldChange {
         };
         Self { flag, ..self }
     }
+
+    /// The value before is there for a time only.
+    pub(crate) fn before_goes(&mut self) {
+        if let Some(before) = &mut self.before {
+            before.push_str(" (for a time)");
+        }
+    }
 }
 
 impl fmt::Display for FieldChange {

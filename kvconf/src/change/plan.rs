@@ -16,6 +16,7 @@ use crate::problem::in_order;
 use crate::schema::{KvConfig, Slot};
 use crate::seal::{SealError, key_id};
 use crate::store::Action;
+use crate::store::header::has_ttl;
 use crate::value::{EncodeError, show};
 use crate::view::{Group, Layered, Overlay, Target, View, shown_bytes};
 use crate::{Entry, Filter, Headers, Key, KeyError, Operation, Origin, Problem, Report, Revision};
@@ -245,16 +246,23 @@ fn planned<T: KvConfig>(
     let full = view.layers().key(layer, key).map_err(invalid)?;
     let now = view.newest(layer, key);
     let before = now.and_then(|entry| entry.put_value());
+    // A value that is about to go does not stand there as it was asked for.
+    let goes = value.is_some() && now.is_some_and(|entry| has_ttl(entry));
     let value = match value {
         Some(clear) if view.table.is_secret(key) == Some(true) => match sealed(view, &full, before, clear)? {
             Some(stored) => Some(stored),
+            None if goes => before.cloned(),
             None => return Ok(None),
         },
-        value if before == value => return Ok(None),
+        value if before == value && !goes => return Ok(None),
         value => value.cloned(),
     };
+    let mut shown = shown_change(view, layer, key, before, value.as_ref());
+    if goes {
+        shown.before_goes();
+    }
     Ok(Some(Planned {
-        shown: shown_change(view, layer, key, before, value.as_ref()),
+        shown,
         key: full,
         before: before.cloned(),
         action: value.map_or(Action::Delete, Action::Put),

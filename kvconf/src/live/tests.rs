@@ -242,3 +242,20 @@ async fn the_fleet_is_waited_for_as_long_as_anybody_likes() {
     let status = applied.wait_for_fleet().within(Duration::MAX).await.unwrap();
     assert!(status.is_reached(), "{status:?}");
 }
+
+// P8
+#[tokio::test(start_paused = true)]
+async fn a_field_whose_value_is_about_to_go_is_written_though_it_is_the_same() {
+    let (bucket, _faults) = bucket();
+    let live = bucket.live::<Plain>().start().await.unwrap();
+    let ttl = Duration::from_secs(100);
+    let written = bucket.put("p.a", "7").ttl(ttl).await.unwrap();
+    live.wait_for(written).await.unwrap();
+    let plan = live.edit().set(Plain::fields().a, 7).plan().await.unwrap();
+    assert_eq!(plan.to_string(), "p.a: 7 (for a time) → 7");
+    plan.commit().author("ops").await.unwrap();
+    tokio::time::advance(2 * ttl).await;
+    assert_eq!(bucket.get("p.a").await.unwrap().as_deref(), Some(&b"7"[..]));
+    let again = live.edit().set(Plain::fields().a, 7).plan().await.unwrap();
+    assert_eq!(again.to_string(), "nothing to change");
+}

@@ -199,11 +199,10 @@ impl PlainChange {
             if shows_values { show(bytes) } else { format!("({} bytes)", bytes.len()) }
         };
         let present = before.as_ref().and_then(Entry::put_value);
-        let mut before_text = present.map(shown);
-        if let Some(text) = before_text.as_mut().filter(|_| before.as_ref().is_some_and(has_ttl)) {
-            text.push_str(" (for a time)");
+        let mut change = FieldChange::new(key.to_string(), present.map(shown), value.as_ref().map(shown));
+        if before.as_ref().is_some_and(has_ttl) {
+            change.before_goes();
         }
-        let change = FieldChange::new(key.to_string(), before_text, value.as_ref().map(shown));
         let shown = if shows_values { change.with_details(None, present, value.as_ref()) } else { change };
         let expected = before.as_ref().map(Entry::revision).unwrap_or_default();
         let action = value.map_or(Action::Delete, Action::Put);
