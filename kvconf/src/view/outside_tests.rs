@@ -206,6 +206,8 @@ mod sealed {
                 "p.pins.gate: sealed with key a, and this program has no keyring",
             ]
         );
+        let problems = start(&[("P_PINS", "hunter2".to_owned())], "", None).unwrap_err();
+        assert_eq!(problems[0].to_string(), "p.pins: the secret value is no object as JSON");
         let copied = [("P_KEY", sealed("p.pins.door", "1234"))];
         assert_eq!(
             told(start(&copied, "", Some(ring())).unwrap_err()),

@@ -115,13 +115,18 @@ impl Table {
             return;
         };
         let (key, origin) = (slot.key.clone(), Origin::Environment(name.clone()));
+        let is_secret = slot.meta.secret;
         if slot.kind == Kind::Leaf {
             self.env.insert(key, Arc::new(Given { value: Some(value.into()), origin }));
             return;
         }
         let fields = FieldsOf::<T>::new(self);
-        let content = entries_of_variable(&key, &value, &Prefix::root(), &fields, &origin);
+        let mut content = entries_of_variable(&key, &value, &Prefix::root(), &fields, &origin);
         self.env.extend(content.sheet);
+        // What is no JSON is told with a piece of it.
+        for problem in content.problems.iter_mut().filter(|problem| is_secret && problem.key == key) {
+            "the secret value is no object as JSON".clone_into(&mut problem.message);
+        }
         self.env_problems.extend(content.problems);
     }
 
