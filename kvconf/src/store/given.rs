@@ -174,6 +174,10 @@ impl Store for WithGiven {
         self.inner.kept(filters)
     }
 
+    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
+        self.inner.may_have_holes()
+    }
+
     fn subscribe<'a>(
         &'a self,
         filters: &'a [Filter],

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use futures_util::stream::BoxStream;
 
 use crate::{Entry, Filter, Headers, Key, Revision};
@@ -297,6 +298,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// How many entries of each key are retained, and what the bucket keeps at all. Cheap: no value travels. Without filters
     /// only the latter.
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
+
+    /// Whether anything may have gone out of the middle of what the bucket keeps. `false`, asked after a reading, means that
+    /// nothing had when it was made. Cheap: where it is not known, it may have.
+    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
+        ready(true).boxed()
+    }
 
     /// Opens a subscription. Filters must not overlap.
     fn subscribe<'a>(

@@ -62,14 +62,14 @@ pub(super) async fn as_of(
 ) -> Result<(Found, Present), RollbackError> {
     let max_batch = within_life(store, point).await?;
     let (then, revision) = whole(store, filters, point, seen).await?;
-    let then = then.iter().map(|entry| (entry.key().clone(), Stood::of(entry))).collect();
+    let then: BTreeMap<_, _> = then.iter().map(|entry| (entry.key().clone(), Stood::of(entry))).collect();
     let present = present(store, filters, max_batch).await?;
     let kept = store.kept(filters).await?;
     // Before the first write there was nothing, whatever is left.
-    let next = match revision {
-        Revision::ZERO => HashMap::new(),
-        revision => next_entries(store, filters, revision, asked).await?,
-    };
+    let is_told = revision == Revision::ZERO
+        // Of keys that were there, only what went out of the middle can be untold.
+        || (present.entries.keys().all(|key| then.contains_key(key) || !asked(key)) && !store.may_have_holes().await);
+    let next = if is_told { HashMap::new() } else { next_entries(store, filters, revision, asked).await? };
     let later = next.into_iter().map(|(key, next)| {
         let retained = kept.entries.get(&key).copied().unwrap_or(1);
         (key, Later { next, retained })

@@ -472,6 +472,11 @@ impl Log {
         revisions.into_iter().filter_map(|revision| self.copy(revision)).collect()
     }
 
+    pub(super) fn has_holes(&self) -> bool {
+        let first = self.records.first_key_value().map_or(self.last + 1, |(first, _)| *first);
+        (self.records.len() as u64) < self.last + 1 - first
+    }
+
     pub(super) fn kept(&self, filters: &[Filter]) -> Kept {
         let count = |revisions: &VecDeque<u64>| {
             let key = self.get(*revisions.front()?)?.key.clone();

@@ -49,6 +49,12 @@ impl Info {
         Revision::new(self.state.last_seq)
     }
 
+    /// Whether it has let go of anything but its oldest entries.
+    pub(super) const fn has_holes(&self) -> bool {
+        let State { messages, first_seq, last_seq, .. } = &self.state;
+        *messages < last_seq.saturating_add(1).saturating_sub(*first_seq)
+    }
+
     /// What keeps the stream from having what the ones have that it copies.
     pub(super) fn origin(&self) -> Option<Origin> {
         Upstream::worst(self.mirror.iter().chain(self.sources.iter().flatten()))
@@ -226,7 +232,7 @@ impl NatsStore {
         caveats
     }
 
-    async fn ask(&self, within: Duration) -> Result<Info, Failure> {
+    pub(super) async fn ask(&self, within: Duration) -> Result<Info, Failure> {
         let info: Result<Info, Failure> =
             self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
         if let Ok(info) = &info {

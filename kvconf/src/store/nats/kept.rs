@@ -40,6 +40,14 @@ impl NatsStore {
         self.collect_kept(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
     }
 
+    pub(super) async fn has_holes(&self) -> bool {
+        if !self.known.info.is_open() {
+            return true;
+        }
+        let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
+        self.ask(within).await.map_or(true, |info| info.has_holes())
+    }
+
     async fn collect_kept(&self, filters: &[Filter]) -> Result<Kept, Failure> {
         if filters.is_empty() {
             // A page that lists nothing.

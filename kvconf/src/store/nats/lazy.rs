@@ -140,6 +140,16 @@ impl Store for LazyStore {
         async move { self.now().await?.kept(filters).await }.boxed()
     }
 
+    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
+        async move {
+            match self.now().await {
+                Ok(store) => store.may_have_holes().await,
+                Err(_) => true,
+            }
+        }
+        .boxed()
+    }
+
     fn subscribe<'a>(
         &'a self,
         filters: &'a [Filter],

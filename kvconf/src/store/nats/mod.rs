@@ -147,6 +147,10 @@ impl Store for NatsStore {
         self.read_kept(filters).boxed()
     }
 
+    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
+        self.has_holes().boxed()
+    }
+
     fn subscribe<'a>(
         &'a self,
         filters: &'a [Filter],
