@@ -300,7 +300,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
 
     /// Whether anything may have gone out of the middle of what the bucket keeps. `false`, asked after a reading, means that
-    /// nothing had when it was made. Cheap: where it is not known, it may have.
+    /// nothing had when it was made: holes never close, but for those that come to lie before the oldest entry. One request;
+    /// where it is not known, it may have.
     fn may_have_holes(&self) -> BoxFuture<'_, bool> {
         ready(true).boxed()
     }

@@ -245,3 +245,27 @@ async fn settings_that_a_server_refuses_are_refused() {
         "a copy of another bucket is not supported: a memory bucket stands alone"
     );
 }
+
+// P8
+#[tokio::test(start_paused = true)]
+async fn a_value_that_runs_out_under_a_later_one_leaves_a_hole_and_the_oldest_one_none() {
+    let store = MemoryStore::new(BucketConfig::new("test")).unwrap();
+    assert!(!store.may_have_holes().await);
+    let write = |value: &'static str, ttl: Option<Duration>| Write {
+        key: Key::new("k").unwrap(),
+        action: Action::Put(value.into()),
+        expect: Expect::Any,
+        ttl,
+        headers: Headers::new(),
+    };
+    let ttl = Duration::from_secs(100);
+    store.write(write("1", Some(ttl))).await.unwrap();
+    store.write(write("2", None)).await.unwrap();
+    tokio::time::advance(2 * ttl).await;
+    assert!(!store.may_have_holes().await, "the oldest is gone");
+    store.write(write("3", Some(ttl))).await.unwrap();
+    store.write(write("4", None)).await.unwrap();
+    assert!(!store.may_have_holes().await);
+    tokio::time::advance(2 * ttl).await;
+    assert!(store.may_have_holes().await);
+}

@@ -427,6 +427,23 @@ mod tests {
         assert!(!quorum(r#"{ "replicas": [{ "active": 3000000000 }, { "offline": true, "active": 1 }] }"#));
     }
 
+    // P8
+    #[test]
+    fn a_stream_has_holes_when_it_keeps_fewer_entries_than_lie_between_its_ends() {
+        let has_holes = |messages: u64, first: u64, last: u64| {
+            let state = json!({
+                "messages": messages, "bytes": 1, "first_seq": first, "last_seq": last, "consumer_count": 0,
+            });
+            let info = json!({ "config": {}, "created": "2026-01-01T00:00:00Z", "state": state });
+            serde_json::from_value::<Info>(info).unwrap().has_holes()
+        };
+        assert!(!has_holes(7, 1, 7));
+        assert!(!has_holes(3, 5, 7), "the oldest are gone");
+        assert!(has_holes(6, 1, 7));
+        assert!(!has_holes(0, 8, 7), "all are gone");
+        assert!(!has_holes(1, u64::MAX, u64::MAX));
+    }
+
     #[test]
     fn versions_are_compared_by_number() {
         assert_eq!(version("2.9.25"), Some((2, 9)));
