@@ -73,6 +73,10 @@ impl EntryMap for Rules {
         }
     }
 
+    fn find(&self, key: &str) -> Option<&Rule> {
+        self.all.get(key)
+    }
+
     fn each(&self) -> Vec<(String, &Rule)> {
         self.all.iter().map(|(name, rule)| (name.clone(), rule)).collect()
     }
@@ -100,6 +104,10 @@ impl EntryMap for FlagMap {
     fn take(&mut self, key: &str) {
         self.fresh.remove(key);
         self.compiled.remove(key);
+    }
+
+    fn find(&self, key: &str) -> Option<&StoredFlag> {
+        self.fresh.get(key).or_else(|| self.compiled.get(key).map(|flag| &flag.stored))
     }
 
     fn each(&self) -> Vec<(String, &StoredFlag)> {

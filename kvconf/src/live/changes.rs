@@ -96,9 +96,8 @@ impl<T: KvConfig> Live<T> {
     #[must_use]
     pub fn changes(&self) -> Changes<T> {
         let progress = self.shared.progress.subscribe();
-        let ended = self.shared.ended.clone();
-        let state = (Arc::downgrade(&self.shared), progress, ended, self.snapshot());
-        let inner = unfold(state, async |(shared, mut progress, ended, before)| {
+        let state = (Arc::downgrade(&self.shared), progress, self.snapshot());
+        let inner = unfold(state, async |(shared, mut progress, before)| {
             loop {
                 {
                     let alive = shared.upgrade()?;
@@ -107,13 +106,14 @@ impl<T: KvConfig> Live<T> {
                     if !Arc::ptr_eq(&before, &after) {
                         let next = Arc::clone(&after);
                         let changed = Changed { before, after, shared: Weak::clone(&shared) };
-                        return Some((changed, (shared, progress, ended, next)));
+                        return Some((changed, (shared, progress, next)));
+                    }
+                    if alive.ended.is_cancelled() {
+                        return None;
                     }
                 }
-                tokio::select! {
-                    changed = progress.changed() => changed.ok()?,
-                    () = ended.cancelled() => return None,
-                }
+                // Also when the handle is stopped, or its last clone dropped.
+                progress.changed().await.ok()?;
             }
         });
         Changes { inner: Box::pin(inner) }

@@ -272,6 +272,8 @@ impl<T: KvConfig> Live<T> {
         #[cfg(feature = "fleet")]
         drop(lock(&self.shared.membership).take());
         self.shared.ended.cancel();
+        // Streams wait for this alone.
+        self.shared.progress.send_modify(|_| {});
         self.shared.condition.send_modify(|condition| {
             condition.enter(WatchState::Stopped);
         });

@@ -1,6 +1,5 @@
 //! Trying changes: decode what they touch, check it, and let the structs around it validate.
 
-use std::collections::BTreeMap;
 use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -148,7 +147,7 @@ fn fail(faults: &mut Vec<FieldProblem>, slot: &Slot, key: &str, errors: Vec<Fiel
 /// Reads one field out of a state into `target`; of a map only the entries named by `segments`.
 pub(super) fn decode_slot<T: KvConfig>(
     slot: &Slot,
-    segments: &[&str],
+    segments: &mut dyn Iterator<Item = &str>,
     layered: &Layered<'_>,
     target: &mut T,
     faults: &mut Vec<FieldProblem>,
@@ -213,26 +212,27 @@ impl<T: KvConfig> View<T> {
         faults: &mut Faults,
     ) {
         // Slots in the order of the struct, each once, with the map keys that changed.
-        let mut touched: BTreeMap<usize, Vec<&str>> = BTreeMap::new();
-        for key in layered.over.all_keys() {
-            match self.table.target(key) {
-                Some(Target::Field(at)) => {
-                    touched.entry(at).or_default();
-                }
-                Some(Target::Entry(at, segment)) => touched.entry(at).or_default().push(segment),
-                None => {}
-            }
+        let mut touched: Vec<(usize, Option<&str>)> = Vec::new();
+        layered.over.each_key(&mut |key| match self.table.target(key) {
+            Some(Target::Field(at)) => touched.push((at, None)),
+            Some(Target::Entry(at, segment)) => touched.push((at, Some(segment))),
+            None => {}
+        });
+        if touched.len() > 1 {
+            touched.sort_unstable();
+            touched.dedup();
         }
-        for (at, mut segments) in touched {
-            segments.sort_unstable();
-            segments.dedup();
-            self.read_slot((at, &segments), layered, value, restarts, faults);
+        let mut rest = touched.as_slice();
+        while let Some((at, _)) = rest.first() {
+            let (of_slot, others) = rest.split_at(rest.partition_point(|(other, _)| other <= at));
+            self.read_slot((*at, of_slot), layered, value, restarts, faults);
+            rest = others;
         }
     }
 
     fn read_slot(
         &self,
-        (at, segments): (usize, &[&str]),
+        (at, keys): (usize, &[(usize, Option<&str>)]),
         layered: &Layered<'_>,
         value: &mut T,
         restarts: &mut Restarts,
@@ -244,7 +244,8 @@ impl<T: KvConfig> View<T> {
         let mut copy = slot.meta.restart.then(|| Box::new(value.clone()));
         let target = copy.as_deref_mut().unwrap_or(value);
         let before = faults.fields.len();
-        decode_slot(slot, segments, layered, target, &mut faults.fields);
+        let mut segments = keys.iter().filter_map(|(_, segment)| *segment);
+        decode_slot(slot, &mut segments, layered, target, &mut faults.fields);
         if let Some(copy) = copy
             && faults.fields.len() == before
         {
@@ -261,7 +262,12 @@ impl<T: KvConfig> View<T> {
             let Some((value, is_bad)) = value.and_then(|value| self.try_alone(value, &group.changes)) else {
                 return true;
             };
-            scratch = self.put_back(value, &group.changes);
+            // A copy for each of many groups would cost the struct's size each time.
+            scratch = contained(move || {
+                let mut value = value;
+                self.put_back(&mut value, &group.changes);
+                value
+            });
             is_bad
         };
         trial.iter().map(|group| !group.problems.is_empty() || is_bad(group)).collect()
@@ -274,24 +280,5 @@ impl<T: KvConfig> View<T> {
             self.read_fields(&layered, &mut value, &mut restarts, &mut faults);
             (value, !faults.fields.is_empty())
         })
-    }
-
-    /// The value as it was before these changes were read into it: a copy for each of many groups would cost the struct's size
-    /// each time. `None` where it has to be copied all the same.
-    fn put_back(&self, mut value: T, changes: &Overlay) -> Option<T> {
-        if !changes.given.is_empty() {
-            return None;
-        }
-        let mut before = Overlay::default();
-        for (layer, key, _) in changes.iter() {
-            before.insert(layer, key.to_owned(), self.raw.get(layer, key).cloned());
-        }
-        let layered = Layered::new(&self.table, &self.raw, &before);
-        contained(move || {
-            let (mut restarts, mut faults) = (Restarts::new(), Faults::default());
-            self.read_fields(&layered, &mut value, &mut restarts, &mut faults);
-            faults.is_empty().then_some(value)
-        })
-        .flatten()
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: updates in, outcomes out. A change set is taken whole or not at all. The true state of the bucket is always tried
 //! first, so a later good change supersedes a bad one, and changes that are only valid together come in together.
 
+mod by_key;
 mod draft;
 mod evaluate;
 mod explain;
@@ -27,6 +28,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod usual;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -157,6 +159,13 @@ impl<T: KvConfig> View<T> {
         self.seen = if update.epoch == self.epoch { self.seen.max(update.revision) } else { update.revision };
         let recreated = update.epoch != self.epoch;
         self.epoch = update.epoch;
+        if !recreated && let Some(outcome) = self.apply_usual(update) {
+            return outcome;
+        }
+        self.apply_any(update, recreated)
+    }
+
+    fn apply_any(&mut self, update: &Update, recreated: bool) -> Outcome<T> {
         let fresh = groups(update, self.layers());
         if fresh.is_empty() && !recreated {
             return Outcome { snapshot: None, report_changed: false };
@@ -206,20 +215,28 @@ impl<T: KvConfig> View<T> {
             }
         }
         self.rejected.reverse();
-        let snapshot = accepted.map(|candidate| {
-            self.note_restarts(&candidate);
-            let rejected: Arc<[Rejected]> =
-                if self.rejected.is_empty() { Arc::default() } else { self.rejections().into() };
-            let same_bucket = self.snapshot.epoch() == self.epoch;
-            // A file that is left out leaves nothing out of the bucket.
-            let whole = self.rejected.iter().all(|group| group.source.is_some());
-            let revision = if whole || !same_bucket { revision } else { newest_taken };
-            candidate.unshared.share(revision, self.epoch, rejected, basis)
-        });
-        if let Some(snapshot) = &snapshot {
-            let old = std::mem::replace(&mut self.snapshot, Arc::clone(snapshot));
-            self.spare = Spare::new(old, changed);
-        }
+        let candidate = accepted?;
+        let same_bucket = self.snapshot.epoch() == self.epoch;
+        // A file that is left out leaves nothing out of the bucket.
+        let whole = self.rejected.iter().all(|group| group.source.is_some());
+        let revision = if whole || !same_bucket { revision } else { newest_taken };
+        Some(self.serve(candidate, changed, revision, basis))
+    }
+
+    /// Makes a candidate the present snapshot; `changed` is what leads to it.
+    fn serve(
+        &mut self,
+        candidate: Candidate<T>,
+        changed: Overlay,
+        revision: Revision,
+        basis: Basis,
+    ) -> Arc<Snapshot<T>> {
+        self.note_restarts(&candidate);
+        let rejected: Arc<[Rejected]> =
+            if self.rejected.is_empty() { Arc::default() } else { self.rejections().into() };
+        let snapshot = candidate.unshared.share(revision, self.epoch, rejected, basis);
+        let old = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
+        self.spare = Spare::new(old, changed);
         snapshot
     }
 
@@ -265,6 +282,10 @@ impl<T: KvConfig> View<T> {
     }
 
     fn renew_report(&mut self, mut problems: Vec<Problem>) -> bool {
+        let is_odd = !self.warnings.is_empty() || !self.outside.is_empty() || self.polled.is_some();
+        if problems.is_empty() && self.report.is_none() && !is_odd {
+            return false;
+        }
         problems.extend(
             self.outside.values().flatten().chain(self.warnings.values()).chain(&self.polled).cloned(),
         );

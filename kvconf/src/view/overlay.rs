@@ -1,10 +1,10 @@
 //! Changes laid over raw keys, and which of all sources has the say.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cell::OnceCell;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use foldhash::fast::RandomState;
-
+use super::by_key::ByKey;
 use super::given::SheetChanges;
 use super::kept::Kept;
 use super::per_layer::PerLayer;
@@ -19,22 +19,29 @@ use crate::{Entry, Key, Operation, Origin};
 /// Changes by key: a new entry, or nothing where the key is gone. And what changes in other sources.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Overlay {
-    entries: PerLayer<HashMap<String, Option<Arc<Entry>>, RandomState>>,
+    entries: PerLayer<ByKey<Option<Arc<Entry>>>>,
     pub(crate) given: SheetChanges,
 }
 
 impl Overlay {
+    /// One change in the bucket.
+    pub(super) fn of_one(layer: usize, key: &str, entry: Option<Arc<Entry>>) -> Self {
+        let mut one = Self::default();
+        one.insert(layer, key.to_owned(), entry);
+        one
+    }
+
     /// Changes outside the bucket.
     pub(crate) fn of_given(given: SheetChanges) -> Self {
         Self { entries: PerLayer::default(), given }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.iter().all(HashMap::is_empty) && self.given.is_empty()
+        self.entries.iter().all(ByKey::is_empty) && self.given.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.entries.iter().map(HashMap::len).sum::<usize>() + self.given.len()
+        self.entries.iter().map(ByKey::len).sum::<usize>() + self.given.len()
     }
 
     pub(crate) fn insert(&mut self, layer: usize, key: String, entry: Option<Arc<Entry>>) {
@@ -44,7 +51,9 @@ impl Overlay {
     pub(crate) fn extend(&mut self, newer: &Self) {
         for (layer, all) in newer.entries.iter().enumerate().filter(|(_, all)| !all.is_empty()) {
             let known = self.entries.entry(layer);
-            known.extend(all.iter().map(|(key, entry)| (key.clone(), entry.clone())));
+            for (key, entry) in all.iter() {
+                known.insert(key.to_owned(), entry.clone());
+            }
         }
         self.given.extend(&newer.given);
     }
@@ -57,24 +66,32 @@ impl Overlay {
     /// What changes in the bucket.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &str, Option<&Arc<Entry>>)> {
         let layers = self.entries.iter().enumerate();
-        layers.flat_map(|(layer, all)| {
-            all.iter().map(move |(key, entry)| (layer, key.as_str(), entry.as_ref()))
-        })
+        layers.flat_map(|(layer, all)| all.iter().map(move |(key, entry)| (layer, key, entry.as_ref())))
     }
 
-    /// The keys that change in any source, each below the prefix of its layer; one may come more than once.
-    pub(crate) fn all_keys(&self) -> impl Iterator<Item = &str> {
-        self.iter().map(|(_, key, _)| key).chain(self.given.keys())
+    /// What changes in each layer of the bucket.
+    pub(super) fn layers(&self) -> impl Iterator<Item = (usize, &ByKey<Option<Arc<Entry>>>)> {
+        self.entries.iter().enumerate()
+    }
+
+    /// Visits the keys that change in any source, each below the prefix of its layer; one may come more than once.
+    pub(crate) fn each_key<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
+        for layer in self.entries.iter() {
+            layer.iter().for_each(|(key, _)| visit(key));
+        }
+        if !self.given.is_empty() {
+            self.given.keys().for_each(visit);
+        }
     }
 
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.entries.iter().flat_map(HashMap::values).flatten()
+        self.entries.iter().flat_map(ByKey::iter).filter_map(|(_, entry)| entry.as_ref())
     }
 
     /// Keeps what holds of the bucket's keys. Other sources stay as they are: each has one set of changes at most.
     pub(crate) fn retain(&mut self, keep: impl Fn(usize, &str) -> bool) {
         for (layer, all) in self.entries.iter_mut().enumerate() {
-            all.retain(|key, _| keep(layer, key));
+            all.retain(|key| keep(layer, key));
         }
     }
 }
@@ -112,14 +129,20 @@ fn raw_given(given: &Given) -> Raw<'_> {
 }
 
 /// What sealed values held, for as long as their raw values are looked at. Then it is wiped.
+///
+/// The place for them is made when the first one is sealed: most structs have none.
 #[derive(Default)]
-pub(crate) struct Opened(Kept<Result<Clear, SealError>>);
+pub(crate) struct Opened(OnceCell<Box<Kept<Result<Clear, SealError>>>>);
 
 impl Opened {
+    fn keep(&self, opened: Result<Clear, SealError>) -> &Result<Clear, SealError> {
+        self.0.get_or_init(Box::default).keep(opened)
+    }
+
     /// What an entry says; a sealed secret is opened.
     pub(crate) fn raw<'a>(&'a self, seals: &Seals, secret: bool, entry: Option<&'a Arc<Entry>>) -> Raw<'a> {
         let sealed = entry.filter(|_| secret).and_then(|entry| seals.open(entry.key(), entry.put_value()?));
-        match sealed.map(|opened| self.0.keep(opened)) {
+        match sealed.map(|opened| self.keep(opened)) {
             None => raw_of(entry),
             Some(Ok(clear)) => Raw::Bytes(clear, entry.map(|entry| entry.revision())),
             Some(Err(error)) => Raw::Sealed(error),
@@ -137,7 +160,7 @@ impl Opened {
             Ok(full) => table.seals.open(&full, sealed),
             Err(_) => Some(Err(SealError::Malformed { what: "it stands under no key" })),
         };
-        match opened.map(|opened| self.0.keep(opened)) {
+        match opened.map(|opened| self.keep(opened)) {
             None => raw_given(given),
             Some(Ok(clear)) => Raw::Bytes(clear, None),
             Some(Err(error)) => Raw::Sealed(error),

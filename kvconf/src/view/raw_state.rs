@@ -155,8 +155,10 @@ impl RawState {
     }
 
     pub(crate) fn absorb(&mut self, changes: &Overlay) {
-        for (layer, key, entry) in changes.iter() {
-            self.set(layer, key, entry);
+        for (layer, changed) in changes.layers() {
+            for (key, entry) in changed.iter() {
+                self.set(layer, key, entry.as_ref());
+            }
         }
         self.given.absorb(&changes.given);
     }

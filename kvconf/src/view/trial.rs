@@ -40,7 +40,7 @@ impl<T: KvConfig> Trial<T> {
                 for (at, slot) in trial.table.slots.iter().enumerate() {
                     clear_map(&mut *value, slot)?;
                     let mut faults = Vec::new();
-                    decode_slot(slot, &[], &layered, &mut *value, &mut faults);
+                    decode_slot(slot, &mut std::iter::empty(), &layered, &mut *value, &mut faults);
                     bad.insert(at, faults);
                 }
                 Some((value, bad))
@@ -110,7 +110,7 @@ impl<T: KvConfig> Trial<T> {
                 }
                 let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
                 let mut faults = Vec::new();
-                decode_slot(slot, &segments, state, &mut *value, &mut faults);
+                decode_slot(slot, &mut segments.iter().copied(), state, &mut *value, &mut faults);
                 if !faults.is_empty() {
                     bad.insert(at, faults);
                 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::Remembered;
@@ -233,6 +234,8 @@ impl Driver {
                     if let Some(strand) = self.strands.get_mut(at) {
                         strand.take(event);
                     }
+                    // Whoever was woken by it comes before what is left to do here.
+                    yield_now().await;
                 }
                 epoch = next_doubt(&mut doubted) => {
                     self.is_contradicted = true;

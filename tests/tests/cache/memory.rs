@@ -218,6 +218,8 @@ async fn a_state_that_waits_to_be_confirmed_is_not_kept() {
     let folder = Folder::new("on-trial");
     let (bucket, faults, saved) = left_behind(&folder).await;
     let live: Live<Checkout> = bucket.live().cache(folder.cache()).start().await.unwrap();
+    // What was left behind is what the bucket holds.
+    health(&live, |health| health.cache.as_ref().is_some_and(|cache| cache.saved.is_some())).await;
     let plan = live.edit().set(Checkout::fields().max_items, 90).plan().await.unwrap();
     let change = plan.commit().author("ops").confirm_within(100 * TRUST).await.unwrap();
     live.wait_for(change.revision()).await.unwrap();

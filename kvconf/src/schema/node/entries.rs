@@ -52,6 +52,9 @@ pub trait EntryMap: Clone + Default + Send + Sync + 'static {
     fn take(&mut self, key: &str);
 
     #[doc(hidden)]
+    fn find(&self, key: &str) -> Option<&Self::Value>;
+
+    #[doc(hidden)]
     fn each(&self) -> Vec<(String, &Self::Value)>;
 }
 
@@ -84,6 +87,10 @@ macro_rules! entry_map {
                 if let Ok(key) = parse_map_key::<K>(key) {
                     self.remove(&key);
                 }
+            }
+
+            fn find(&self, key: &str) -> Option<&V> {
+                self.get(&parse_map_key::<K>(key).ok()?)
             }
 
             fn each(&self) -> Vec<(String, &V)> {
@@ -171,6 +178,16 @@ impl<S: 'static, M: EntryMap> Node<S> for Entries<S, M> {
         raw: Raw<'_>,
     ) -> Result<(), Vec<FieldError>> {
         self.read_into((self.get_mut)(target), segment, raw)
+    }
+
+    fn copy(&self, target: &mut S, source: &S, _rest: &[u16], segment: Option<&str>) {
+        // What is no escaped key stands in no map.
+        let Some(key) = segment.and_then(unescape_segment) else { return };
+        let (map, source) = ((self.get_mut)(target), (self.get)(source));
+        let taken = source.find(&key).cloned().map(|value| map.put(&key, value));
+        if !matches!(taken, Some(Ok(()))) {
+            map.take(&key);
+        }
     }
 
     fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], _: &str, segment: Option<&str>, raw: Raw<'_>) {

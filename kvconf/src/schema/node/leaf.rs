@@ -123,6 +123,10 @@ impl<S: 'static, V: Clone + Send + Sync + 'static> Node<S> for Leaf<S, V> {
         Ok(())
     }
 
+    fn copy(&self, target: &mut S, source: &S, _rest: &[u16], _segment: Option<&str>) {
+        (self.get_mut)(target).clone_from((self.get)(source));
+    }
+
     fn prepare(&self, prepared: &mut Prepared, _rest: &[u16], key: &str, _: Option<&str>, raw: Raw<'_>) {
         *prepared = match raw {
             Raw::Absent => Prepared::Absent,

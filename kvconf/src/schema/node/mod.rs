@@ -139,6 +139,10 @@ pub trait Node<S>: Send + Sync {
         raw: Raw<'_>,
     ) -> Result<(), Vec<FieldError>>;
 
+    /// Makes the field what it is in `source`; of a map only the entry named by `segment`.
+    #[doc(hidden)]
+    fn copy(&self, target: &mut S, source: &S, rest: &[u16], segment: Option<&str>);
+
     /// Reads a key's bytes before there is a struct: the field's, or those of one entry of its map.
     ///
     /// A value that is bad leaves it [`Prepared::Open`]: whoever builds the struct then finds the same problems.

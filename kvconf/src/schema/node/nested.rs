@@ -70,6 +70,12 @@ impl<S: 'static, N: KvConfig> Node<S> for Nested<S, N> {
         }
     }
 
+    fn copy(&self, target: &mut S, source: &S, rest: &[u16], segment: Option<&str>) {
+        if let Some((node, rest)) = node_at::<N>(rest) {
+            node.copy((self.get_mut)(target), (self.get)(source), rest, segment);
+        }
+    }
+
     fn prepare(&self, prepared: &mut Prepared, rest: &[u16], key: &str, segment: Option<&str>, raw: Raw<'_>) {
         if let Some((node, rest)) = node_at::<N>(rest) {
             node.prepare(prepared, rest, key, segment, raw);

@@ -174,30 +174,45 @@ impl Delivered {
     /// Reads `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`, or the later form,
     /// which has a domain and an account before the stream and may have more behind.
     pub(super) fn parse(reply: &str) -> Option<Self> {
-        // By bytes: every message that is delivered comes through here.
-        let rest = reply.strip_prefix("$JS.ACK.")?.as_bytes();
-        let count = rest.iter().filter(|byte| **byte == b'.').count() + 1;
+        // In one go: every message that is delivered comes through here.
+        let rest = reply.strip_prefix("$JS.ACK.")?;
+        let (mut numbers, mut token, mut digits) = ([None; 9], 0, Some(0));
+        let mut is_empty = true;
+        for byte in rest.bytes().chain([b'.']) {
+            if byte == b'.' {
+                if let Some(number) = numbers.get_mut(token) {
+                    *number = digits.filter(|_| !is_empty);
+                }
+                (token, digits, is_empty) = (token + 1, Some(0), true);
+            } else {
+                (digits, is_empty) = (digits.and_then(|number| with_digit(number, byte)), false);
+            }
+        }
         // Counted from the front: the later form may grow at its end.
-        let before = match count {
-            7 => 3,
-            9.. => 5,
+        let [stream_sequence, consumer_sequence, created, pending] = match token {
+            7 => [numbers[3], numbers[4], numbers[5], numbers[6]],
+            9.. => [numbers[5], numbers[6], numbers[7], numbers[8]],
             _ => return None,
         };
-        let mut tokens = rest.split(|byte| *byte == b'.').skip(before);
-        let mut number = || number(tokens.next()?);
         Some(Self {
-            stream_sequence: number()?,
-            consumer_sequence: number()?,
-            created: SystemTime::UNIX_EPOCH + Duration::from_nanos(number()?),
-            pending: number()?,
+            stream_sequence: stream_sequence?,
+            consumer_sequence: consumer_sequence?,
+            created: SystemTime::UNIX_EPOCH + Duration::from_nanos(created?),
+            pending: pending?,
         })
     }
 }
 
+fn with_digit(number: u64, byte: u8) -> Option<u64> {
+    let digit = byte.wrapping_sub(b'0');
+    if digit > 9 {
+        return None;
+    }
+    number.checked_mul(10)?.checked_add(u64::from(digit))
+}
+
 fn number(digits: &[u8]) -> Option<u64> {
-    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
-    let next = |number: u64, byte| number.checked_mul(10)?.checked_add(digit(byte)?);
-    (!digits.is_empty()).then(|| digits.iter().try_fold(0, next))?
+    (!digits.is_empty()).then(|| digits.iter().try_fold(0, |number, byte| with_digit(number, *byte)))?
 }
 
 #[cfg(test)]
