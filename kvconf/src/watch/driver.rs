@@ -231,11 +231,12 @@ impl Driver {
                 },
                 (at, event) = poll_fn(|cx| poll_each(strands, turn, cx)) => {
                     self.turn = at + 1;
-                    if let Some(strand) = self.strands.get_mut(at) {
-                        strand.take(event);
+                    if let Some(strand) = self.strands.get_mut(at)
+                        && strand.take(event)
+                    {
+                        // Whoever was woken by it comes before what is left to do here.
+                        yield_now().await;
                     }
-                    // Whoever was woken by it comes before what is left to do here.
-                    yield_now().await;
                 }
                 epoch = next_doubt(&mut doubted) => {
                     self.is_contradicted = true;

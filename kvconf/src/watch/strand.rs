@@ -41,6 +41,8 @@ pub(super) struct Strand {
     is_crowded: bool,
     /// Whether a load was completed that nobody has taken note of.
     has_loaded: bool,
+    /// The same of a next state that was given to handles.
+    has_published: bool,
     /// The states of watches that became a part of this one, until they are brought up to date.
     behind: Vec<(u64, Base)>,
     deliveries: Option<BoxStream<'static, Delivery>>,
@@ -91,6 +93,7 @@ impl Strand {
             loads_for_newcomers: false,
             is_crowded: false,
             has_loaded: false,
+            has_published: false,
             behind: Vec::new(),
             deliveries: None,
             opening: None,
@@ -155,7 +158,8 @@ impl Strand {
         poll_once(&mut self.describing, cx).map(|status| Event::Described(about(status)))
     }
 
-    pub(super) fn take(&mut self, event: Event) {
+    /// Whether a next state was given to handles that have one.
+    pub(super) fn take(&mut self, event: Event) -> bool {
         match event {
             Event::Delivered(Some(delivery)) => self.drain(delivery),
             Event::Delivered(None) => self.input(Input::Delivered(Delivery::Fault(Fault::Ended))),
@@ -165,6 +169,7 @@ impl Strand {
             Event::Checked(outcome) => self.checked(outcome),
             Event::Described(about) => self.input(Input::Described(about)),
         }
+        std::mem::take(&mut self.has_published)
     }
 
     pub(super) fn deadline_passed(&mut self, now: Instant) {
@@ -397,6 +402,7 @@ impl Strand {
                 self.describing = Some(async move { store.status().await }.boxed());
             }
             Effect::Publish(update) => {
+                self.has_published = true;
                 let created = self.machine.incarnation();
                 let current = |attached: &&mut Attached| attached.standing == Standing::Current;
                 self.observers.iter_mut().filter(current).for_each(|one| one.update(created, &update));
