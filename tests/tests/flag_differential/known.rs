@@ -133,6 +133,33 @@ fn looks_elsewhere(body: &Value) -> bool {
     }
 }
 
+/// Whether it is a strict comparison with a null that is written there.
+fn is_strict_about_null(rule: &Value) -> bool {
+    let Some(entries) = rule.as_object() else { return false };
+    entries.iter().any(|(operator, operands)| {
+        let operands = operands.as_array().filter(|_| matches!(&**operator, "===" | "!=="));
+        operands.is_some_and(|operands| operands.contains(&Value::Null))
+    })
+}
+
+fn is_share_with_an_odd_weight(share: &Value) -> bool {
+    share.get(1).is_some_and(|weight| !weight.is_i64() && !weight.is_u64())
+}
+
+/// Whether there is a `fractional` somewhere in it that is given a weight by a rule. In the body of an iteration, which has
+/// other data but the same subject, it cannot be asked by itself.
+fn looks_for_weights(rule: &Value) -> bool {
+    match rule {
+        Value::Array(items) => items.iter().any(looks_for_weights),
+        Value::Object(entries) => entries.iter().any(|(operator, argument)| {
+            let shares = argument.as_array().filter(|_| operator == "fractional");
+            shares.is_some_and(|shares| shares.iter().any(is_share_with_an_odd_weight))
+                || looks_for_weights(argument)
+        }),
+        _ => false,
+    }
+}
+
 /// A row.
 macro_rules! known {
     ($($decided:ident, $what:literal, $rule:tt on $data:tt: $ours:expr, $theirs:expr, if $covers:expr;)*) => {
@@ -231,8 +258,12 @@ known! {
         if |it| it.is(&["starts_with", "ends_with"]) && it.only_theirs_fails();
     Flagd, "a weight that is no whole number gives null; there it is rounded down, or taken for one",
         {"fractional": ["x", ["a", 1.5]]} on null: answer(json!(null)), answer(json!("a")),
+        if |it| it.both_answer() && ((it.is(&["fractional"]) && it.values().any(is_share_with_an_odd_weight))
+            || (it.is(&ITERATIONS) && looks_for_weights(&it.rule)));
+    Flagd, "a share has a variant and a weight, else all is null; there whatever is behind them is not looked at",
+        {"fractional": ["x", ["a", 1, 2]]} on null: answer(json!(null)), answer(json!("a")),
         if |it| it.is(&["fractional"]) && it.both_answer()
-            && it.values().any(|share| share.get(1).is_some_and(|weight| !weight.is_i64() && !weight.is_u64()));
+            && it.values().any(|share| share.as_array().is_some_and(|parts| parts.len() > 2));
     Here, "a number of a version may be of any size; there of 64 bits at most",
         {"sem_ver": ["1", "<", "99999999999999999999"]} on null: answer(json!(true)), answer(json!(null)),
         if |it| it.is(&["sem_ver"]) && it.both_answer();
@@ -253,6 +284,9 @@ known! {
     Reference, "the body of a `reduce` sees `current` and `accumulator` and nothing else; there also what is inside the item",
         {"reduce": [[1], {"var": ""}, 0]} on null: answer(json!({"accumulator": 0, "current": 1})), answer(json!(1)),
         if |it| it.is(&["reduce"]) && it.rule[&it.operator].get(1).is_some_and(looks_elsewhere);
+    Reference, "what an item does not have is null, also strictly; there a filter takes it for something that equals nothing",
+        {"filter": [{"var": "it"}, {"===": [{"var": "a"}, null]}]} on {"it": [1]}: answer(json!([1])), answer(json!([])),
+        if |it| it.is(&["filter"]) && it.both_answer() && is_strict_about_null(&it.rule["filter"][1]);
     Here, "a product beyond all floats is an error, as what is no number is; there it is null",
         {"*": [10, 1e308]} on null: None, answer(json!(null)),
         if |it| it.is(&ARITHMETIC) && it.only_ours_fails() && it.theirs() == Ok(Value::Null);
