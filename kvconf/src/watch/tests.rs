@@ -203,7 +203,7 @@ struct World {
 impl World {
     fn new(history: u8) -> Self {
         let mut config = BucketConfig::new("model");
-        config.history = Some(history);
+        config.history = Some(history.into());
         let store = Arc::new(MemoryStore::new(config).unwrap());
         let hub = Hub::new(Arc::clone(&store) as Arc<dyn Store>);
         let mut model = Model::default();

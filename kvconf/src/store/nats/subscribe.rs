@@ -54,7 +54,12 @@ impl NatsStore {
         let (pending, clock, deliveries) = source;
         // Only here: during an outage nothing is answered, and that says nothing about permissions. Once taken for
         // forbidden, a bucket that is made again would be noticed by lower revisions only.
-        let info = info.and_then(|info| info.inspect_err(|failure| self.known.info.failed(failure)).ok());
+        let note = |failure: &Failure| {
+            if failure.may_be_denial() {
+                self.known.info.failed(failure);
+            }
+        };
+        let info = info.and_then(|info| info.inspect_err(note).ok());
         if let Some(info) = &info {
             // An administrator may have changed it since: more copies, say, mean that the leader has to be asked.
             self.known.learn(&info.config);

@@ -85,8 +85,13 @@ impl NatsStore {
     ) -> impl Future<Output = Result<Acknowledgement, Failure>> + Send {
         let headers = message.headers.map;
         let headers = (!headers.is_empty()).then_some(headers);
+        let subject = message.subject.clone();
         let answer = self.connection.request(message.subject, headers, message.payload, ANSWER_WITHIN);
-        answer.map(|answer| acknowledgement(&answer?.payload))
+        answer.map(move |answer| match answer {
+            // Only the answer was refused: the server may well have taken the message.
+            Err(Failure::NotPermitted(refused)) if refused != subject => Err(Failure::Timeout(ANSWER_WITHIN)),
+            answer => acknowledgement(&answer?.payload),
+        })
     }
 
     /// Puts a write in the form that is sent.

@@ -130,6 +130,7 @@ impl Machine {
             self.begin_epoch();
         }
         self.newest = self.newest.max(std::mem::take(&mut self.remembered));
+        self.incarnation_told = incarnation.is_some();
         self.incarnation = incarnation.or(self.incarnation);
         self.sequence = 0;
         self.pending = pending;
@@ -187,7 +188,7 @@ impl Machine {
                 return;
             }
             // Without permission to ask when the bucket was created, lasting lower revisions are all there is to go by.
-            let is_another = tail < self.newest && self.incarnation.is_none();
+            let is_another = tail < self.newest && !self.incarnation_told;
             if is_another || self.set_back {
                 self.begin_epoch();
                 self.newest = tail;
@@ -219,7 +220,7 @@ impl Machine {
             return Some(("empty, where values stood before", self.tuning.suspicion));
         }
         let patience =
-            if self.incarnation.is_some() { self.tuning.replica_patience } else { self.tuning.suspicion };
+            if self.incarnation_told { self.tuning.replica_patience } else { self.tuning.suspicion };
         // Each entry would be looked at once more, right when everybody waits.
         let may_go_back = load.is_provisional || !self.keys.is_empty();
         if may_go_back && self.lifetimes.going_back(now, &self.keys, fresh, &self.prefixes) {

@@ -157,6 +157,8 @@ pub(crate) struct Machine {
     /// How often the bucket was found recreated; the newest one may not be published yet.
     epoch: u64,
     incarnation: Option<SystemTime>,
+    /// Whether the bucket said so when it was last opened: permissions can be taken away.
+    incarnation_told: bool,
     /// Whether that is certain.
     presumed: Presumption,
     /// The newest revision that an earlier process saw in this incarnation; zero once it was compared.
@@ -223,6 +225,7 @@ impl Machine {
             applied_epoch: 0,
             epoch: 0,
             incarnation: None,
+            incarnation_told: false,
             presumed: Presumption::None,
             remembered: Revision::ZERO,
             loaded: false,
@@ -479,11 +482,13 @@ impl Machine {
     }
 
     fn publish(&mut self, sets: Vec<ChangeSet>, reached: Revision, effects: &mut Vec<Effect>) {
-        let revision = if self.epoch == self.applied_epoch { self.applied.max(reached) } else { reached };
+        let is_another = self.epoch != self.applied_epoch;
+        let revision = if is_another { reached } else { self.applied.max(reached) };
         // Also where nothing has changed: it is what handles that come next are told.
         self.applied = revision;
         self.applied_epoch = self.epoch;
-        if sets.is_empty() && self.loaded {
+        // That it is another bucket is told also where every key is the same: its revisions are others.
+        if sets.is_empty() && self.loaded && !is_another {
             return;
         }
         self.loaded = true;

@@ -81,3 +81,28 @@ fn a_bucket_that_is_another_one_by_its_revisions_alone_is_at_its_own_revision() 
     let later = again(&mut machine, Duration::from_secs(10));
     assert_eq!(load(&mut machine, later, 3, None, None), Some((3, 1)));
 }
+
+// P4: the permission to ask when the bucket was created was taken away meanwhile.
+#[test]
+fn lower_revisions_that_last_are_another_bucket_for_who_may_no_longer_ask() {
+    let (now, mut machine) = (Instant::now(), watching());
+    assert_eq!(load(&mut machine, now, 50, Some(SystemTime::UNIX_EPOCH), Some(50)), Some((50, 0)));
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    assert_eq!(load(&mut machine, now, 3, None, None), None);
+    let later = again(&mut machine, Duration::from_secs(10));
+    assert_eq!(load(&mut machine, later, 3, None, None), Some((3, 1)));
+}
+
+// P4: it was loaded before it could be asked which one it is.
+#[test]
+fn another_bucket_is_told_also_when_its_keys_are_known_already() {
+    let (now, mut machine) = (Instant::now(), watching());
+    let created = |at| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(at));
+    assert_eq!(load(&mut machine, now, 50, created(1), Some(50)), Some((50, 0)));
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    assert_eq!(load(&mut machine, now, 60, None, None), Some((60, 0)));
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    assert_eq!(load(&mut machine, now, 60, created(2), Some(60)), Some((60, 1)));
+    machine.step(now, Input::Watch(vec![Prefix::new("a").unwrap()]));
+    assert_eq!(load(&mut machine, now, 60, created(2), Some(60)), None, "nothing is new");
+}
