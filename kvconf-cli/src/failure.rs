@@ -194,6 +194,13 @@ pub(crate) fn of_read(error: &ReadError) -> (Exit, Option<String>) {
         ReadError::Server { code: 503, .. } => (Exit::Unreachable, Some("kvconf doctor".to_owned())),
         ReadError::OutOfRange { .. } => (Exit::NotFound, Some("kvconf log".to_owned())),
         ReadError::Name(_) => (Exit::Invalid, None),
+        ReadError::Unsupported { what: "an atomic batch", .. } => (
+            Exit::Failed,
+            Some("kvconf bucket update --atomic-batches true, on nats-server 2.12 or later; or one key at a time".to_owned()),
+        ),
+        ReadError::Unsupported { what: "reading an earlier state", .. } => {
+            (Exit::Failed, Some("kvconf doctor".to_owned()))
+        }
         _ => (Exit::Failed, None),
     }
 }

@@ -19,6 +19,9 @@ use crate::suggest::nearest;
 /// A difference of clocks that nobody notices in what is told here.
 const CLOCKS_AGREE_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long the end of a run may take: without a connection nothing can be said any more.
+const LEAVE_WITHIN: Duration = Duration::from_millis(200);
+
 /// How long the names of other buckets are waited for.
 const OTHERS_WITHIN: Duration = Duration::from_secs(1);
 
@@ -40,6 +43,7 @@ pub(crate) async fn run(invocation: Invocation) -> ExitCode {
         () = interrupts.unattended() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     let outcome = outcome.and_then(|()| Ok(session.out.flush()?));
+    session.leave().await;
     let Err(failure) = outcome else { return Exit::Ok.into() };
     session.out.failure(&failure);
     failure.exit.into()
@@ -56,6 +60,14 @@ impl Session {
     pub(crate) fn new(common: Common) -> Self {
         let out = Output::of_process(&common.output);
         Self { out, common, interrupts: Interrupts::default(), connection: None }
+    }
+
+    /// Has what was left to say reach the server, such as that a consumer is no longer needed. Without it the server would
+    /// count it for ten seconds more against the most that a bucket may have.
+    async fn leave(&self) {
+        if let Some(connection) = &self.connection {
+            let _ = tokio::time::timeout(LEAVE_WITHIN, connection.client().flush()).await;
+        }
     }
 
     /// What to connect to, from flags, the environment and stored contexts.

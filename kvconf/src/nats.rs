@@ -20,9 +20,10 @@ impl Bucket {
     ///
     /// # Errors
     /// [`ReadError::BucketNotFound`]; [`ReadError::Name`] for a name that no bucket can have;
-    /// [`ReadError::Unsupported`] for a server older than 2.11, for a mirror in the same account and domain, and for a
-    /// source without a subject transform; [`ReadError::Disconnected`] and the other variants when the server cannot be
-    /// asked.
+    /// [`ReadError::Unsupported`] for a server older than 2.11, for a mirror in the same account and domain, for a source
+    /// without a subject transform, and for a stream that does with keys what no bucket does: it lets go of what was read,
+    /// stores it under other names, or takes none; [`ReadError::Disconnected`] and the other variants when the server
+    /// cannot be asked.
     ///
     /// # Cancel safety
     /// Dropping the future leaves nothing behind.

@@ -47,7 +47,7 @@ impl Backend {
     }
 
     /// A new, empty bucket that keeps so many revisions of a key.
-    pub async fn keeping(&self, history: u8) -> Bucket {
+    pub async fn keeping(&self, history: u32) -> Bucket {
         let mut config = BucketConfig::new("cfg");
         config.history = Some(history);
         self.bucket(config).await

@@ -118,8 +118,29 @@ pub(crate) struct Config {
     pub(crate) allow_rollup_hdrs: bool,
     pub(crate) subject_delete_marker_ttl: i64,
     pub(crate) sealed: bool,
+    pub(crate) retention: String,
+    pub(crate) no_ack: bool,
+    pub(crate) discard_new_per_subject: bool,
+    pub(crate) subject_transform: Option<Transform>,
+    pub(crate) consumer_limits: ConsumerLimits,
     pub(crate) mirror: Option<Origin>,
     pub(crate) sources: Option<Vec<Origin>>,
+}
+
+/// Other names under which a stream stores what it takes.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Transform {
+    pub(crate) src: String,
+    pub(crate) dest: String,
+}
+
+/// What a stream asks of its consumers.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ConsumerLimits {
+    /// The longest time, in nanoseconds, after which one that nobody listens to is forgotten.
+    pub(crate) inactive_threshold: i64,
 }
 
 /// Another stream that this one copies from.

@@ -11,6 +11,8 @@ const SAFE_HISTORY: i64 = 8;
 const FULL_HISTORY: i64 = 64;
 /// How many consumers a stream takes that names no number, from nats-server 2.15 on.
 const DEFAULT_CONSUMERS: u64 = 1_000;
+/// After how many milliseconds a server forgets a consumer of kvconf that nobody listens to.
+const FORGOTTEN_AFTER: u128 = 10_000;
 /// A difference of clocks that people notice in times of day.
 const SKEW: Duration = Duration::from_secs(2);
 /// A way to the server that makes every command feel slow.
@@ -275,6 +277,28 @@ fn origin(bucket: &str, config: &Config, findings: &mut Vec<Finding>) -> bool {
         );
         return false;
     }
+    if let Some(transform) =
+        config.subject_transform.as_ref().filter(|transform| transform.src != transform.dest)
+    {
+        let found = format!(
+            "the stream stores {} as {}: keys are not found under their names",
+            transform.src, transform.dest
+        );
+        findings.push(
+            Finding::new("origin", Verdict::Fail, found)
+                .mend(format!("kvconf bucket create {bucket}, under another name")),
+        );
+        return false;
+    }
+    if config.retention == "interest" || config.retention == "workqueue" {
+        let found =
+            format!("the retention is {}: values go when they are read, or at once", config.retention);
+        findings.push(
+            Finding::new("retention", Verdict::Fail, found)
+                .mend(format!("kvconf bucket create {bucket}, under another name")),
+        );
+        return false;
+    }
     true
 }
 
@@ -343,6 +367,17 @@ fn expiry(bucket: &str, config: &Config, findings: &mut Vec<Finding>) {
 
 fn consumers(bucket: &str, server: &Server, stream: &Stream, findings: &mut Vec<Finding>) {
     let count = stream.state.consumer_count;
+    let forgotten = u64::try_from(stream.config.consumer_limits.inactive_threshold).unwrap_or(0);
+    if (1..FORGOTTEN_AFTER).contains(&Duration::from_nanos(forgotten).as_millis()) {
+        let found = format!(
+            "the stream forgets consumers after {:?}: those of kvconf ask for 10s, and are refused",
+            Duration::from_nanos(forgotten)
+        );
+        findings.push(
+            Finding::new("consumers", Verdict::Fail, found)
+                .mend(format!("nats stream edit KV_{bucket} --limit-consumer-inactive 10s")),
+        );
+    }
     let named = u64::try_from(stream.config.max_consumers).ok().filter(|most| *most > 0);
     let by_default =
         parts(&server.version).is_some_and(|found| found >= (2, 15)).then_some(DEFAULT_CONSUMERS);
@@ -400,6 +435,22 @@ fn room(bucket: &str, stream: &Stream, findings: &mut Vec<Finding>) {
 }
 
 fn keeping(bucket: &str, config: &Config, findings: &mut Vec<Finding>) {
+    if config.no_ack {
+        let found = "no write is acknowledged: each takes five seconds, until it is looked for";
+        findings.push(
+            Finding::new("writes", Verdict::Fail, found).mend(format!("nats stream edit KV_{bucket} --ack")),
+        );
+    }
+    if config.discard_new_per_subject {
+        let found = format!(
+            "a key that has {} revisions takes no more: nothing makes room but a purge",
+            config.max_msgs_per_subject
+        );
+        findings.push(
+            Finding::new("writes", Verdict::Fail, found)
+                .mend(format!("nats stream edit KV_{bucket} --no-discard-per-subject")),
+        );
+    }
     if config.sealed {
         findings.push(Finding::new(
             "storage",

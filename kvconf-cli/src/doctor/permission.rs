@@ -1,6 +1,6 @@
 //! The subjects that a user needs, and what is missing without each.
 
-use super::facts::{Allowed, Facts, Probe, Purpose};
+use super::facts::{Allowed, Answer, Facts, Probe, Purpose};
 use super::{Finding, Verdict};
 
 /// The line of configuration that gives a permission, and what goes wrong without it.
@@ -89,7 +89,14 @@ pub(super) fn judge(facts: &Facts, bucket: &str, findings: &mut Vec<Finding>) {
         return;
     }
     let mut allowed = Vec::new();
+    let stream = facts.stream.as_ref().and_then(Answer::yes);
+    let direct = stream.is_none_or(|stream| stream.config.allow_direct);
     for probe in &facts.probes {
+        let is_direct = matches!(probe.purpose, Purpose::ReadKey | Purpose::ReadMany);
+        if is_direct && !direct && probe.allowed == Allowed::Unknown {
+            // Nobody is there, which has been said already.
+            continue;
+        }
         let Meaning { check, allow, without, verdict } = meaning(probe.purpose, bucket, &facts.prefix, &keys);
         match probe.allowed {
             Allowed::Yes => allowed.push(check.trim_start_matches("permission ")),

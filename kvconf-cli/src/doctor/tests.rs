@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::facts::{
     Account, Allowed, Answer, Cluster, Config, Facts, Judged, Limits, Origin, Probe, Purpose, Replica,
-    Server, State, Stream, Unconnected,
+    Server, State, Stream, Transform, Unconnected,
 };
 use super::judge::judge;
 
@@ -422,5 +422,46 @@ fn values_that_programs_would_not_take_are_told_with_the_schema() {
       help: kvconf schema check checkout
     unknown values: those of checkout 1.4.0 could not be read, in the layers base, host.*
       help: kvconf schema check checkout
+    ");
+}
+
+#[test]
+fn a_stream_that_is_set_as_no_bucket_is_says_why_nothing_works() {
+    let loses = with_stream(|stream| stream.config.retention = "interest".to_owned());
+    assert_snapshot!(complaints(&loses), @r"
+    fail retention: the retention is interest: values go when they are read, or at once
+      help: kvconf bucket create prod, under another name
+    ");
+    let renames = with_stream(|stream| {
+        let (src, dest) = ("$KV.prod.>".to_owned(), "other.>".to_owned());
+        stream.config.subject_transform = Some(Transform { src, dest });
+    });
+    assert_snapshot!(complaints(&renames), @r"
+    fail origin: the stream stores $KV.prod.> as other.>: keys are not found under their names
+      help: kvconf bucket create prod, under another name
+    ");
+    let odd = with_stream(|stream| {
+        stream.config.no_ack = true;
+        stream.config.discard_new_per_subject = true;
+        stream.config.consumer_limits.inactive_threshold = 5_000_000_000;
+    });
+    assert_snapshot!(complaints(&odd), @r"
+    fail consumers: the stream forgets consumers after 5s: those of kvconf ask for 10s, and are refused
+      help: nats stream edit KV_prod --limit-consumer-inactive 10s
+    fail writes: no write is acknowledged: each takes five seconds, until it is looked for
+      help: nats stream edit KV_prod --ack
+    fail writes: a key that has 64 revisions takes no more: nothing makes room but a purge
+      help: nats stream edit KV_prod --no-discard-per-subject
+    ");
+}
+
+#[test]
+fn without_direct_reads_nobody_is_taken_for_forbidden_to_make_them() {
+    let mut facts = with_stream(|stream| stream.config.allow_direct = false);
+    facts.probes =
+        vec![probe(Purpose::ReadKey, Allowed::Unknown), probe(Purpose::ReadMany, Allowed::Unknown)];
+    assert_snapshot!(complaints(&facts), @r"
+    warn direct reads: no direct reads: consistent reads and states of the past are not to be had
+      help: nats stream edit KV_prod --allow-direct
     ");
 }

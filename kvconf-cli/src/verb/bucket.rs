@@ -6,6 +6,7 @@ mod settings;
 use clap::{Args, Subcommand};
 use kvconf::{Bucket as Store, BucketConfig, ReadError, Status, WriteError};
 
+use crate::change::counted;
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome};
 use crate::session::Session;
@@ -186,9 +187,12 @@ impl Update {
 
 /// Fewer revisions drop what is beyond them at once, and nothing brings it back.
 fn loses_history(before: &Status, wanted: &BucketConfig) -> Option<String> {
-    let (kept, history) = (before.config.history?, wanted.history?);
-    let question = format!("{history} revisions of a key instead of {kept} drop the older ones at once, for good. Do it?");
-    (history < kept && before.entries > 0).then_some(question)
+    let (kept, history) = (before.config.history, wanted.history?);
+    let before_now = kept.map_or_else(|| "all".to_owned(), |kept| kept.to_string());
+    let revisions = counted(history as usize, "revision");
+    let drop = if history == 1 { "drops" } else { "drop" };
+    let question = format!("{revisions} of a key instead of {before_now} {drop} the older ones at once, for good. Do it?");
+    (kept.is_none_or(|kept| history < kept) && before.entries > 0).then_some(question)
 }
 
 impl Rm {

@@ -117,13 +117,15 @@ async fn tell_what_is_lost(session: &mut Session, bucket: &Bucket, entries: &[En
     }
     // A user of one prefix may not ask.
     let Ok(status) = bucket.status().await else { return Ok(()) };
-    let most = status.config.history.map_or(usize::MAX, usize::from);
+    let most = status.config.history.and_then(|kept| kept.try_into().ok()).unwrap_or(usize::MAX);
     let mut counts: HashMap<&Key, usize> = HashMap::new();
     entries.iter().for_each(|entry| *counts.entry(entry.key()).or_default() += 1);
     if counts.values().all(|kept| *kept < most) {
         return Ok(());
     }
-    session.out.note(format!("{most} revisions of a key are kept: older ones, if there were any, are gone"))
+    let are = if most == 1 { "is" } else { "are" };
+    let kept = counted(most, "revision");
+    session.out.note(format!("{kept} of a key {are} kept: older ones, if there were any, are gone"))
 }
 
 /// How the entry ended the value, if it did.

@@ -214,3 +214,38 @@ async fn a_bucket_that_copies_from_another_has_its_keys() {
     For more information, try '--help'.
     "#);
 }
+
+#[tokio::test]
+async fn a_bucket_that_another_tool_made_says_what_it_cannot_do_and_what_mends_it() {
+    let server = Server::start().await;
+    // Every revision, no atomic batches, no direct reads.
+    let stream = r#"{ "name": "KV_prod", "subjects": ["$KV.prod.>"], "max_msgs_per_subject": -1 }"#;
+    let made = server.client().await.request("$JS.API.STREAM.CREATE.KV_prod", stream.into()).await.unwrap();
+    assert!(!String::from_utf8_lossy(&made.payload).contains("error"), "{made:?}");
+    let kvconf = Kvconf::of(&server).variable("KVCONF_BUCKET", "prod");
+    let info = kvconf.text("bucket info").await.to_string();
+    let told: Vec<&str> = info.lines().skip_while(|line| !line.starts_with("caveat:")).collect();
+    assert_snapshot!(told.join("\n"), @r"
+    caveat: no atomic batches are taken: changes of several keys are refused
+      help: kvconf bucket update prod --atomic-batches true
+    caveat: no direct reads are taken: readings are not of one moment, and earlier states are not to be had
+      help: nats stream edit KV_prod --allow-direct
+    ");
+    assert!(info.contains("history         every revision\n"), "{info}");
+    assert_eq!(kvconf.run("set a=1 --yes").await.code, 0);
+    assert_snapshot!(kvconf.text("set a=2 b=2 --yes").await, @r"
+    exit 1
+    --- out
+    ~  a  1  →  2
+    +  b        2
+    --- err
+    note: b is new; did you mean a?
+    error: the write was not made
+      because an atomic batch is not supported: bucket prod does not allow atomic batches; one_by_one writes the keys of a struct one after the other
+      help: kvconf bucket update --atomic-batches true, on nats-server 2.12 or later; or one key at a time
+    ");
+    // Not without a yes: whatever is beyond them would go.
+    assert_eq!(kvconf.run("bucket update --history 64").await.code, 10);
+    assert_eq!(kvconf.run("bucket update --history 64 --atomic-batches true --yes").await.code, 0);
+    assert_eq!(kvconf.run("set a=2 b=2 --yes").await.code, 0);
+}

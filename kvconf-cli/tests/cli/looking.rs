@@ -126,3 +126,16 @@ async fn a_secret_is_never_replaced_by_something_else_in_a_pipe() {
     {"key":"checkout.payment.api_key","revision":3,"masked":true,"created":"[time]","author":"ops"}
     "#);
 }
+
+/// Else each run would count for ten seconds against the most that a bucket may have.
+#[tokio::test]
+async fn a_run_leaves_no_consumer_behind() {
+    let (server, bucket) = filled().await;
+    let kvconf = Kvconf::of(&server);
+    for verb in ["ls", "log", "export", "history log.level"] {
+        assert_eq!(kvconf.run(verb).await.code, 0, "{verb}");
+    }
+    let bound = std::time::Duration::from_secs(5);
+    let none_is_left = async || bucket.status().await.unwrap().consumers == 0;
+    kvconf_tests::wait_until("no consumer", bound, none_is_left).await;
+}

@@ -78,8 +78,9 @@ pub struct BucketConfig {
     pub name: String,
     /// What it is for.
     pub description: Option<String>,
-    /// How many revisions of a key are kept, 1 to 64.
-    pub history: Option<u8>,
+    /// How many revisions of a key are kept, 1 to 64. A stream that was made by hand can keep more; `None` in a [`Status`] is
+    /// all of them.
+    pub history: Option<u32>,
     /// How long a value lives.
     pub max_age: Option<Duration>,
     /// How large the whole bucket may become, in bytes.
@@ -113,7 +114,7 @@ pub struct BucketConfig {
 }
 
 /// How many revisions of a key a bucket made by kvconf keeps, and the most a bucket can keep.
-pub(crate) const HISTORY: u8 = 64;
+pub(crate) const HISTORY: u32 = 64;
 
 /// How long the marker of an expired key stays in a bucket made by kvconf.
 ///

@@ -316,7 +316,7 @@ async fn the_log_is_the_list_backwards(live: &Live<Model>, truth: &Truth, limit:
 
 async fn try_steps(backend: &Backend, history: u8, name: &str, steps: &[Step]) {
     let mut config = BucketConfig::new(name);
-    config.history = Some(history);
+    config.history = Some(history.into());
     let bucket = backend.bucket(config).await;
     let live = bucket.live::<Model>().start().await.unwrap();
     let truth = run(&bucket, steps).await;

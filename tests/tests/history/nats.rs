@@ -7,7 +7,7 @@ use kvconf_tests::server::Server;
 
 use crate::history::backend::{Shop, rev, shop};
 
-async fn with_bucket(history: u8) -> (Server, async_nats::Client, Bucket) {
+async fn with_bucket(history: u32) -> (Server, async_nats::Client, Bucket) {
     let server = Server::start().await;
     let client = server.client().await;
     let mut config = BucketConfig::new("cfg");

@@ -4,9 +4,11 @@ mod attribution;
 mod copies;
 mod credentials;
 mod limits;
+mod odd_buckets;
 mod old_server;
 mod outages;
 mod permissions;
+mod revoked;
 mod sharing;
 mod writing;
 

@@ -47,7 +47,7 @@ fn rev(sequence: u64) -> Revision {
     Revision::new(sequence)
 }
 
-fn keeping(history: u8) -> BucketConfig {
+fn keeping(history: u32) -> BucketConfig {
     let mut config = BucketConfig::new("cfg");
     config.history = Some(history);
     config

@@ -391,7 +391,7 @@ impl<'a> World<'a> {
 
 fn config(name: &str, history: u8) -> BucketConfig {
     let mut config = BucketConfig::new(name);
-    config.history = Some(history);
+    config.history = Some(history.into());
     config
 }
 

@@ -7,7 +7,7 @@ use super::backend::{BOUND, Backend, events, short, shorts, value};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn markers_for(ttl: Duration, history: u8) -> BucketConfig {
+fn markers_for(ttl: Duration, history: u32) -> BucketConfig {
     let mut config = BucketConfig::new("cfg");
     config.history = Some(history);
     config.limit_markers = Some(ttl);

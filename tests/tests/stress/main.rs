@@ -196,7 +196,7 @@ async fn shake<T: Keys>(client: Client, live: Live<T>, done: Arc<AtomicBool>) ->
 async fn race(history: u8, storage: Storage, batches: u64) {
     let server = Server::builder().config(USERS).start().await;
     let mut config = BucketConfig::new("stress");
-    config.history = Some(history);
+    config.history = Some(history.into());
     config.storage = Some(storage);
     let bucket = Bucket::create(client(&server).await, config).await.unwrap();
     let done = Arc::new(AtomicBool::new(false));

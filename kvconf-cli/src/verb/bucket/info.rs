@@ -5,6 +5,7 @@ use std::time::Duration;
 use kvconf::{Bucket, BucketConfig, ByteSize, Caveat, Compression, Source, Status, Storage};
 use serde_json::{Value, json};
 
+use crate::change::counted;
 use crate::failure::Outcome;
 use crate::output::{Column, Table, Tone, ago, rfc3339};
 use crate::session::Session;
@@ -36,6 +37,8 @@ fn mend(bucket: &str, caveat: &Caveat) -> Option<String> {
         Caveat::FewRevisions { .. } => format!("kvconf bucket update {bucket} --history 64"),
         Caveat::SilentExpiry { .. } => format!("kvconf bucket update {bucket} --limit-markers 10s"),
         Caveat::NoBatches => format!("kvconf bucket update {bucket} --atomic-batches true"),
+        Caveat::NoDirectReads => format!("nats stream edit KV_{bucket} --allow-direct"),
+        Caveat::DropsOldest => format!("nats stream edit KV_{bucket} --discard new"),
         _ => return None,
     })
 }
@@ -50,7 +53,7 @@ fn rows(status: &Status, now: std::time::SystemTime) -> Vec<(&'static str, Strin
         ("entries", format!("{}, {}", status.entries, size(status.bytes))),
         ("revisions", format!("{} to {}", status.first_revision, status.last_revision)),
         ("watched by", format!("{}, at most {}", status.consumers, most(config.max_consumers.map(u64::from)))),
-        ("history", config.history.map_or_else(|| "every revision".to_owned(), |kept| format!("{kept} revisions of a key"))),
+        ("history", config.history.map_or_else(|| "every revision".to_owned(), |kept| format!("{} of a key", counted(kept as usize, "revision")))),
         ("max age", config.max_age.map_or_else(|| "for ever".to_owned(), text)),
         ("max bytes", config.max_bytes.map_or_else(|| "no limit".to_owned(), size)),
         ("max value size", config.max_value_size.map_or_else(|| "no limit".to_owned(), |bytes| size(bytes.into()))),

@@ -22,8 +22,8 @@ pub(super) struct Changeable {
     #[arg(long, value_name = "TEXT")]
     description: Option<String>,
     /// How many revisions of a key are kept, 1 to 64
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u8).range(1..=64))]
-    history: Option<u8>,
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64))]
+    history: Option<u32>,
     /// How long a value lives, such as 30d; 0 for ever
     #[arg(long, value_name = "TIME", value_parser = time)]
     max_age: Option<Duration>,

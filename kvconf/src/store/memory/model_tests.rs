@@ -108,7 +108,7 @@ struct World {
 impl World {
     fn new(history: u8) -> Self {
         let mut config = BucketConfig::new("model");
-        config.history = Some(history);
+        config.history = Some(history.into());
         let clock = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let log = Log::new(Settings::new(config).unwrap(), clock);
         Self { log, truth: Everything { history: usize::from(history), list: Vec::new() }, clock }

@@ -112,7 +112,7 @@ impl Settings {
     }
 
     pub(super) fn history(&self) -> usize {
-        usize::from(self.config.history.unwrap_or(1))
+        self.config.history.map_or(1, |kept| usize::try_from(kept).unwrap_or(usize::MAX))
     }
 
     pub(super) fn takes_batches(&self) -> bool {

@@ -18,7 +18,7 @@ fn put(key: &str, value: &'static str) -> Write {
     write(key, Action::Put(value.into()))
 }
 
-fn bucket(history: u8) -> (MemoryStore, MemoryFaults) {
+fn bucket(history: u32) -> (MemoryStore, MemoryFaults) {
     let mut config = BucketConfig::new("test");
     config.history = Some(history);
     config.limit_markers = Some(Duration::from_secs(2));

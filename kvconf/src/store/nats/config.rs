@@ -13,7 +13,10 @@ use super::error::{Failure, code};
 use super::known::Known;
 use super::message::time;
 use super::origin::{Mirrored, Upstream};
-use super::stream::{Stream, apply, bucket_config, drops_oldest, new_stream, stream_name, subject_prefix};
+use super::stream::{
+    Stream, apply, bucket_config, drops_oldest, new_stream, no_bucket, stream_name, subject_prefix,
+    takes_direct_reads,
+};
 use crate::store::{Caveat, Origin, Standing, Status};
 use crate::{BucketConfig, Filter, ReadError, Revision, WriteError, check_bucket_name};
 
@@ -197,6 +200,9 @@ impl NatsStore {
     /// Takes note of the bucket's settings, and refuses those under which keys would silently be missing.
     async fn with_settings(mut self, stream: &Stream) -> Result<Self, ReadError> {
         self.known.learn(stream);
+        if let Some((what, reason)) = no_bucket(&self.bucket, stream) {
+            return Err(ReadError::Unsupported { what, reason });
+        }
         let config = bucket_config(&self.bucket, stream);
         if let Some(mirror) = &config.mirror {
             let api = mirror.external.as_ref().map(|external| external.api_prefix.as_str());
@@ -229,6 +235,7 @@ impl NatsStore {
         // Of a mirror the bucket that takes its writes has the say.
         caveats.retain(|caveat| *caveat != Caveat::NoBatches || !self.known.allows_batches());
         caveats.extend(drops_oldest(stream).then_some(Caveat::DropsOldest));
+        caveats.extend((!takes_direct_reads(stream)).then_some(Caveat::NoDirectReads));
         caveats
     }
 

@@ -80,6 +80,9 @@ impl NatsStore {
             "mem_storage": true,
             "num_replicas": 1,
             "inactive_threshold": nanos(FORGOTTEN_AFTER),
+            // Nothing is acknowledged, so nothing is pending. Where the stream itself has a limit and no number is given, the
+            // server takes the limit for one and refuses it (measured with 2.11 and 2.15).
+            "max_ack_pending": -1,
         });
         match filters {
             // One filter stands in the subject too. That is what makes permissions on one prefix work.

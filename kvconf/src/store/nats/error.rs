@@ -141,7 +141,11 @@ impl Failure {
                 | code::INSUFFICIENT_RESOURCES
                 | code::MEMORY_EXCEEDED
                 | code::STORAGE_EXCEEDED => Self::no_room(bucket, error),
-                code::STORE_FAILED if error.description.contains("maximum") => {
+                // A key that has as many revisions as it may have is no full bucket.
+                code::STORE_FAILED
+                    if error.description.contains("maximum")
+                        && !error.description.contains("per subject") =>
+                {
                     WriteError::Full { bucket: bucket.to_owned() }
                 }
                 code::STORE_FAILED if error.description.contains("no space") => Self::no_room(bucket, error),
@@ -195,8 +199,10 @@ mod tests {
         ] {
             assert_eq!(refusal(number, reason).write("b").to_string(), format!("{no_room}{reason}"));
         }
-        let other = refusal(10077, "disk on fire").write("b");
-        assert!(matches!(other, WriteError::Failed(ReadError::Server { code: 10077, .. })));
+        for other in ["disk on fire", "maximum messages per subject exceeded"] {
+            let other = refusal(10077, other).write("b");
+            assert!(matches!(other, WriteError::Failed(ReadError::Server { code: 10077, .. })));
+        }
     }
 
     #[test]

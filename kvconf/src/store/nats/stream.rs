@@ -139,6 +139,56 @@ pub(super) fn drops_oldest(stream: &Stream) -> bool {
         && (is_limited("max_bytes") || is_limited("max_msgs"))
 }
 
+/// Whether any copy of the stream may be asked for its messages, not its leader only.
+pub(super) fn takes_direct_reads(stream: &Stream) -> bool {
+    stream.get("allow_direct").and_then(Value::as_bool) == Some(true)
+}
+
+/// Why a stream that has a bucket's name is none, however it was made: what it does that no bucket can do, and what would
+/// become of keys.
+pub(super) fn no_bucket(bucket: &str, stream: &Stream) -> Option<(&'static str, String)> {
+    // A stream of either kind drops what nobody reads, or everybody has read: a key that was written is gone at once.
+    match stream.get("retention").and_then(Value::as_str) {
+        Some("interest") => {
+            return Some(("the retention interest", format!("no value of bucket {bucket} would be kept")));
+        }
+        Some("workqueue") => {
+            let reason = format!("values of bucket {bucket} would go when they are read");
+            return Some(("the retention workqueue", reason));
+        }
+        _ => {}
+    }
+    let transform = stream.get("subject_transform");
+    let of_transform = |name| transform.and_then(|transform| transform.get(name)).and_then(Value::as_str);
+    if let (Some(from), Some(to)) = (of_transform("src"), of_transform("dest"))
+        && from != to
+        && (from.is_empty() || may_match_keys(bucket, from))
+    {
+        let reason = format!("keys of bucket {bucket} would not be found");
+        return Some(("a stream that stores subjects under other names", reason));
+    }
+    let subjects = stream.get("subjects").and_then(Value::as_array).filter(|all| !all.is_empty())?;
+    let subjects: Vec<&str> = subjects.iter().filter_map(Value::as_str).collect();
+    let takes_keys = subjects.iter().any(|subject| may_match_keys(bucket, subject));
+    (!takes_keys).then(|| {
+        let (took, keys) = (subjects.join(", "), subject_prefix(bucket));
+        ("a stream that takes no keys", format!("{} takes {took}, and not {keys}>", stream_name(bucket)))
+    })
+}
+
+/// Whether a pattern of subjects can match one of a bucket's keys.
+fn may_match_keys(bucket: &str, pattern: &str) -> bool {
+    let mut tokens = pattern.split('.');
+    for wanted in ["$KV", bucket] {
+        match tokens.next() {
+            Some(">") => return true,
+            Some(token) if token == "*" || token == wanted => {}
+            _ => return false,
+        }
+    }
+    tokens.next().is_some()
+}
+
 fn nanos(duration: Duration) -> Value {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX >> 1).into()
 }
@@ -329,6 +379,23 @@ mod tests {
         };
         assert_eq!([drops("old", 1_000, -1), drops("old", -1, 7)], [true, true]);
         assert_eq!([drops("old", -1, -1), drops("new", 1_000, 7)], [false, false]);
+    }
+
+    #[test]
+    fn a_stream_that_loses_or_renames_keys_is_no_bucket() {
+        let why = |stream: Value| no_bucket("b", stream.as_object().unwrap()).map(|(what, _)| what);
+        assert_eq!(why(json!({ "retention": "interest" })), Some("the retention interest"));
+        assert_eq!(why(json!({ "retention": "workqueue" })), Some("the retention workqueue"));
+        let renamed = |src: &str, dest: &str| {
+            why(json!({ "retention": "limits", "subject_transform": { "src": src, "dest": dest } })).is_some()
+        };
+        for src in ["$KV.b.>", "$KV.*.app.*", "*.b.x", ">", ""] {
+            assert!(renamed(src, "other.>"), "{src}");
+        }
+        assert!(!renamed("$KV.b.>", "$KV.b.>") && !renamed("orders.>", "o.>") && !renamed("$KV.b", "o"));
+        let subjects = |subjects: &[&str]| why(json!({ "subjects": subjects })).is_some();
+        assert!(subjects(&["orders.>"]) && subjects(&["$KV.c.>", "x"]));
+        assert!(!subjects(&["$KV.b.>", "x"]) && !subjects(&["$KV.b.app.>"]) && !subjects(&[]), "or a copy");
     }
 
     #[test]
