@@ -98,6 +98,7 @@ pub mod guide;
 mod history;
 #[cfg(feature = "fleet")]
 mod instance;
+mod judging;
 mod key;
 mod layer;
 mod live;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::commit::{Applied, Commit, CommitError};
 use super::plain::{PlainChange, PlainCommit, PlainPlan};
-use super::plan::{Plan, Planned};
+use super::plan::{Plan, PlanError, Planned};
 use super::rollback::{RollbackCommit, RollbackPlan};
 use crate::fleet::Fleet;
 use crate::instance::Candidate;
+use crate::judging::Judging;
 use crate::schema::KvConfig;
 use crate::store::{Action, Store};
 
@@ -86,6 +87,9 @@ pub(super) async fn ask(
     candidates: Vec<Candidate>,
     is_forced: bool,
 ) -> Result<(), CommitError> {
+    if Judging::is_on() {
+        return Err(PlanError::Judging.into());
+    }
     let verdict = Fleet::of(Arc::clone(store)).preflight(candidates).await?;
     if !verdict.is_rejected() {
         return Ok(());

@@ -14,7 +14,7 @@ use super::on_part::OnPart;
 use super::over_rejected::OverRejected;
 use super::plan::{Masked, Plan, PlanError, Planned};
 use crate::attribution;
-use crate::live::{Shared, lock};
+use crate::live::Shared;
 use crate::schema::KvConfig;
 use crate::store::{Expect, ReadError, Store, Write};
 use crate::watch::sets::Layout;
@@ -368,7 +368,7 @@ impl<T: KvConfig> Commit<T> {
         let change = Arc::clone(&plan.change);
         let attribution = terms.attribution(Arc::clone(&change))?;
         if plan.writes.is_empty() {
-            let revision = lock(&shared.view).seen;
+            let revision = shared.progress.borrow().seen;
             return Ok(Applied::new(&store, revision, change, Vec::new()));
         }
         if let Some(report) = plan.report

@@ -83,7 +83,7 @@ impl<T: KvConfig> Live<T> {
     where
         E: From<PlanError> + From<Box<OverRejected>>,
     {
-        self.shared.catch_up().await;
+        self.shared.catch_up().await?;
         let view = lock(&self.shared.view);
         let Wishes { wanted, derived } = work_out(&view.snapshot)?;
         let wanted = wanted.into_iter().map(|(key, value)| ((0, key), value)).collect();
@@ -168,13 +168,13 @@ impl<T: KvConfig> Edit<T> {
     ///
     /// # Errors
     /// [`PlanError`] when a value has no stored form, a key would be too long, or it is not said to which of several layers it
-    /// goes.
+    /// goes. [`PlanError::Judging`] when it is asked for by a `validate` function or a codec.
     ///
     /// # Cancel safety
     /// Dropping the future does nothing.
     pub async fn plan(self) -> Result<Plan<T>, PlanError> {
         let Self { shared, steps, .. } = self;
-        shared.catch_up().await;
+        shared.catch_up().await?;
         let view = lock(&shared.view);
         let mut wanted = Wanted::new();
         for (layer, step) in &steps {

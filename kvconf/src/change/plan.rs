@@ -76,6 +76,9 @@ pub enum PlanError {
         #[error(source)]
         error: SealError,
     },
+    /// The caller is called to judge values, as `validate` and codecs are: everything that it would wait for waits for it.
+    #[display("asked by code that is called to judge values: it would wait for itself")]
+    Judging,
 }
 
 fn list(layers: &[String]) -> String {

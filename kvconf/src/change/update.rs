@@ -12,8 +12,9 @@ use super::commit::{Applied, Commit, CommitError, Terms, terms};
 use super::conflict::Conflict;
 use super::edit::{Wanted, layer_of, wanted_by};
 use super::over_rejected::OverRejected;
-use super::plan::{Masked, Plan, Planned};
+use super::plan::{Masked, Plan, PlanError, Planned};
 use crate::backoff::contention;
+use crate::judging::Judging;
 use crate::live::{Shared, lock};
 use crate::schema::KvConfig;
 use crate::view::{Layered, Overlay, View};
@@ -110,7 +111,7 @@ impl<T: KvConfig, F: FnMut(&mut T) + Send> Update<'_, T, F> {
     async fn run(mut self) -> Result<Applied, CommitError> {
         let mut failures = 0;
         loop {
-            self.shared.catch_up().await;
+            self.shared.catch_up().await?;
             let plan = {
                 let view = lock(&self.shared.view);
                 let before = Arc::clone(&view.snapshot);
@@ -171,7 +172,7 @@ impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T,
 
     /// # Errors
     /// [`CommitError`]; [`CommitError::Conflict`] and [`CommitError::Overtaken`] only after all attempts,
-    /// [`CommitError::OverRejected`] and [`CommitError::Masked`] at once.
+    /// [`CommitError::OverRejected`], [`CommitError::Masked`] and [`PlanError::Judging`] at once.
     ///
     /// # Cancel safety
     /// Dropping the future may leave the change made or not made, never half made.
@@ -182,8 +183,12 @@ impl<'a, T: KvConfig, F: FnMut(&mut T) + Send + 'a> IntoFuture for Update<'a, T,
 
 impl<T: KvConfig> Shared<T> {
     /// Waits, not for long, until the watch has brought back what was written through this handle.
-    pub(super) async fn catch_up(&self) {
+    pub(super) async fn catch_up(&self) -> Result<(), PlanError> {
+        if Judging::is_on() {
+            return Err(PlanError::Judging);
+        }
         self.wait_until_seen(self.written()).await;
+        Ok(())
     }
 
     /// Who was faster, by what the watch brings: the server says which revision to wait for. `None` where it did not tell, and

@@ -13,7 +13,6 @@ use super::pages::LogRequest;
 use super::past::{Frame, Past};
 use super::retention::{Retention, may_begin};
 use super::walk::LogSource;
-use crate::live::lock;
 use crate::schema::{Field, KvConfig};
 use crate::store::{Point, ReadError, Store};
 use crate::{Filter, Live, Revision};
@@ -168,7 +167,6 @@ impl<T: KvConfig> Live<T> {
     /// The eyes with which this handle looks at its bucket; `None` for a fixed handle.
     pub(crate) fn frame(&self) -> Option<Frame> {
         let bucket = self.shared.store.as_ref()?.name().to_owned();
-        let view = lock(&self.shared.view);
-        Some(Frame { table: Arc::clone(&view.table), bucket })
+        Some(Frame { table: Arc::clone(&self.shared.table), bucket })
     }
 }

@@ -9,6 +9,7 @@ use super::observer::{Beginning, Environment};
 use super::start::{Policy, StartError};
 use crate::cache::Cache;
 use crate::exposure::{Exposure, Functions};
+use crate::judging::Judging;
 use crate::layer::Layers;
 use crate::schema::KvConfig;
 use crate::seal::Seals;
@@ -214,12 +215,15 @@ impl<T: KvConfig> LiveBuilder<T> {
     /// # Errors
     /// [`StartError::Invalid`] with every problem when the bucket's values are not valid: there is no good state to serve
     /// yet. [`StartError::Timeout`] and [`StartError::NotPermitted`] when the bucket cannot be read.
-    /// [`StartError::Layers`] for layers that overlap or are named twice.
+    /// [`StartError::Layers`] for layers that overlap or are named twice, [`StartError::Judging`] inside of a `validate` function.
     /// [`StartError::Exhausted`] when a cache or the defaults were to stand in and could not, either.
     ///
     /// # Cancel safety
     /// Dropping the future ends what was begun.
     pub async fn start(self) -> Result<Live<T>, StartError> {
+        if Judging::is_on() {
+            return Err(StartError::Judging);
+        }
         let prefix = self.prefix.as_deref().or(T::__SCHEMA.prefix).unwrap_or_default();
         let prefix = Prefix::new(prefix).map_err(StartError::Prefix)?;
         let layers = match &self.layers {

@@ -10,6 +10,7 @@ use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
 use super::{Live, Shared};
 use crate::Snapshot;
 use crate::change::{FieldChange, changed_fields};
+use crate::judging::Judging;
 use crate::schema::{Field, KvConfig};
 
 /// One step from an earlier state to a later one. Several change sets that came in quick succession are one step.
@@ -71,17 +72,21 @@ pub struct Changes<T: KvConfig> {
 impl<T: KvConfig> Stream for Changes<T> {
     type Item = Changed<T>;
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Changed<T>>> {
-        self.inner.poll_next_unpin(cx)
+        match self.inner.poll_next_unpin(cx) {
+            Poll::Pending if Judging::is_on() => Poll::Ready(None),
+            polled => polled,
+        }
     }
 }
 
 impl<T: KvConfig> Changes<T> {
-    /// The next step; `None` when the handle is gone.
+    /// The next step; `None` when the handle is gone, and when a `validate` function or a codec asks before there is one: nothing
+    /// moves on while it waits.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Changed<T>> {
-        self.inner.next().await
+        StreamExt::next(self).await
     }
 }
 

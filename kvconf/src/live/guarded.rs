@@ -8,6 +8,8 @@ use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::judging::Judging;
+
 /// No thread.
 const NOBODY: u64 = 0;
 
@@ -28,6 +30,7 @@ pub(crate) struct Guarded<V> {
 pub(crate) struct Held<'a, V> {
     guard: MutexGuard<'a, V>,
     holder: &'a AtomicU64,
+    _judging: Judging,
 }
 
 impl<V> Guarded<V> {
@@ -45,7 +48,7 @@ impl<V> Guarded<V> {
         let guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         let me = THIS_THREAD.try_with(|me| *me).unwrap_or(NOBODY);
         self.holder.store(me, Ordering::Relaxed);
-        Held { guard, holder: &self.holder }
+        Held { guard, holder: &self.holder, _judging: Judging::begin() }
     }
 }
 

@@ -51,6 +51,9 @@ pub enum StartError {
         /// How long was waited.
         after: Duration,
     },
+    /// The caller is called to judge values, as `validate` and codecs are: everything that it would wait for waits for it.
+    #[display("asked by code that is called to judge values: it would wait for itself")]
+    Judging,
     /// Neither the bucket nor what was to stand in for it gave a state.
     #[display("there is no state to start from: {}", list(tried))]
     Exhausted {

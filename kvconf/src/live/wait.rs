@@ -7,6 +7,7 @@ use derive_more::{Display, Error};
 use tokio::sync::watch;
 
 use super::{Live, Progress, lock};
+use crate::judging::Judging;
 use crate::schema::KvConfig;
 use crate::{Report, Revision};
 
@@ -29,6 +30,9 @@ pub enum WaitError {
         /// The revision that was waited for.
         revision: Revision,
     },
+    /// The caller is called to judge values, as `validate` and codecs are: everything that it would wait for waits for it.
+    #[display("asked by code that is called to judge values: it would wait for itself")]
+    Judging,
 }
 
 impl<T: KvConfig> Live<T> {
@@ -39,7 +43,8 @@ impl<T: KvConfig> Live<T> {
     /// `tokio::time::timeout` where the server may be away.
     ///
     /// # Errors
-    /// [`WaitError::Rejected`] when that change was looked at and rejected, [`WaitError::Stopped`] after [`Live::stop`].
+    /// [`WaitError::Rejected`] when that change was looked at and rejected, [`WaitError::Stopped`] after [`Live::stop`],
+    /// [`WaitError::Judging`] for a `validate` function or a codec that would have to wait.
     ///
     /// # Cancel safety
     /// Dropping the future loses nothing.
@@ -56,6 +61,9 @@ impl<T: KvConfig> Live<T> {
             // Another bucket of this name was written to, and what was seen is still of the former one.
             if seen >= revision && !doubted.as_mut().is_some_and(is_over) {
                 return self.verdict(revision);
+            }
+            if Judging::is_on() {
+                return Err(WaitError::Judging);
             }
             if let (Some(given), false) = (given, has_asked) {
                 has_asked = true;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::{Remembered, Update, WatchState};
+use crate::judging::Judging;
 use crate::{Entry, Prefix, Revision};
 
 /// What wants to know of changes under some prefixes. Called from the watch's task: quick, and never blocking.
@@ -59,7 +60,9 @@ impl Attached {
     /// Calls the observer. All handles of a bucket share one task: what panics in one of them, such as the `Drop` of a
     /// program's own value, must not end the watch of the others.
     pub(super) fn call<R>(&mut self, call: impl FnOnce(&mut dyn Observer) -> R) -> Option<R> {
+        let judging = Judging::begin();
         let outcome = catch_unwind(AssertUnwindSafe(|| call(&mut *self.observer)));
+        drop(judging);
         if outcome.is_err() {
             let prefixes = self.prefixes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             tracing::error!(prefixes, "the program's own code panicked on a change of the bucket");

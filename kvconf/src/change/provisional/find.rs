@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicU64;
 use super::{Held, Provisional};
 use crate::attribution::{PROVISIONAL, SET};
 use crate::bucket::disjoint;
-use crate::live::lock;
 use crate::schema::KvConfig;
 use crate::store::{Point, Store};
 use crate::watch::time_to_live;
@@ -59,7 +58,7 @@ impl<T: KvConfig> Live<T> {
     pub async fn pending(&self) -> Result<Vec<Provisional>, ReadError> {
         match &self.shared.store {
             Some(store) => {
-                let filters = lock(&self.shared.view).layers().filters();
+                let filters = self.shared.table.layers.filters();
                 find(store, Some(&self.shared.written), &filters).await
             }
             None => Ok(Vec::new()),

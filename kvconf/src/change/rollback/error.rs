@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use derive_more::{Display, Error};
 
-use crate::change::{CommitError, Conflict};
+use crate::change::{CommitError, Conflict, PlanError};
 use crate::history::{Held, LostKey, Stamp};
 use crate::{Attribution, Key, ReadError, Report, Revision};
 
@@ -119,6 +119,9 @@ pub enum RollbackError {
     /// The handle has no bucket.
     #[display("a fixed handle has no bucket")]
     Fixed,
+    /// The caller is called to judge values, as `validate` and codecs are: everything that it would wait for waits for it.
+    #[display("asked by code that is called to judge values: it would wait for itself")]
+    Judging,
     /// The change could not be written.
     #[display("the change was not made")]
     Commit(#[error(source)] CommitError),
@@ -197,6 +200,7 @@ impl From<CommitError> for RollbackError {
             CommitError::Invalid(report) => Self::Invalid(report),
             CommitError::Conflict(conflict) => Self::Conflict(conflict),
             CommitError::Fixed => Self::Fixed,
+            CommitError::Plan(PlanError::Judging) => Self::Judging,
             other => Self::Commit(other),
         }
     }

@@ -276,6 +276,9 @@ impl<S: 'static> IntoFuture for Rollback<S> {
 
 async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, RollbackError> {
     let store = scope.store().ok_or(RollbackError::Fixed)?;
+    if scope.is_judging() {
+        return Err(RollbackError::Judging);
+    }
     if let Some(layer) = scope.unknown_layer() {
         return Err(RollbackError::UnknownLayer { layer });
     }

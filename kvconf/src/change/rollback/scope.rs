@@ -10,6 +10,7 @@ use super::target::{Target, Wish};
 use crate::change::diff::FieldChange;
 use crate::change::guard::Unwritten;
 use crate::change::plan::{Planned, provisional, shown_change};
+use crate::judging::Judging;
 use crate::live::{Shared, lock};
 use crate::schema::{Kind, KvConfig, Path, Slot, join};
 use crate::store::{Action, Store};
@@ -43,6 +44,11 @@ pub(super) trait Scope: Send + Sync {
 
     /// Is told of the newest revision that was written.
     fn note_written(&self, revision: Revision);
+
+    /// Whether the caller is called to judge values, so that nobody judges these.
+    fn is_judging(&self) -> bool {
+        false
+    }
 
     /// Keeps to a field, or to one entry of a map by its key part; called again, to that one too. Plain keys have no fields,
     /// and nobody can ask it of them.
@@ -173,7 +179,7 @@ pub(super) struct Struct<T: KvConfig> {
 
 impl<T: KvConfig> Struct<T> {
     pub(super) fn new(shared: Arc<Shared<T>>) -> Self {
-        let table = Arc::clone(&lock(&shared.view).table);
+        let table = Arc::clone(&shared.table);
         Self { shared, table, only: Only::default(), layers: BTreeSet::new(), unknown_layer: None }
     }
 
@@ -263,6 +269,10 @@ impl<T: KvConfig> Scope for Struct<T> {
 
     fn note_written(&self, revision: Revision) {
         self.shared.note_written(revision);
+    }
+
+    fn is_judging(&self) -> bool {
+        Judging::is_on()
     }
 
     fn narrow_to_layer(&mut self, layer: String) {
