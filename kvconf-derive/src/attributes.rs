@@ -1,10 +1,11 @@
 //! `#[kv(…)]` read against the table of words.
 
 use proc_macro2::{Span, TokenStream, TokenTree};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token};
+use syn::{Attribute, Data, DeriveInput, Expr, ExprLit, Ident, Lit, LitStr, Meta, Token};
 
 use crate::error::Errors;
 use crate::words::{self, Form, On, Word};
@@ -229,6 +230,21 @@ pub(crate) fn description(attributes: &[Attribute]) -> String {
     };
     let lines: Vec<String> = attributes.iter().filter_map(line).collect();
     lines.join("\n").trim().to_owned()
+}
+
+/// The lints that a type, its fields or its variants allow, as attributes for generated code. What they stand on is named there
+/// once more, and where a lint is forbidden nobody can allow it anyway.
+pub(crate) fn allowed(input: &DeriveInput) -> Vec<TokenStream> {
+    let inner: Vec<&Attribute> = match &input.data {
+        Data::Struct(data) => data.fields.iter().flat_map(|field| &field.attrs).collect(),
+        Data::Enum(data) => data.variants.iter().flat_map(|variant| &variant.attrs).collect(),
+        Data::Union(_) => Vec::new(),
+    };
+    let lints = input.attrs.iter().chain(inner).filter_map(|attribute| match &attribute.meta {
+        Meta::List(list) if list.path.is_ident("allow") || list.path.is_ident("expect") => Some(&list.tokens),
+        _ => None,
+    });
+    lints.map(|lints| quote!(#[allow(#lints)])).collect()
 }
 
 /// The place of a word, for messages about its combination with others.

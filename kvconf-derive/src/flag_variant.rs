@@ -5,6 +5,7 @@ use quote::quote;
 use syn::{Data, DeriveInput};
 
 use crate::error::Errors;
+use crate::spans::used;
 
 /// The code for a type, and every mistake in it.
 pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
@@ -32,7 +33,7 @@ pub(crate) fn derive(input: &DeriveInput) -> TokenStream {
     if !errors.is_empty() {
         return errors.into_tokens();
     }
-    let ident = &input.ident;
+    let ident = used(&input.ident, &input.attrs);
     let (served, lent, expression) = if is_by_value {
         (quote!(Self), quote!(Self), quote!(::core::clone::Clone::clone(self)))
     } else {

@@ -12,6 +12,7 @@ mod expand;
 mod flag_variant;
 mod literal;
 mod model;
+mod spans;
 mod syntax;
 mod types;
 mod words;

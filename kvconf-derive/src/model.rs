@@ -11,6 +11,8 @@ pub(crate) struct Model {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
     pub(crate) generics: Generics,
+    /// What the struct and its fields allow: lints that their types would meet in generated code once more.
+    pub(crate) allowed: Vec<TokenStream>,
     pub(crate) description: String,
     pub(crate) prefix: Option<LitStr>,
     pub(crate) env_prefix: Option<LitStr>,

@@ -5,12 +5,13 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Fields, Type};
 
-use crate::attributes::{Attributes, Given, Item, description, replacement, span};
+use crate::attributes::{Attributes, Given, Item, allowed, description, replacement, span};
 use crate::casing::Casing;
 use crate::constraint::{self, Check};
 use crate::error::Errors;
 use crate::literal::{Value, value};
 use crate::model::{Absent, Codec, Field, Key, Kind, Model, plain_name};
+use crate::spans::used;
 use crate::types::{Shape, flag_value, pretty, shape, without_option};
 use crate::words::{On, nearest};
 
@@ -22,7 +23,8 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Errors) -> Model {
     }
     let casing = casing(&attributes, errors);
     Model {
-        ident: input.ident.clone(),
+        ident: used(&input.ident, &input.attrs),
+        allowed: allowed(input),
         vis: input.vis.clone(),
         generics: input.generics.clone(),
         description: description(&input.attrs),
@@ -94,7 +96,7 @@ fn read_field(field: &syn::Field, casing: Casing, errors: &mut Errors) -> Field 
         description: description(&field.attrs),
         vis: field.vis.clone(),
         ty: field.ty.clone(),
-        ident,
+        ident: used(&ident, &field.attrs),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Model to tokens.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
 
 use super::read::without_lifetimes;
 use super::{Field, Model, Shape, Variant};
+use crate::spans::{all_quiet, at};
 
 pub(super) fn expand(model: &Model) -> TokenStream {
     let library = &model.library;
@@ -13,9 +13,9 @@ pub(super) fn expand(model: &Model) -> TokenStream {
         Shape::Struct(fields) => of_struct(model, fields),
         Shape::Enum(variants) => of_enum(model, variants),
     };
-    // A deprecated field is an attribute all the same. What lints say of style, `automatically_derived` keeps quiet.
+    let allowed = &model.allowed;
     quote! {
-        #[allow(deprecated)]
+        #(#allowed)*
         const _: () = {
             use #library::flag as __flag;
             #body
@@ -26,8 +26,7 @@ pub(super) fn expand(model: &Model) -> TokenStream {
 /// What stands for an enum with mistakes.
 pub(super) fn expand_stub_of_enum(model: &Model) -> TokenStream {
     let library = &model.library;
-    let (generics, arguments, bounds) = model.generics.split_for_impl();
-    let ident = &model.ident;
+    let [generics, ident, arguments, bounds] = header(model);
     quote! {
         const _: () = {
             use #library::flag as __flag;
@@ -45,8 +44,8 @@ pub(super) fn expand_stub_of_enum(model: &Model) -> TokenStream {
 }
 
 fn of_struct(model: &Model, fields: &[Field]) -> TokenStream {
-    let (generics, arguments, bounds) = model.generics.split_for_impl();
-    let (ident, name) = (&model.ident, model.ident.to_string());
+    let [generics, ident, arguments, bounds] = header(model);
+    let name = model.ident.to_string();
     let specs = fields.iter().map(spec);
     let arms = fields.iter().enumerate().map(|(index, field)| {
         let (field, span) = (&field.ident, at(&field.ty));
@@ -99,8 +98,7 @@ fn spec(field: &Field) -> TokenStream {
 }
 
 fn of_enum(model: &Model, variants: &[Variant]) -> TokenStream {
-    let (generics, arguments, bounds) = model.generics.split_for_impl();
-    let ident = &model.ident;
+    let [generics, ident, arguments, bounds] = header(model);
     let (idents, names): (Vec<_>, Vec<_>) =
         variants.iter().map(|variant| (&variant.ident, &variant.name)).unzip();
     quote! {
@@ -117,7 +115,9 @@ fn of_enum(model: &Model, variants: &[Variant]) -> TokenStream {
     }
 }
 
-/// A span for generated tokens whose faults should be reported at this place of the source.
-fn at(place: &impl Spanned) -> Span {
-    Span::call_site().located_at(place.span())
+/// The type and its parameters, as lints pass over them: `<'a, T: Bound>`, `Visitor`, `<'a, T>` and `where …`.
+fn header(model: &Model) -> [TokenStream; 4] {
+    let (generics, arguments, bounds) = model.generics.split_for_impl();
+    let ident = model.ident.to_token_stream();
+    [all_quiet(quote!(#generics)), ident, all_quiet(quote!(#arguments)), all_quiet(quote!(#bounds))]
 }

@@ -12,6 +12,8 @@ use crate::error::Errors;
 pub(crate) struct Model {
     ident: Ident,
     generics: Generics,
+    /// What the type, its fields and its variants allow.
+    allowed: Vec<TokenStream>,
     /// The path of the library.
     library: TokenStream,
     shape: Shape,

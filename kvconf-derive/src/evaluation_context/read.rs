@@ -6,9 +6,11 @@ use syn::meta::ParseNestedMeta;
 use syn::{Attribute, Data, DeriveInput, Fields, GenericParam, LitStr, Token};
 
 use super::{Field, Model, Shape, Variant};
+use crate::attributes::allowed;
 use crate::casing::Casing;
 use crate::error::Errors;
 use crate::model::plain_name;
+use crate::spans::used;
 use crate::words::nearest;
 
 /// The attribute that names who or what a flag is evaluated for.
@@ -49,7 +51,8 @@ pub(super) fn read(input: &DeriveInput, errors: &mut Errors) -> Model {
     }
     let casing = words.rename_all.and_then(|name| casing(&name, errors));
     Model {
-        ident: input.ident.clone(),
+        ident: used(&input.ident, &input.attrs),
+        allowed: allowed(input),
         generics: input.generics.clone(),
         library: words.library.map_or_else(|| quote!(::kvconf), ToTokens::into_token_stream),
         shape: shape(input, casing, errors),
@@ -113,7 +116,7 @@ fn read_field(field: &syn::Field, casing: Option<Casing>, errors: &mut Errors) -
         errors.push(syn::Error::new(span, fault));
     }
     let is_targeting_key = words.targeting_key.is_some();
-    Some(Field { ident, ty: field.ty.clone(), name, span, is_targeting_key })
+    Some(Field { ident: used(&ident, &field.attrs), ty: field.ty.clone(), name, span, is_targeting_key })
 }
 
 fn fault(name: &str) -> Option<&'static str> {
@@ -133,11 +136,11 @@ fn read_variant(variant: &syn::Variant, casing: Option<Casing>, errors: &mut Err
     let ident = variant.ident.clone();
     let name = plain_name(&ident);
     match words.rename {
-        Some(text) => Variant { ident, name: text.value(), span: text.span() },
+        Some(text) => Variant { ident: used(&ident, &variant.attrs), name: text.value(), span: text.span() },
         None => {
             let span = ident.span();
             Variant {
-                ident,
+                ident: used(&ident, &variant.attrs),
                 name: casing.map_or(name.clone(), |casing| casing.apply_to_variant(&name)),
                 span,
             }

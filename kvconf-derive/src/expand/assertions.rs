@@ -3,10 +3,11 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use super::context::{Context, at};
+use super::context::Context;
 use super::rows;
 use crate::constraint::{Bound, Check};
 use crate::model::{Absent, Field, Kind};
+use crate::spans::at;
 use crate::types::{Shape, pretty, shape};
 
 /// Assertions that are evaluated as soon as the struct is compiled, each by itself: one that fails hides no other.

@@ -4,9 +4,10 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::Type;
 
-use super::context::{Context, at};
+use super::context::Context;
 use super::option;
 use crate::constraint::{Bound, Check};
+use crate::spans::at;
 use crate::types::{Shape, pretty, shape};
 
 /// The checks of a field, separated by commas.

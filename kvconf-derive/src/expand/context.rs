@@ -1,8 +1,7 @@
 //! What every part of the expansion refers to.
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
-use syn::spanned::Spanned;
 use syn::{GenericParam, Generics, Ident};
 
 use super::bounds;
@@ -92,11 +91,6 @@ impl<'a> Context<'a> {
     pub(super) fn outside(&self, tokens: impl ToTokens) -> TokenStream {
         replace_self(tokens.to_token_stream(), &self.receiver)
     }
-}
-
-/// A span for generated tokens whose faults should be reported at this place of the source.
-pub(super) fn at(place: &impl Spanned) -> Span {
-    Span::call_site().located_at(place.span())
 }
 
 fn replace_self(tokens: TokenStream, with: &TokenStream) -> TokenStream {

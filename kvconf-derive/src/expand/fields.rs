@@ -1,17 +1,18 @@
 //! The struct of typed names that `S::fields()` gives.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 
-use super::context::{Context, at};
+use super::context::Context;
 use crate::model::{Field, Kind};
+use crate::spans::{all_quiet, at, quiet};
 
 /// `struct __Fields<__Root, …> { … }`, as visible as the struct itself, each field as visible as the field.
 pub(super) fn declaration(context: &Context<'_>) -> TokenStream {
-    let (vis, this) = (&context.model.vis, &context.this);
+    let (vis, this) = (all_quiet(context.model.vis.to_token_stream()), &context.this);
     let (parameters, bounds) = (context.fields_parameters(), context.field_bounds());
     let fields = context.model.rows().map(|(_, field)| {
-        let (name, vis) = (&field.ident, &field.vis);
+        let (name, vis) = (quiet(&field.ident), all_quiet(field.vis.to_token_stream()));
         let doc = if field.description.is_empty() {
             format!("`{}`.", field.name())
         } else {

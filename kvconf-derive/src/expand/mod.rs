@@ -9,9 +9,11 @@ mod rows;
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
+use syn::Ident;
 
 use crate::model::{Absent, Kind, Model};
-use context::{Context, at};
+use crate::spans::at;
+use context::Context;
 
 /// What is written for a struct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +34,9 @@ pub(crate) fn expand(model: &Model, body: Body) -> TokenStream {
         Body::Stub => (TokenStream::new(), TokenStream::new()),
     };
     let implementation = implementation(&context, body);
+    let allowed = &model.allowed;
     quote! {
-        #[allow(dead_code, deprecated, unreachable_patterns, unreachable_pub, clippy::all, clippy::pedantic, clippy::nursery)]
+        #(#allowed)*
         const _: () = {
             use #library::__private as __kv;
             #fields
@@ -135,7 +138,7 @@ fn build(context: &Context<'_>) -> TokenStream {
             _ => quote_spanned!(at(&field.ty)=> let #local = __loader.nested(#index, #rows::#row);),
         }
     });
-    let (names, locals): (Vec<_>, Vec<_>) =
+    let (names, locals): (Vec<&Ident>, Vec<Ident>) =
         context.model.rows().map(|(index, field)| (&field.ident, context::local(index))).unzip();
     let skipped = context.model.fields.iter().filter_map(|field| match &field.kind {
         Kind::Skip(Absent::Value { tokens, .. }) => Some((field, tokens.clone())),
@@ -146,12 +149,14 @@ fn build(context: &Context<'_>) -> TokenStream {
         let name = &field.ident;
         quote!(#name: #value)
     });
+    let built = quote!(::core::option::Option::Some(Self { #(#names: #locals,)* #(#skipped,)* }));
+    if locals.is_empty() {
+        return built;
+    }
     quote! {
         #(#loads)*
         match (#(#locals,)*) {
-            (#(::core::option::Option::Some(#locals),)*) => {
-                ::core::option::Option::Some(Self { #(#names: #locals,)* #(#skipped,)* })
-            }
+            (#(::core::option::Option::Some(#locals),)*) => #built,
             _ => ::core::option::Option::None,
         }
     }

@@ -1,12 +1,13 @@
 //! The rows of the table.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::Expr;
 
-use super::context::{Context, at, row};
+use super::context::{Context, row};
 use super::{checks, option};
 use crate::model::{Absent, Codec, Field, Kind};
+use crate::spans::{all_quiet, at};
 use crate::types::pretty;
 
 /// One constant for each row. They stand on a type of their own, since a constant in a trait's implementation has to be
@@ -128,9 +129,11 @@ fn flag_codec(
 ) -> TokenStream {
     let ty = context.outside(&field.ty);
     let default = option(default.map(|default| quote!(|| #default)));
-    let visitor = option(
-        visitor.map(|visitor| quote_spanned!(at(visitor)=> || <#visitor as __kv::TypedContext>::described())),
-    );
+    let visitor = option(visitor.map(|visitor| {
+        // A context may have lifetimes, which nobody writes there.
+        let (span, visitor) = (at(visitor), all_quiet(visitor.to_token_stream()));
+        quote_spanned!(span=> || <#visitor as __kv::TypedContext>::described())
+    }));
     quote_spanned! {at(&field.ty)=>
         &__kv::FlagCodec::<<#ty as __kv::FlagField>::Value> { default: #default, context: #visitor }
     }

@@ -5,6 +5,7 @@ mod behaviour;
 mod contexts;
 mod environment;
 mod flags;
+mod forbidding;
 mod generics;
 mod no_implicit_prelude;
 mod renamed;

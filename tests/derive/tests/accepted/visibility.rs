@@ -54,3 +54,27 @@ fn typed_names_are_as_visible_as_the_fields() {
     let shared = <inner::Restricted as kvconf::KvConfig>::fields().shared;
     assert_eq!(format!("{:?}", shared.path()), "[1]");
 }
+
+mod former {
+    use kvconf::KvConfig;
+
+    #[deprecated]
+    #[derive(KvConfig, Clone, Debug)]
+    pub(super) struct Former {
+        #[kv(default = 1)]
+        pub(super) number: u8,
+    }
+}
+
+#[derive(kvconf::KvConfig, Clone, Debug)]
+struct Keeps {
+    #[expect(deprecated, reason = "it is still in the bucket")]
+    #[kv(nested)]
+    former: former::Former,
+}
+
+/// What a field allows, the code that names its type once more may do too.
+#[test]
+fn a_struct_keeps_what_is_deprecated() {
+    assert_eq!(format!("{:?}", <Keeps as kvconf::KvConfig>::fields().former.number.path()), "[0, 0]");
+}
