@@ -34,6 +34,14 @@ pub struct Attribution {
     pub change: Option<Arc<str>>,
 }
 
+/// Who makes a change when nobody says so: the program.
+pub(crate) fn program_name() -> String {
+    let path = std::env::current_exe().ok();
+    let stem =
+        path.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+    stem.filter(|name| !name.chars().any(char::is_control)).unwrap_or_else(|| "unknown".to_owned())
+}
+
 impl Attribution {
     /// What an entry's headers say.
     #[must_use]

@@ -7,8 +7,9 @@ use std::time::Duration;
 use derive_more::{Display, Error, From};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use tokio::time::Instant;
 
-use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing};
+use super::conflict::{Conflict, SETTLED_WITHIN, Verdict, inspect, inspect_again, is_electing, waited_since};
 use super::guard::{Guards, Unwritten, carrier};
 use super::on_part::OnPart;
 use super::over_rejected::OverRejected;
@@ -290,7 +291,7 @@ impl Terms {
 
     /// Takes author and reason out, for the change of this id.
     pub(super) fn attribution(&mut self, change: Arc<str>) -> Result<Attribution, CommitError> {
-        let author = self.author.take().unwrap_or_else(program_name);
+        let author = self.author.take().unwrap_or_else(attribution::program_name);
         check_header("author", &author, MAX_AUTHOR_BYTES)?;
         check_header("reason", self.reason.as_deref().unwrap_or("-"), MAX_REASON_BYTES)?;
         let reason = self.reason.take().filter(|reason| !reason.trim().is_empty()).map(Arc::from);
@@ -315,13 +316,6 @@ fn check_header(what: &'static str, text: &str, max: usize) -> Result<(), Commit
         return Ok(());
     };
     Err(CommitError::Attribution { what, problem })
-}
-
-pub(crate) fn program_name() -> String {
-    let path = std::env::current_exe().ok();
-    let stem =
-        path.as_deref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
-    stem.filter(|name| !name.chars().any(char::is_control)).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// A commit to be awaited. From [`Plan::commit`].
@@ -533,19 +527,20 @@ impl Job<'_> {
         }
         let keys: Vec<(Key, Revision)> =
             planned.iter().map(|write| (write.key.clone(), write.expected)).collect();
+        let asked = Instant::now();
         match inspect(self.store, &keys, self.change).await {
             Ok(Verdict::Written(written)) => Ok(written),
             Ok(Verdict::Conflict(conflict)) => Err(CommitError::Conflict(conflict)),
             Ok(Verdict::Unchanged | Verdict::Behind(_)) => match self.guard_conflict().await {
                 Some(conflict) => Err(CommitError::Conflict(conflict)),
                 None if matches!(error, WriteError::Conflict { .. }) => self.contradicted(&keys).await,
-                None => Err(CommitError::Write(error)),
+                None => Err(CommitError::Write(waited_since(asked, error))),
             },
             // Whoever spoke of a conflict may not have been the leader; what the leader did is not to be had.
             Err(unread) if is_electing(&unread) && !matches!(unread, ReadError::Timeout { .. }) => {
                 Err(CommitError::Write(WriteError::Unconfirmed { after: SETTLED_WITHIN }))
             }
-            Err(_) => Err(CommitError::Write(error)),
+            Err(_) => Err(CommitError::Write(waited_since(asked, error))),
         }
     }
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use derive_more::{Display, Error};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::store::{ReadError, Store};
-use crate::{Attribution, Entry, Key, Revision};
+use crate::{Attribution, Entry, Key, Revision, WriteError};
 
 /// A key that somebody else changed after the author of a write had looked at it. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -83,6 +83,22 @@ pub(super) const SETTLED_WITHIN: Duration = Duration::from_secs(1);
 /// The pause between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How long is waited for an answer about one key. Who asks has waited for the write already, and where nobody answers it is
+/// not known whatever is asked.
+const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// An unconfirmed write after it was asked for in vain: the whole time that it took, to a tenth of a second.
+pub(super) fn waited_since(asked: Instant, error: WriteError) -> WriteError {
+    const TENTH: u64 = 100;
+    match error {
+        WriteError::Unconfirmed { after } => {
+            let tenths = u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX) / TENTH;
+            WriteError::Unconfirmed { after: after + Duration::from_millis(tenths.saturating_mul(TENTH)) }
+        }
+        error => error,
+    }
+}
+
 /// Looks at the keys of a write that failed, or whose acknowledgement did not come.
 pub(super) async fn inspect(
     store: &dyn Store,
@@ -144,7 +160,8 @@ async fn look(store: &dyn Store, keys: &[(Key, Revision)], change: &str) -> Resu
     let mut behind = None;
     let mut conflict = None;
     for (key, expected) in keys {
-        let found = store.entry(key, None).await?;
+        let found = timeout(ANSWER_WITHIN, store.entry(key, None)).await;
+        let found = found.map_err(|_| ReadError::Timeout { what: "an entry", after: ANSWER_WITHIN })??;
         let ours = found.as_ref().filter(|entry| Attribution::of(entry).change.as_deref() == Some(change));
         if let Some(entry) = ours {
             written.push((key.clone(), entry.revision()));

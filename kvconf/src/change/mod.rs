@@ -19,7 +19,6 @@ mod provisional;
 mod rollback;
 mod update;
 
-pub(crate) use commit::program_name;
 pub use commit::{Applied, Commit, CommitError};
 pub use conflict::Conflict;
 pub use diff::FieldChange;

@@ -11,7 +11,7 @@ use super::Schema;
 use super::judge::below;
 use super::published::{PublishedSchema, ROOT, SchemaError, is_older, is_version, key_of};
 use crate::attribution::new_change_id;
-use crate::change::program_name;
+use crate::attribution::program_name;
 use crate::store::{Action, Expect, Write};
 use crate::{
     Attribution, Bucket, Entry, Filter, Headers, Key, KeyError, Point, Prefix, ReadError, Revision,

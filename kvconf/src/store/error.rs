@@ -152,7 +152,7 @@ pub enum WriteError {
     /// No acknowledgement in time: the write may have taken place or not.
     #[display("no acknowledgement within {after:?}: the write may have taken place or not")]
     Unconfirmed {
-        /// How long was waited.
+        /// How long was waited, for the acknowledgement and for an answer whether the write took place.
         after: Duration,
     },
     /// A value, with its headers, is larger than the bucket or the connection takes. Nothing was written.

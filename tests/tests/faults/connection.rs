@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
-use kvconf::WatchState;
+use kvconf::{CommitError, KvConfig, WatchState, WriteError};
 use kvconf_tests::proxy::Direction;
 use kvconf_tests::server::Server;
 use kvconf_tests::wait_until;
 
-use super::ledger::Writers;
+use super::ledger::{Ledger, Writers};
 use super::scene::{BUCKET, PROMPT, Scene, at_work};
 use super::table::Row;
 
@@ -108,8 +108,17 @@ pub async fn frozen() -> Row {
     let scene = Scene::start().await;
     let writers = scene.writers().await;
     let begun = Instant::now();
+    let plan = scene.watched.live.edit().set_entry(Ledger::fields().noise, "frozen", 1).plan().await.unwrap();
     scene.server.freeze();
+    // What is said of a commit, and after what time.
+    let commit = tokio::spawn(async move { (plan.commit().author("ops").await, begun.elapsed()) });
     let (noticed, told) = scene.watched.notices(begun, SILENCE_NOTICED).await;
+    let (unconfirmed, took) = commit.await.unwrap();
+    let CommitError::Write(error @ WriteError::Unconfirmed { after }) = unconfirmed.unwrap_err() else {
+        panic!("nobody can know whether it was written");
+    };
+    assert_eq!(error.to_string(), "no acknowledgement within 7s: the write may have taken place or not");
+    assert!(took >= after && took < after + Duration::from_secs(1), "{took:?}");
     // All that a writer asks is answered by nobody.
     let lost = |writers: &Writers| writers.words().keys().any(|words| words.contains("may have taken place"));
     wait_until("a writer is told that nobody knows", PROMPT, async || lost(&writers)).await;
