@@ -21,7 +21,7 @@ pub enum ProblemKind {
     Validation,
     /// The entry was written by an operation that is not known here.
     Operation,
-    /// The value is sealed and does not open: the key is not at hand, or it was tampered with.
+    /// The value is sealed and does not open: the key is not at hand, it was tampered with, or its field is no secret.
     Sealed,
     /// The field's default does not fit its own type: a fault of the program, not of the bucket.
     Default,

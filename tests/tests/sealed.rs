@@ -97,7 +97,7 @@ async fn a_tampered_or_copied_value_is_rejected_and_the_last_good_one_stays() {
     let refused = live.wait_for(copied).await.unwrap_err();
     assert_eq!(refused.to_string(), format!("revision {copied} was rejected"));
     let report = live.health().report.unwrap().to_string();
-    let expected = "checkout.api_key: sealed with key a, and tampered with or copied from another key";
+    let expected = "checkout.api_key: sealed with key a, and does not open: tampered with, copied from another key, or sealed with another key a";
     assert!(report.contains(expected) && report.contains("before: ***"), "{report}");
     assert!(!report.contains("kvconf-sealed") && !report.contains("hunter"), "{report}");
     assert_eq!(live.load().api_key.expose(), "hunter2");
@@ -220,4 +220,82 @@ async fn the_past_and_a_check_open_what_was_sealed_then() {
 
     assert!(bucket.check::<Checkout>().keyring(both).now().await.unwrap().would_start());
     assert!(!bucket.check::<Checkout>().now().await.unwrap().would_start());
+}
+
+/// A later version of the struct, in which a field is no secret any more.
+#[derive(KvConfig, Debug, Clone)]
+#[kv(prefix = "checkout")]
+struct Published {
+    #[kv(default = "none")]
+    api_key: String,
+    #[kv(entries)]
+    pins: BTreeMap<String, String>,
+}
+
+// P3, P11
+#[tokio::test(start_paused = true)]
+async fn a_field_that_is_no_secret_any_more_does_not_serve_what_is_sealed() {
+    let bucket = Bucket::memory();
+    put_sealed(&bucket, &ring("a", 1), "checkout.api_key", "hunter2").await;
+    put_sealed(&bucket, &ring("a", 1), "checkout.pins.door", "1234").await;
+    // With the key or without it: opened, the value would show.
+    for start in [bucket.live::<Published>(), bucket.live::<Published>().keyring(ring("a", 1))] {
+        let Err(StartError::Invalid(report)) = start.start().await else { panic!("it starts") };
+        let problems: Vec<_> = report.problems.iter().map(ToString::to_string).collect();
+        let expected = [
+            "checkout.api_key: sealed with key a, and the field is not marked secret",
+            "checkout.pins.door: sealed with key a, and the field is not marked secret",
+        ];
+        assert_eq!(problems, expected);
+        assert!(report.problems.iter().all(|problem| problem.kind == ProblemKind::Sealed));
+    }
+
+    // Written anew it is served, and a sealed text is refused by plans and by readers who are live.
+    bucket.put("checkout.api_key", "public").await.unwrap();
+    bucket.delete("checkout.pins.door").await.unwrap();
+    let live = bucket.live::<Published>().start().await.unwrap();
+    assert_eq!(live.load().api_key, "public");
+    let name = Key::new("checkout.api_key").unwrap();
+    let sealed = seal(&ring("a", 1), &name, b"hunter2").unwrap();
+    let plan = live.edit().set(Published::fields().api_key, sealed.clone()).plan().await.unwrap();
+    let told = plan.report().unwrap().problems[0].to_string();
+    assert_eq!(told, "checkout.api_key: sealed with key a, and the field is not marked secret");
+    let revision = bucket.put(&name, sealed).await.unwrap();
+    assert!(live.wait_for(revision).await.is_err());
+    assert_eq!(live.load().api_key, "public");
+    // A text that only begins like one is told apart.
+    let revision = bucket.put(&name, "kvconf-sealed:v9:a:AAAA").await.unwrap();
+    assert!(live.wait_for(revision).await.is_err());
+    let report = live.health().report.unwrap();
+    let told = report.problems[0].to_string();
+    assert_eq!(told, "checkout.api_key: looks sealed and is not: of a version that is not known here");
+}
+
+// P11
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_another_key_of_the_same_id_has_sealed_is_not_taken_for_resealed() {
+    let bucket = Bucket::memory();
+    put_sealed(&bucket, &ring("a", 1), "checkout.api_key", "hunter2").await;
+    let live = live(&bucket, ring("a", 1)).await;
+    assert!(live.edit().reseal().plan().await.unwrap().is_empty());
+    // Somebody has another key of that id.
+    let revision = put_sealed(&bucket, &ring("a", 2), "checkout.api_key", "hunter3").await;
+    assert!(live.wait_for(revision).await.is_err());
+    let error = live.edit().reseal().plan().await.unwrap_err();
+    let told = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+    let expected = "checkout.api_key cannot be sealed: sealed with key a, and does not open: tampered with, copied from another key, or sealed with another key a";
+    assert_eq!(told, expected);
+    // Who sets it needs not know what stood there.
+    let edit = live.edit().set(Checkout::fields().api_key, Secret::new("hunter4".to_owned()));
+    let plan = edit.reseal().plan().await.unwrap();
+    assert_eq!(plan.to_string(), "checkout.api_key: *** → ***");
+    let applied = plan.commit().author("ops").await.unwrap();
+    live.wait_for(applied.revision()).await.unwrap();
+    assert_eq!(live.load().api_key.expose(), "hunter4");
+    // Nor is what a later version of the form has sealed.
+    bucket.put("checkout.api_key", "kvconf-sealed:v9:a:AAAA").await.unwrap();
+    live.wait_for(applied.revision().next()).await.unwrap_err();
+    let error = live.edit().reseal().plan().await.unwrap_err();
+    let told = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(told, "looks sealed and is not: of a version that is not known here");
 }

@@ -156,6 +156,8 @@ impl<T: KvConfig> Edit<T> {
     /// Seals every secret anew that is not sealed with the primary key of the handle's keyring, those in clear included.
     ///
     /// Does nothing on a handle without a keyring, or with one that is not to seal. Where no layer was named, in all of them.
+    /// A secret that does not open ends the plan with [`PlanError::Seal`], also one that was sealed with another key of the
+    /// primary key's id, unless this edit has set that field before.
     pub fn reseal(self) -> Self {
         self.step(Step::Reseal)
     }
@@ -250,18 +252,24 @@ fn reseal<T: KvConfig>(view: &View<T>, layer: usize, wanted: &mut Wanted) -> Res
 
 fn reseal_in(table: &Table, state: &RawState, layer: usize, wanted: &mut Wanted) -> Result<(), PlanError> {
     let seals = &table.seals;
+    if !seals.seals() {
+        return Ok(());
+    }
     for (_, key, entry) in state.live_keys().filter(|(of, ..)| *of == layer) {
         let Some(stored) = entry.put_value() else { continue };
-        if table.is_secret(key) != Some(true) || seals.is_as_written(stored) {
+        // What this edit sets comes first.
+        if table.is_secret(key) != Some(true) || wanted.contains_key(&(layer, key.to_owned())) {
             continue;
         }
+        // Opened also where its key has the right id: that may be another key of that id, and nobody could read it.
         let clear = match seals.open(entry.key(), stored) {
             None => stored.clone(),
             Some(Ok(clear)) => Bytes::copy_from_slice(&clear),
             Some(Err(error)) => return Err(PlanError::Seal { key: entry.key().to_string(), error }),
         };
-        // What this edit sets comes first.
-        wanted.entry((layer, key.to_owned())).or_insert(Some(clear));
+        if !seals.is_as_written(stored) {
+            wanted.insert((layer, key.to_owned()), Some(clear));
+        }
     }
     Ok(())
 }

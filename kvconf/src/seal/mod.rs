@@ -24,7 +24,7 @@ use crate::value::MASK;
 #[cfg(feature = "seal")]
 pub use keyring::{InvalidKey, Keyring, SealKey, open, reseal, seal};
 pub use text::{SealError, key_id};
-pub(crate) use text::{Sealed, is_sealed};
+pub(crate) use text::{Sealed, is_sealed, not_secret};
 
 /// Bytes that are wiped when they are dropped.
 #[cfg(feature = "seal")]
@@ -44,6 +44,11 @@ pub(crate) struct Seals {
 }
 
 impl Seals {
+    /// What a stored value of a field holds; `None` for one that is not sealed. Only a secret is opened.
+    pub(crate) fn read(&self, secret: bool, key: &Key, bytes: &[u8]) -> Option<Result<Clear, SealError>> {
+        if secret { self.open(key, bytes) } else { not_secret(bytes).map(Err) }
+    }
+
     /// What a stored value holds; `None` for one that is not sealed.
     pub(crate) fn open(&self, key: &Key, bytes: &[u8]) -> Option<Result<Clear, SealError>> {
         Some(Sealed::parse(bytes)?.and_then(|sealed| self.open_sealed(key, &sealed)))
@@ -71,6 +76,15 @@ impl Seals {
             return Some(seal(ring, _key, _clear));
         }
         None
+    }
+
+    /// Whether secrets are sealed when they are written.
+    #[cfg_attr(not(feature = "seal"), expect(clippy::unused_self, reason = "as with the feature `seal`"))]
+    pub(crate) const fn seals(&self) -> bool {
+        #[cfg(feature = "seal")]
+        return self.ring.is_some() && !self.writes_clear;
+        #[cfg(not(feature = "seal"))]
+        false
     }
 
     /// Whether a stored value is already in the form in which it would be written.

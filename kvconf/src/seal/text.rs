@@ -32,9 +32,17 @@ pub enum SealError {
         id: String,
     },
     /// The value was changed since it was sealed, or sealed for another key of the bucket, or by another key of that id.
-    #[display("sealed with key {id}, and tampered with or copied from another key")]
+    #[display(
+        "sealed with key {id}, and does not open: tampered with, copied from another key, or sealed with another key {id}"
+    )]
     Tampered {
         /// The key's id.
+        id: String,
+    },
+    /// The value is sealed, and its field is not marked `secret`: served, it would be the sealed text; opened, it would show.
+    #[display("sealed with key {id}, and the field is not marked secret")]
+    NotSecret {
+        /// The id of the key that it was sealed with.
         id: String,
     },
     /// The value begins as a sealed one and is none.
@@ -82,6 +90,14 @@ impl<'a> Sealed<'a> {
 /// Whether a value is sealed, or looks so.
 pub(crate) fn is_sealed(stored: &[u8]) -> bool {
     stored.trim_ascii_start().starts_with(MARK.as_bytes())
+}
+
+/// What is wrong with a value of a field that is not secret; `None` for one that is not sealed.
+pub(crate) fn not_secret(stored: &[u8]) -> Option<SealError> {
+    match Sealed::parse(stored)? {
+        Ok(sealed) => Some(SealError::NotSecret { id: sealed.id.to_owned() }),
+        Err(error) => Some(error),
+    }
 }
 
 /// Whether a text can be a key's id.

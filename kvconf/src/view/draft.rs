@@ -109,8 +109,8 @@ impl<T: KvConfig> Draft<T> {
             return;
         }
         let Some((node, rest)) = node_at::<T>(slot.path.steps()) else { return };
-        if slot.meta.secret && entry.is_some_and(|entry| is_sealed(entry.value())) {
-            // It is opened when the struct is built, and wiped right after.
+        if entry.is_some_and(|entry| is_sealed(entry.value())) {
+            // It is opened when the struct is built, and wiped right after; or refused.
             *prepared = Prepared::Open;
             return;
         }

@@ -211,7 +211,9 @@ mod sealed {
         let copied = [("P_KEY", sealed("p.pins.door", "1234"))];
         assert_eq!(
             told(start(&copied, "", Some(ring())).unwrap_err()),
-            ["p.key: sealed with key a, and tampered with or copied from another key"]
+            [
+                "p.key: sealed with key a, and does not open: tampered with, copied from another key, or sealed with another key a"
+            ]
         );
     }
 }

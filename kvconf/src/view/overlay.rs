@@ -139,9 +139,9 @@ impl Opened {
         self.0.get_or_init(Box::default).keep(opened)
     }
 
-    /// What an entry says; a sealed secret is opened.
+    /// What an entry says; a sealed secret is opened, and what is sealed and no secret is refused.
     pub(crate) fn raw<'a>(&'a self, seals: &Seals, secret: bool, entry: Option<&'a Arc<Entry>>) -> Raw<'a> {
-        let sealed = entry.filter(|_| secret).and_then(|entry| seals.open(entry.key(), entry.put_value()?));
+        let sealed = entry.and_then(|entry| seals.read(secret, entry.key(), entry.put_value()?));
         match sealed.map(|opened| self.keep(opened)) {
             None => raw_of(entry),
             Some(Ok(clear)) => Raw::Bytes(clear, entry.map(|entry| entry.revision())),
@@ -152,12 +152,11 @@ impl Opened {
     /// What a file or a variable says; a sealed secret is opened there too, or it would be served as it stands. It is
     /// bound to the key without a layer, which is what the field is called in both.
     fn given<'a>(&'a self, table: &Table, key: &str, given: &'a Given) -> Raw<'a> {
-        let sealed = given.value.as_deref().filter(|bytes| is_sealed(bytes));
-        let Some(sealed) = sealed.filter(|_| table.is_secret(key) == Some(true)) else {
+        let Some(sealed) = given.value.as_deref().filter(|bytes| is_sealed(bytes)) else {
             return raw_given(given);
         };
         let opened = match Key::new(table.layers.field_key(key)) {
-            Ok(full) => table.seals.open(&full, sealed),
+            Ok(full) => table.seals.read(table.is_secret(key) == Some(true), &full, sealed),
             Err(_) => Some(Err(SealError::Malformed { what: "it stands under no key" })),
         };
         match opened.map(|opened| self.keep(opened)) {

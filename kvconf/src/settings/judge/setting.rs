@@ -5,7 +5,7 @@ use super::state::Stood;
 use crate::flag_field::check_flag;
 use crate::key::unescape_segment;
 use crate::schema::{Constraint, FieldError, Presence};
-use crate::seal::is_sealed;
+use crate::seal::{is_sealed, not_secret};
 use crate::settings::{Form, Setting};
 use crate::value::{DecodeError, Tree, show};
 
@@ -100,6 +100,10 @@ impl Reading {
         let bytes = stood.value()?;
         if setting.secret && is_sealed(bytes) {
             self.pass_over(key, "it is sealed");
+            return None;
+        }
+        if let Some(error) = not_secret(bytes) {
+            self.refuse(key, FieldError::Sealed(error));
             return None;
         }
         let read = match &setting.form {
