@@ -9,8 +9,14 @@ use crate::backoff::later;
 /// How long changes are collected before they are saved.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// After which time saving is tried again where it failed, or where another process has the folder.
+/// After which time it is tried again where another process has the folder. What failed is tried again sooner at first: after
+/// one second, two, four and so on up to this.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// How long to wait after so many failures in a row.
+fn pause(failures: u32) -> Duration {
+    SETTLE.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(RETRY)
+}
 
 /// What is to be done on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +38,8 @@ pub(super) enum Outcome {
     Candidate(u64),
     /// It stood there already, trusted.
     Trusted,
+    /// Another process writes here.
+    Elsewhere,
     /// It was not saved.
     Failed,
 }
@@ -49,6 +57,10 @@ pub(super) struct Keeper {
     candidate: Option<(u64, Instant)>,
     /// What was started from and is still served.
     booted: Option<(u64, Instant)>,
+    /// How often saving has failed in a row.
+    failures: u32,
+    /// What is to be said of a start and could not be written: when it is tried again, and how often it failed.
+    unsaid: Option<(Effect, Instant, u32)>,
 }
 
 impl Keeper {
@@ -59,12 +71,15 @@ impl Keeper {
             save_at: booted.is_none().then_some(now),
             candidate: None,
             booted: booted.map(|number| (number, later(now, trust_after))),
+            failures: 0,
+            unsaid: None,
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let waits = [self.candidate, self.booted].into_iter().flatten().map(|(_, at)| at);
-        waits.chain(self.save_at.filter(|_| self.candidate.is_none())).min()
+        let unsaid = self.unsaid.map(|(_, at, _)| at);
+        waits.chain(unsaid).chain(self.save_at.filter(|_| self.candidate.is_none())).min()
     }
 
     /// The bucket's state is served, another one than before.
@@ -77,6 +92,8 @@ impl Keeper {
     /// What is due.
     pub(super) fn due(&mut self, now: Instant) -> Vec<Effect> {
         let mut effects = Vec::new();
+        // Stays until it is said.
+        effects.extend(self.unsaid.filter(|(_, at, _)| *at <= now).map(|(effect, ..)| effect));
         if let Some((number, _)) = self.booted.take_if(|(_, at)| *at <= now) {
             effects.push(Effect::Succeeded(number));
         }
@@ -90,18 +107,33 @@ impl Keeper {
     }
 
     pub(super) fn saved(&mut self, now: Instant, outcome: Outcome) {
+        self.failures = if outcome == Outcome::Failed { self.failures.saturating_add(1) } else { 0 };
         match outcome {
             Outcome::Candidate(number) => self.candidate = Some((number, later(now, self.trust_after))),
             Outcome::Trusted => {}
-            Outcome::Failed => {
-                self.save_at.get_or_insert(now + RETRY);
-            }
+            Outcome::Elsewhere => _ = self.save_at.get_or_insert(now + RETRY),
+            Outcome::Failed => _ = self.save_at.get_or_insert(now + pause(self.failures)),
         }
+    }
+
+    /// Whether what is to be said of a start was written.
+    pub(super) fn said(&mut self, now: Instant, effect: Effect, written: bool) {
+        let failures =
+            self.unsaid.take_if(|(known, ..)| *known == effect).map_or(0, |(.., failures)| failures) + 1;
+        if !written {
+            self.unsaid = Some((effect, now + pause(failures), failures));
+        }
+    }
+
+    /// Whether something failed and is still to be tried again.
+    pub(super) const fn is_behind(&self) -> bool {
+        self.failures > 0 || self.unsaid.is_some()
     }
 
     /// The handle ends, the process lives on.
     pub(super) fn ended(&mut self) -> Option<Effect> {
-        self.booted.take().map(|(number, _)| Effect::Withdraw(number))
+        let unsaid = self.unsaid.take().map(|(effect, ..)| effect);
+        self.booted.take().map(|(number, _)| Effect::Withdraw(number)).or(unsaid)
     }
 }
 
@@ -154,8 +186,48 @@ mod tests {
         let mut keeper = Keeper::new(start, TRUST, None);
         assert_eq!(keeper.due(start), [Effect::Save]);
         keeper.saved(start, Outcome::Failed);
-        assert_eq!(keeper.deadline(), Some(start + RETRY));
-        assert_eq!(keeper.due(start + RETRY), [Effect::Save]);
+        let mut now = start;
+        for pause in [1, 2, 4, 8, 16, 30, 30, 30] {
+            assert!(keeper.is_behind());
+            assert_eq!(keeper.deadline(), Some(now + seconds(pause)));
+            now += seconds(pause);
+            assert_eq!(keeper.due(now), [Effect::Save]);
+            keeper.saved(now, Outcome::Failed);
+        }
+        // Once it takes something, that is over.
+        keeper.due(now + RETRY);
+        keeper.saved(now + RETRY, Outcome::Candidate(1));
+        assert!(!keeper.is_behind());
+        assert_eq!(keeper.due(now + RETRY + TRUST), [Effect::Promote(1)]);
+        keeper.saved(now + RETRY + TRUST, Outcome::Failed);
+        assert_eq!(keeper.deadline(), Some(now + RETRY + TRUST + seconds(1)));
+    }
+
+    // P9
+    #[test]
+    fn what_could_not_be_said_of_a_start_is_said_later() {
+        let start = Instant::now();
+        let mut keeper = Keeper::new(start, TRUST, Some(7));
+        assert_eq!(keeper.due(start + TRUST), [Effect::Succeeded(7)]);
+        let mut now = start + TRUST;
+        keeper.said(now, Effect::Succeeded(7), false);
+        for pause in [1, 2, 4, 8, 16, 30, 30] {
+            assert!(keeper.is_behind());
+            assert_eq!((keeper.deadline(), keeper.due(now)), (Some(now + seconds(pause)), vec![]));
+            now += seconds(pause);
+            assert_eq!(keeper.due(now), [Effect::Succeeded(7)]);
+            keeper.said(now, Effect::Succeeded(7), false);
+        }
+        keeper.said(now, Effect::Succeeded(7), true);
+        assert!(!keeper.is_behind());
+        assert_eq!(keeper.deadline(), None);
+        // Also at the end, and beside what is to be saved.
+        let mut keeper = Keeper::new(start, TRUST, Some(7));
+        assert_eq!(keeper.changed(start), Some(Effect::Withdraw(7)));
+        keeper.said(start, Effect::Withdraw(7), false);
+        assert_eq!(keeper.due(start + SETTLE), [Effect::Withdraw(7), Effect::Save]);
+        assert_eq!(keeper.ended(), Some(Effect::Withdraw(7)));
+        assert_eq!(keeper.ended(), None);
     }
 
     // P10

@@ -177,7 +177,8 @@ pub struct CacheHealth {
     pub folder: PathBuf,
     /// What this process saved last, or found saved.
     pub saved: Option<SavedState>,
-    /// What keeps it from being kept, and since when.
+    /// What keeps it from being kept, and since when. It is tried again, after a second and then less and less often, at least
+    /// each half minute; until then this stays.
     pub fault: Option<(CacheError, SystemTime)>,
     /// Whether another process writes here. This one can start from it, and does not change it.
     pub elsewhere: bool,
@@ -296,12 +297,14 @@ impl Kept {
     /// The bucket's state came in the last moment: nothing is served from here.
     pub(crate) async fn is_not_needed(&mut self, trust_after: Duration) {
         let effect = self.keeper.ended();
-        self.perform_on_boot(effect).await;
         self.keeper = Keeper::new(Instant::now(), trust_after, None);
+        self.perform_on_boot(effect).await;
     }
 
     fn note(&mut self, result: Result<(), CacheError>) {
         match result {
+            // One thing that works does not mend another one that is still to be tried again.
+            Ok(()) if self.keeper.is_behind() => {}
             Ok(()) => self.health.fault = None,
             Err(error) => {
                 if self.health.fault.as_ref().is_none_or(|(known, _)| *known != error) {
@@ -331,21 +334,25 @@ impl Kept {
 
     /// The same where nobody can wait: the runtime ends with the handle. Blocks, for as long as a small file takes.
     pub(crate) fn ended_with_the_runtime(mut self) {
-        if let Some(Effect::Withdraw(number)) = self.keeper.ended()
-            && let Some(store) = &mut self.store
-        {
-            let withdrawn = store.withdraw(number);
-            self.note(withdrawn);
-        }
+        let Some(store) = &mut self.store else { return };
+        let said = match self.keeper.ended() {
+            Some(Effect::Withdraw(number)) => store.withdraw(number),
+            Some(Effect::Succeeded(number)) => store.succeeded(number),
+            _ => return,
+        };
+        self.note(said);
     }
 
     async fn perform_on_boot(&mut self, effect: Option<Effect>) {
+        let Some(effect) = effect else { return };
         let result = match effect {
-            Some(Effect::Withdraw(number)) => self.with(move |store| store.withdraw(number)).await,
-            Some(Effect::Succeeded(number)) => self.with(move |store| store.succeeded(number)).await,
-            _ => return,
+            Effect::Withdraw(number) => self.with(move |store| store.withdraw(number)).await,
+            Effect::Succeeded(number) => self.with(move |store| store.succeeded(number)).await,
+            Effect::Save | Effect::Promote(_) => return,
         };
-        self.note(result.and_then(|done| done));
+        let result = result.and_then(|done| done);
+        self.keeper.said(Instant::now(), effect, result.is_ok());
+        self.note(result);
     }
 
     /// Does what is due. `state` gives what is served; `None` when the handle is gone.

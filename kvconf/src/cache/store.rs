@@ -60,7 +60,7 @@ impl SaveResult {
         match self {
             Self::Saved(Generation { number, trust: Trust::Candidate }) => Outcome::Candidate(*number),
             Self::Saved(_) => Outcome::Trusted,
-            Self::Elsewhere => Outcome::Failed,
+            Self::Elsewhere => Outcome::Elsewhere,
         }
     }
 }

@@ -11,6 +11,11 @@ async fn start(bucket: &Bucket, folder: &Folder) -> Result<Live<Checkout>, Start
     bucket.live().cache(folder.cache()).deadline(Duration::from_millis(1)).start().await
 }
 
+/// What keeps the cache from being kept.
+fn fault(health: &kvconf::Health) -> Option<String> {
+    health.cache.as_ref()?.fault.as_ref().map(|(fault, _)| fault.to_string())
+}
+
 /// A bucket with a value, whose state is trusted on disk; nobody is live.
 async fn left_behind(folder: &Folder) -> (Bucket, kvconf::MemoryFaults, Revision) {
     let (bucket, faults) = bucket();
@@ -210,6 +215,41 @@ async fn a_folder_that_cannot_be_written_hurts_nobody_and_is_told() {
     let revision = bucket.put("checkout.max_items", "60").await.unwrap();
     live.wait_for(revision).await.unwrap();
     assert_eq!(live.load().max_items, 60);
+}
+
+// P5, P9
+#[tokio::test(start_paused = true)]
+async fn what_a_disk_refuses_is_tried_again_until_it_stands_there() {
+    let folder = Folder::new("heals");
+    let (bucket, faults, _) = left_behind(&folder).await;
+    away(&faults);
+    let live = start(&bucket, &folder).await.unwrap();
+    assert!(live.load().is_cached());
+    let boots = || {
+        let mut files = folder.files().into_iter();
+        fs::read_to_string(files.find(|file| file.ends_with("boots")).unwrap()).unwrap()
+    };
+    assert_eq!(boots(), "1 1\n", "the start is written down");
+    // A file stands where the folder was. The bucket is back, and the start has come to a good end.
+    let aside = folder.0.with_extension("aside");
+    fs::rename(&folder.0, &aside).unwrap();
+    fs::write(&folder.0, b"").unwrap();
+    let told = health(&live, |health| health.is_current() && fault(health).is_some()).await;
+    assert!(fault(&told).unwrap().contains("cannot claim "), "{told:?}");
+    let since = told.cache.unwrap().fault.unwrap().1;
+    // Still, when it has been tried in vain for a while.
+    tokio::time::advance(TRUST).await;
+    let told = live.health();
+    assert_eq!(told.cache.and_then(|cache| cache.fault).map(|(_, since)| since), Some(since));
+    let ready = async || live.readiness() == Readiness::Ready;
+    kvconf_tests::wait_until("the handle hurts nobody", BOUND, ready).await;
+
+    fs::remove_file(&folder.0).unwrap();
+    fs::rename(&aside, &folder.0).unwrap();
+    let begun = tokio::time::Instant::now();
+    health(&live, |health| fault(health).is_none()).await;
+    assert!(begun.elapsed() <= Duration::from_secs(31), "{:?}", begun.elapsed());
+    assert_eq!(boots(), "", "the start is held against nothing");
 }
 
 // P9: a file may be read long after the deadline, and could not say what counts then.
