@@ -199,6 +199,8 @@ pub(crate) struct Subscription {
 pub(crate) enum Origin {
     /// Nothing is heard of this bucket, for the reason that the server gives, if it does.
     Away { bucket: String, cause: Option<String> },
+    /// This bucket is not the one whose entries were copied: it was deleted and created again, or lost its newest writes.
+    Replaced { bucket: String },
     /// It has so many entries that were not copied yet.
     Ahead { entries: u64 },
 }

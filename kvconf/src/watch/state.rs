@@ -64,6 +64,16 @@ pub enum WatchState {
         /// Why, where the server says it.
         cause: Option<String>,
     },
+    /// The bucket is a mirror, and the bucket that it copies is not the one whose entries it holds: that was deleted and created
+    /// again, or lost its newest writes. The mirror has no state that the other one ever had, and nothing mends it but to make it
+    /// anew. Told where the client may ask for the settings of both.
+    #[display(
+        "bucket {origin}, which this one copies, is not the one whose entries are here: make this one anew"
+    )]
+    OriginReplaced {
+        /// The bucket that is copied.
+        origin: String,
+    },
     /// The watch's task has not run for seconds: the program keeps its runtime busy, or was suspended. Told to whoever asks
     /// for the health; nobody is woken by it.
     #[display("the watch does not get to run")]

@@ -84,6 +84,43 @@ fn kvconf_words(error: &dyn std::error::Error) -> String {
     cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
+// P5: the server copies on behind what the mirror has, and hears of the other one all the while.
+#[tokio::test]
+async fn a_mirror_whose_origin_was_created_again_says_so_and_goes_on_to_say_it() {
+    let (pair, hub, mirror) = mirrored(BucketConfig::new("b")).await;
+    let pool = live(&mirror, "shop").await;
+    for number in 1..=20_u32 {
+        hub.put("shop.min", number.to_string()).await.unwrap();
+    }
+    health(&pool, |health| health.state == WatchState::Live && pool.load().min == 20).await;
+    let client = pair.hub.client().await;
+    Bucket::destroy(&client, "b").await.unwrap();
+    health(&pool, |health| matches!(health.state, WatchState::OriginAway { .. })).await;
+
+    let hub = Bucket::create(&client, BucketConfig::new("b")).await.unwrap();
+    hub.put("shop.min", "1").await.unwrap();
+    let replaced = WatchState::OriginReplaced { origin: "b".to_owned() };
+    let told = health(&pool, |health| health.state == replaced).await;
+    assert!(told.is_ready() && !told.is_current());
+    // Who starts now knows as much.
+    let late = live(&mirror, "shop").await.health();
+    assert_eq!((late.is_ready(), late.state), (true, replaced.clone()));
+    // The mirror gets what stands behind its own: a state that neither of the two ever had.
+    for number in 2..=30_u32 {
+        hub.put("shop.max", number.to_string()).await.unwrap();
+    }
+    health(&pool, |_| pool.load().max == 30).await;
+    assert_eq!((pool.load().min, hub.get("shop.min").await.unwrap().unwrap()), (20, "1".into()));
+    assert_eq!(pool.health().state, replaced);
+
+    // Made anew it is a mirror again.
+    let leaf = pair.leaf.client().await;
+    let settings = mirror.status().await.unwrap().config;
+    Bucket::destroy(&leaf, "b").await.unwrap();
+    Bucket::create(&leaf, settings).await.unwrap();
+    health(&pool, |health| health.state == WatchState::Live && pool.load().min == 1).await;
+}
+
 // P2, P5: a copy of another name, whose own writers are not held up.
 #[tokio::test]
 async fn a_copy_by_sources_says_when_what_it_copies_is_gone() {

@@ -12,7 +12,7 @@ use super::connection::{ANSWER_WITHIN, Connection, PROBE_WITHIN};
 use super::error::{Failure, code};
 use super::known::Known;
 use super::message::time;
-use super::origin::{Mirrored, Upstream};
+use super::origin::{Ends, Mirrored, Upstream};
 use super::stream::{
     Stream, apply, bucket_config, drops_oldest, new_stream, no_bucket, stream_name, subject_prefix,
     takes_direct_reads,
@@ -58,7 +58,15 @@ impl Info {
         *messages < last_seq.saturating_add(1).saturating_sub(*first_seq)
     }
 
-    /// What keeps the stream from having what the ones have that it copies.
+    /// Its oldest entry and its newest one: where each stands, and of when it is.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        let State { messages, first_seq, last_seq, first_ts, last_ts, .. } = &self.state;
+        let times = (*messages > 0).then(|| Some((time(first_ts)?, time(last_ts)?))).flatten();
+        let (first_at, last_at) = times?;
+        Some(Ends { first: (*first_seq, first_at), last: (*last_seq, last_at) })
+    }
+
+    /// What keeps the stream from having what the ones have that it copies, as it tells of them itself.
     pub(super) fn origin(&self) -> Option<Origin> {
         Upstream::worst(self.mirror.iter().chain(self.sources.iter().flatten()))
     }
@@ -104,6 +112,10 @@ struct State {
     bytes: u64,
     first_seq: u64,
     last_seq: u64,
+    #[serde(default)]
+    first_ts: String,
+    #[serde(default)]
+    last_ts: String,
     consumer_count: u64,
 }
 
@@ -294,7 +306,7 @@ impl NatsStore {
         const WHAT: &str = "the bucket's leader";
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
         info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
-        let origin = info.origin();
+        let origin = self.origin_of(&info).await;
         if !self.known.has_replicas() || !self.known.message_get.is_open() {
             return Ok(Standing { newest: Revision::ZERO, origin });
         }

@@ -72,7 +72,10 @@ impl NatsStore {
         let incarnation = info.as_ref().and_then(|info| time(&info.created));
         let history = info.as_ref().map(|info| kept_revisions(&info.config));
         let last = info.as_ref().map(Info::last_revision);
-        let origin = info.as_ref().and_then(Info::origin);
+        let origin = match &info {
+            Some(info) => self.origin_of(info).await,
+            None => None,
+        };
         let told = Told::Now;
         Ok(Subscription { pending, incarnation, history, told, clock, promised, last, origin, deliveries })
     }

@@ -441,6 +441,7 @@ impl Machine {
             Some(Origin::Away { bucket, cause }) => {
                 WatchState::OriginAway { origin: bucket.clone(), cause: cause.clone() }
             }
+            Some(Origin::Replaced { bucket }) => WatchState::OriginReplaced { origin: bucket.clone() },
             Some(Origin::Ahead { entries }) => WatchState::Lagging { pending: *entries },
             None => self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by }),
         }
@@ -451,7 +452,7 @@ impl Machine {
         self.origin = origin;
         // Where something else is wrong as well, it is told when that is over.
         let is_settled = match self.watch_state {
-            WatchState::Live | WatchState::OriginAway { .. } => true,
+            WatchState::Live | WatchState::OriginAway { .. } | WatchState::OriginReplaced { .. } => true,
             WatchState::Lagging { .. } => !had_none,
             _ => false,
         };

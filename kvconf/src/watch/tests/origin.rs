@@ -47,3 +47,20 @@ fn a_copy_that_lacks_much_of_its_origin_lags() {
     assert_eq!(machine.watch_state(), &WatchState::Lagging { pending: 400 });
     assert_eq!(machine.step(now, Input::Origin(None)), [Effect::State(WatchState::Live)]);
 }
+
+// P5: it hears of the other one, and what it has is nothing that the other one ever had.
+#[test]
+fn a_watch_of_a_mirror_whose_origin_is_another_one_says_so_as_long_as_that_is_so() {
+    let (mut machine, now) = watching("a", 0);
+    machine.step(now, Input::Drained);
+    machine.step(now, Input::Origin(away(Some("stream not found"))));
+    let replaced = || Some(Origin::Replaced { bucket: "far".to_owned() });
+    let effects = machine.step(now, Input::Origin(replaced()));
+    let [Effect::State(state)] = &effects[..] else { panic!("{effects:?}") };
+    let expected =
+        "bucket far, which this one copies, is not the one whose entries are here: make this one anew";
+    assert_eq!(state.to_string(), expected);
+    assert!(state.is_stale());
+    assert_eq!(machine.step(now, Input::Origin(replaced())), []);
+    assert_eq!(machine.step(now, Input::Origin(None)), [Effect::State(WatchState::Live)]);
+}
