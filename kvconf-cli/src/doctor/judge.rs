@@ -406,7 +406,7 @@ fn consumers(bucket: &str, server: &Server, stream: &Stream, findings: &mut Vec<
 /// The number is fixed when the bucket is made.
 fn more_consumers(bucket: &str) -> String {
     format!(
-        "kvconf export --bucket {bucket} > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER"
+        "kvconf export --bucket {bucket} > all.jsonl; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.jsonl --bucket OTHER"
     )
 }
 
@@ -461,7 +461,7 @@ fn keeping(bucket: &str, config: &Config, findings: &mut Vec<Finding>) {
     if config.storage == "memory" && config.num_replicas < 2 {
         let found = "it is kept in the memory of one server: gone when that server ends";
         findings.push(Finding::new("storage", Verdict::Warn, found).mend(format!(
-            "kvconf export --bucket {bucket} > all.json; kvconf bucket create OTHER --storage file; kvconf import all.json --bucket OTHER"
+            "kvconf export --bucket {bucket} > all.jsonl; kvconf bucket create OTHER --storage file; kvconf import all.jsonl --bucket OTHER"
         )));
     }
     if !config.allow_rollup_hdrs {

@@ -128,7 +128,7 @@ fn a_bucket_of_the_stock_tool_lacks_what_kvconf_adds() {
       help: kvconf bucket update prod --limit-markers 10s
     warn consumers: 2 of at most 1000 read it; each process that watches takes one, and no number is named: this server's default holds
       help: jetstream { limits { default_max_consumers: -1 } }, in the server's configuration
-      help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER
+      help: kvconf export --bucket prod > all.jsonl; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.jsonl --bucket OTHER
     ");
 }
 
@@ -305,13 +305,13 @@ fn settings_that_lose_or_refuse_something_are_named() {
     warn expiry: every value is removed 3600s after it was written, whether it is in use or not
       help: kvconf bucket update prod --max-age 0
     fail consumers: 95000 of at most 100000 read it; each process that watches takes one
-      help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER
+      help: kvconf export --bucket prod > all.jsonl; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.jsonl --bucket OTHER
     warn room: 950 of 1000 bytes are in use: when it is full, nothing can be changed
       help: kvconf bucket update prod --max-bytes 2000
     fail room: a full bucket drops its oldest values without a word
       help: nats stream edit KV_prod --discard new
     warn storage: it is kept in the memory of one server: gone when that server ends
-      help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --storage file; kvconf import all.json --bucket OTHER
+      help: kvconf export --bucket prod > all.jsonl; kvconf bucket create OTHER --storage file; kvconf import all.jsonl --bucket OTHER
     warn purge: keys cannot be purged, only deleted
       help: nats stream edit KV_prod --allow-rollup
     ");

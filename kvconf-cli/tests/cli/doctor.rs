@@ -8,7 +8,7 @@ use kvconf::{Bucket, BucketConfig};
 use kvconf_tests::server::{Cluster, Server, installed};
 use kvconf_tests::wait_until;
 
-use crate::command::{Kvconf, Ran, normalised, server_with_bucket};
+use crate::command::{Kvconf, Ran, file, normalised, server_with_bucket};
 
 /// What a run of it found, without what differs between runs and versions.
 fn settled(ran: &Ran) -> String {
@@ -127,7 +127,7 @@ async fn each_help_for_a_bucket_of_the_stock_tool_mends_what_it_is_about() {
              help: kvconf bucket update prod --limit-markers 10s
     warn     consumers: 0 of at most 1000 read it; each process that watches takes one, and no number is named: this server's default holds
              help: jetstream { limits { default_max_consumers: -1 } }, in the server's configuration
-             help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER
+             help: kvconf export --bucket prod > all.jsonl; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.jsonl --bucket OTHER
     pass     permissions: allowed for >: to watch, to end a watch, for flow control, to read a key, for consistent reads, to read at the leader, to write, to ask the fleet, to answer the fleet
     ");
     for line in before.out.lines().filter_map(|line| line.trim().strip_prefix("help: kvconf bucket update")) {
@@ -141,8 +141,31 @@ async fn each_help_for_a_bucket_of_the_stock_tool_mends_what_it_is_about() {
     --- out
     warn     consumers: 0 of at most 1000 read it; each process that watches takes one, and no number is named: this server's default holds
              help: jetstream { limits { default_max_consumers: -1 } }, in the server's configuration
-             help: kvconf export --bucket prod > all.json; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.json --bucket OTHER
+             help: kvconf export --bucket prod > all.jsonl; kvconf bucket create OTHER --max-consumers 100000; kvconf import all.jsonl --bucket OTHER
     ");
+}
+
+#[tokio::test]
+async fn what_helps_where_a_bucket_has_to_be_made_anew_can_be_typed_as_it_stands() {
+    let (server, bucket) = server_with_bucket().await;
+    Bucket::destroy(&server.client().await, "prod").await.unwrap();
+    let config = kv::Config { bucket: "prod".into(), ..Default::default() };
+    jetstream::new(server.client().await).create_key_value(config).await.unwrap();
+    for (key, value) in [("a", "1"), ("b.c", "2")] {
+        bucket.put(key, value).await.unwrap();
+    }
+    let kvconf = Kvconf::of(&server);
+    let before = kvconf.text("doctor").await;
+    let help = before.out.lines().find_map(|line| line.trim().strip_prefix("help: kvconf export ")).unwrap();
+    let commands: Vec<&str> = help.split("; kvconf ").collect();
+    let [export, create, import] = commands[..] else { panic!("{help}") };
+    let (export, name) = export.split_once(" > ").unwrap();
+    let (_folder, path) = file(name, kvconf.run(&format!("export {export}")).await.out);
+    assert_eq!(kvconf.run(create).await.code, 0, "{create}");
+    let imported = kvconf.run(&format!("{} --yes", import.replace(name, &path))).await;
+    assert_eq!(imported.code, 0, "{imported}");
+    let other = Bucket::open(&server.client().await, "OTHER").await.unwrap();
+    assert_eq!(other.get("b.c").await.unwrap().unwrap(), "2");
 }
 
 #[tokio::test]

@@ -142,19 +142,20 @@ fn is_strict_about_null(rule: &Value) -> bool {
     })
 }
 
-fn is_share_with_an_odd_weight(share: &Value) -> bool {
-    share.get(1).is_some_and(|weight| !weight.is_i64() && !weight.is_u64())
-}
-
-/// Whether there is a `fractional` somewhere in it that is given a weight by a rule. In the body of an iteration, which has
-/// other data but the same subject, it cannot be asked by itself.
-fn looks_for_weights(rule: &Value) -> bool {
+/// Whether there is a `fractional` somewhere in it that has other shares than texts with whole weights below 2^31.
+fn splits_oddly(rule: &Value) -> bool {
+    let is_plain = |weight: &Value| weight.as_i64().is_some_and(|weight| weight <= i64::from(i32::MAX));
+    let is_odd = |share: &Value| match share.as_array().map(Vec::as_slice) {
+        Some([variant]) => !variant.is_string(),
+        Some([variant, weight]) => !variant.is_string() || !is_plain(weight),
+        Some(_) => true,
+        None => false,
+    };
     match rule {
-        Value::Array(items) => items.iter().any(looks_for_weights),
+        Value::Array(items) => items.iter().any(splits_oddly),
         Value::Object(entries) => entries.iter().any(|(operator, argument)| {
             let shares = argument.as_array().filter(|_| operator == "fractional");
-            shares.is_some_and(|shares| shares.iter().any(is_share_with_an_odd_weight))
-                || looks_for_weights(argument)
+            shares.is_some_and(|shares| shares.iter().any(is_odd)) || splits_oddly(argument)
         }),
         _ => false,
     }
@@ -258,8 +259,11 @@ known! {
         if |it| it.is(&["starts_with", "ends_with"]) && it.only_theirs_fails();
     Flagd, "a weight that is no whole number gives null; there it is rounded down, or taken for one",
         {"fractional": ["x", ["a", 1.5]]} on null: answer(json!(null)), answer(json!("a")),
-        if |it| it.both_answer() && ((it.is(&["fractional"]) && it.values().any(is_share_with_an_odd_weight))
-            || (it.is(&ITERATIONS) && looks_for_weights(&it.rule)));
+        if |it| it.is(&["fractional"]) && it.both_answer()
+            && it.values().any(|share| share.get(1).is_some_and(|weight| !weight.is_i64() && !weight.is_u64()));
+    Flagd, "shares that give null do so in the body of an iteration, too, which cannot be asked by itself: its subject is outside",
+        {"map": [[1], {"fractional": [["a", 1.5], ["b", 0]]}]} on {"targetingKey": "x"}: answer(json!([null])), answer(json!(["a"])),
+        if |it| it.is(&ITERATIONS) && it.both_answer() && splits_oddly(&it.rule);
     Flagd, "a share has a variant and a weight, else all is null; there whatever is behind them is not looked at",
         {"fractional": ["x", ["a", 1, 2]]} on null: answer(json!(null)), answer(json!("a")),
         if |it| it.is(&["fractional"]) && it.both_answer()

@@ -7,4 +7,5 @@ mod outages;
 mod reading;
 mod settings;
 mod values;
+mod versions;
 mod writing;
