@@ -108,6 +108,9 @@ pub(crate) struct World {
 
 const PREFIX: &str = "spec.flags";
 
+/// However busy the machine is, a bucket in memory answers within it.
+const IN_TIME: Duration = Duration::from_secs(10);
+
 impl World {
     /// A bucket with the specification's flags, and a provider of them.
     pub(crate) async fn new(flags: &FlagDocument) -> Self {
@@ -133,13 +136,13 @@ impl World {
             told: None,
             levels: Vec::new(),
         };
-        world.register(&bucket).await;
+        world.register(&bucket, IN_TIME).await;
         world
     }
 
-    async fn register(&mut self, bucket: &Bucket) {
+    async fn register(&mut self, bucket: &Bucket, deadline: Duration) {
         let merged = Arc::clone(&self.merged);
-        let builder = bucket.flags(PREFIX).deadline(Duration::from_millis(50));
+        let builder = bucket.flags(PREFIX).deadline(deadline);
         let builder = builder.on_evaluation(move |exposure| {
             let mut seen = Map::new();
             exposure.context.visit(&mut |name, value| {
@@ -158,18 +161,18 @@ impl World {
             "not ready" => {
                 let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("away")).unwrap();
                 faults.fail_reads(1_000, &ReadError::Disconnected);
-                self.register(&bucket).await;
+                self.register(&bucket, Duration::from_millis(50)).await;
             }
             "error" => {
                 let bucket = Bucket::memory();
                 bucket.put(format!("{PREFIX}.bad"), "[]").await.unwrap();
-                self.register(&bucket).await;
+                self.register(&bucket, IN_TIME).await;
             }
             "fatal" => {
                 let (bucket, faults) = Bucket::memory_with_faults(BucketConfig::new("closed")).unwrap();
                 let subject = "$JS.API.STREAM.INFO.KV_closed".to_owned();
                 faults.fail_reads(1_000, &ReadError::NotPermitted { subject });
-                self.register(&bucket).await;
+                self.register(&bucket, IN_TIME).await;
             }
             "stale" => {
                 let flags = self.provider.flags().unwrap().clone();
