@@ -9,19 +9,21 @@ use kvconf::{KvConfig, Live, Revision};
 use kvconf_tests::server::Server;
 
 use crate::figures::{Row, median, micros, ratio};
-use crate::live_server::{Setup, fill};
+use crate::live_server::{Setup, fill, fill_with_a_hole};
 use crate::settings::Hundred;
 
 const ROUNDS: usize = 101;
 const REVISIONS: u64 = 64;
 const BUCKET: &str = "history";
+/// The same, and something has gone out of its middle.
+const WITH_A_HOLE: &str = "holes";
 
 /// What the server itself needs: the last message of each key up to a revision, in one request.
-async fn bare_read(client: &Client, revision: u64) -> Result<usize> {
+async fn bare_read(client: &Client, bucket: &str, revision: u64) -> Result<usize> {
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await?;
-    let query = format!(r#"{{"multi_last":["$KV.{BUCKET}.hundred.>"],"up_to_seq":{revision}}}"#);
-    client.publish_with_reply(format!("$JS.API.DIRECT.GET.KV_{BUCKET}"), inbox, query.into()).await?;
+    let query = format!(r#"{{"multi_last":["$KV.{bucket}.hundred.>"],"up_to_seq":{revision}}}"#);
+    client.publish_with_reply(format!("$JS.API.DIRECT.GET.KV_{bucket}"), inbox, query.into()).await?;
     let mut found = 0;
     loop {
         let answer = tokio::time::timeout(Duration::from_secs(60), answers.next()).await?;
@@ -50,9 +52,7 @@ fn row(what: &str, ours: &[f64], theirs: &[f64], most: Option<(f64, &'static str
 pub async fn rows() -> Result<Vec<Row>> {
     let server = Server::start().await;
     let setup = Setup::new(&server, BUCKET).await?;
-    let names = || ('a'..='j').flat_map(|one| ('a'..='j').map(move |two| format!("hundred.{one}.{two}")));
-    let all = (0..REVISIONS).flat_map(|round| names().map(move |name| (name, round.to_string())));
-    fill(&setup.url, BUCKET, all).await?;
+    fill(&setup.url, BUCKET, all()).await?;
     let live = setup.bucket.live::<Hundred>().start().await?;
     let client = async_nats::connect(&setup.url).await?;
     let last = setup.bucket.status().await?.last_revision;
@@ -63,13 +63,13 @@ pub async fn rows() -> Result<Vec<Row>> {
         let revision = Revision::new(last.get() / 2 + round * 7);
         // Each comes after its like as often as the other: that one leaves a server that has just read the same.
         if round % 2 == 0 {
-            read_bare(&client, revision, bare).await?;
+            read_bare(&client, BUCKET, revision, bare).await?;
             read_ours(&live, revision, at).await?;
             history_of_stock(&setup, stock).await?;
             history_of_ours(&live, history).await?;
         } else {
             read_ours(&live, revision, at).await?;
-            read_bare(&client, revision, bare).await?;
+            read_bare(&client, BUCKET, revision, bare).await?;
             history_of_ours(&live, history).await?;
             history_of_stock(&setup, stock).await?;
         }
@@ -90,6 +90,7 @@ pub async fn rows() -> Result<Vec<Row>> {
             &bare,
             Some((1.3, "≤ 1.30 ×")),
         ),
+        with_a_hole(&server).await?,
         row(
             "`live.history(field)`, 64 revisions, to `kv::Store::history`",
             &history,
@@ -100,8 +101,38 @@ pub async fn rows() -> Result<Vec<Row>> {
     ])
 }
 
-async fn read_bare(client: &Client, revision: Revision, samples: &mut Vec<f64>) -> Result<()> {
-    let found = timed(samples, bare_read(client, revision.get())).await?;
+/// 64 revisions of each of the hundred keys.
+fn all() -> impl Iterator<Item = (String, String)> {
+    let names = || ('a'..='j').flat_map(|one| ('a'..='j').map(move |two| format!("hundred.{one}.{two}")));
+    (0..REVISIONS).flat_map(move |round| names().map(move |name| (name, round.to_string())))
+}
+
+/// What `live.at` costs where values may have run out under later ones, to the bare read.
+async fn with_a_hole(server: &Server) -> Result<Row> {
+    let setup = Setup::new(server, WITH_A_HOLE).await?;
+    fill_with_a_hole(&setup.url, WITH_A_HOLE, all()).await?;
+    let status = setup.bucket.status().await?;
+    let between = status.last_revision.get() + 1 - status.first_revision.get();
+    ensure!(status.entries < between, "nothing has gone out of the middle");
+    let live = setup.bucket.live::<Hundred>().start().await?;
+    let client = async_nats::connect(&setup.url).await?;
+    let (mut at, mut bare) = (Vec::new(), Vec::new());
+    for round in 0..=ROUNDS as u64 {
+        let revision = Revision::new(status.last_revision.get() / 2 + round * 7);
+        if round % 2 == 0 {
+            read_bare(&client, WITH_A_HOLE, revision, &mut bare).await?;
+            read_ours(&live, revision, &mut at).await?;
+        } else {
+            read_ours(&live, revision, &mut at).await?;
+            read_bare(&client, WITH_A_HOLE, revision, &mut bare).await?;
+        }
+    }
+    let what = "the same, where something has gone out of the middle of the bucket";
+    Ok(row(what, &at[1..], &bare[1..], None))
+}
+
+async fn read_bare(client: &Client, bucket: &str, revision: Revision, samples: &mut Vec<f64>) -> Result<()> {
+    let found = timed(samples, bare_read(client, bucket, revision.get())).await?;
     ensure!(found == 100, "{found} keys are there");
     Ok(())
 }

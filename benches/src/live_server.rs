@@ -62,6 +62,24 @@ pub async fn fill(url: &str, bucket: &str, pairs: impl IntoIterator<Item = (Stri
     Ok(())
 }
 
+/// As [`fill`], into a bucket that has let go of an entry between others: of another key, as in every bucket that has been in
+/// use for some time.
+pub async fn fill_with_a_hole(
+    url: &str,
+    bucket: &str,
+    pairs: impl IntoIterator<Item = (String, String)>,
+) -> Result<()> {
+    let other = |key: &str| (format!("elsewhere.{key}"), String::new());
+    let before = std::iter::once(other("first")).chain((0..HISTORY).map(|_| other("busy")));
+    fill(url, bucket, before).await?;
+    fill(url, bucket, pairs).await?;
+    // One more than are kept.
+    fill(url, bucket, [other("busy")]).await
+}
+
+/// How many revisions of a key a bucket keeps, as kvconf makes them.
+const HISTORY: usize = 64;
+
 /// Waits until what was asked for holds, giving the processor to whoever has something to do.
 pub fn spin(what: &str, mut holds: impl FnMut() -> bool) -> Result<()> {
     let begin = std::time::Instant::now();

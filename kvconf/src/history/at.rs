@@ -1,13 +1,13 @@
 //! Reading the state of some prefixes as it was.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::{LostKey, PastError};
-use super::moment::{Cut, Wanted, cut, denied, goes_on, has_gaps, lost, suspects};
+use super::moment::{Cut, Wanted, cut, denied, goes_on, has_gaps, in_doubt, lost, suspects};
 use super::retention::Next;
-use crate::store::{Kept, Point, ReadError, Reading, Store};
+use crate::store::{Kept, Point, ReadError, Reading, Span, Store};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, Prefix, Revision};
 
@@ -42,8 +42,8 @@ impl KeysAt {
 
 /// Reads the state of some prefixes at a point.
 ///
-/// One isolated read of the server's. What it cannot tell, absence from loss, is asked for only where a wanted key is
-/// absent.
+/// One isolated read of the server's. What it cannot tell, absence from loss and an old entry from the one that stood there, is
+/// asked for only where a wanted key is absent, or something has gone out of the bucket.
 pub(crate) async fn keys_at(
     store: &dyn Store,
     prefixes: &[Prefix],
@@ -51,31 +51,29 @@ pub(crate) async fn keys_at(
     wanted: Wanted<'_>,
 ) -> Result<KeysAt, PastError> {
     let filters: Vec<Filter> = prefixes.iter().map(Filter::from).collect();
-    let (reading, asked) = match point {
-        Point::Time(time) => {
-            let kept = store.kept(&filters).await?;
-            (within_life(store, &filters, time, &kept).await?, None)
-        }
-        Point::Revision(revision) => (read(store, &filters, point).await?, Some(revision)),
-        Point::Latest => (read(store, &filters, point).await?, None),
-    };
+    if let Point::Time(time) = point {
+        check_time(time, &store.kept(&[]).await?)?;
+    }
+    let witnesses = if point == Point::Latest { Vec::new() } else { wanted.witnesses() };
+    let (reading, mut span) = read(store, &filters, point, &witnesses).await?;
     let (mut revision, isolated) = (reading.revision, reading.isolated);
     let mut entries = own(reading);
     if isolated && let Some(start) = torn(store, &filters, prefixes, &entries, revision).await? {
         revision = start - 1;
-        entries = own(read(store, &filters, Point::Revision(revision)).await?);
+        let reading;
+        (reading, span) = read(store, &filters, Point::Revision(revision), &witnesses).await?;
+        entries = own(reading);
     }
     let mut keys = KeysAt { entries, revision, isolated, lost: Vec::new() };
     if point == Point::Latest || revision == Revision::ZERO {
         return Ok(keys);
     }
     if !has_gaps(&keys.entries, wanted) {
-        // To look through all that came since takes many times as long as the state itself.
-        if !store.may_have_holes().await {
-            return Ok(keys);
-        }
-        let next = next_entries(store, &filters, revision, &|key| wanted.contains(key)).await?;
-        keys.lost = denied(&keys.entries, &next, revision, wanted);
+        let doubtful = in_doubt(&keys.entries, span, wanted);
+        let until = span.map_or(Revision::new(u64::MAX), |span| span.last);
+        let next = next_entries(store, &filters, &doubtful, (revision, until)).await?;
+        keys.lost = denied(&keys.entries, &next, revision);
+        keys.lost.sort_by(|left, right| left.key.cmp(&right.key));
         return Ok(keys);
     }
     let kept = store.kept(&filters).await?;
@@ -84,13 +82,15 @@ pub(crate) async fn keys_at(
         return Ok(keys);
     }
     if revision < kept.first && kept.first.get() > 1 {
-        let asked = asked.unwrap_or(revision);
+        let asked = if let Point::Revision(asked) = point { asked } else { revision };
         return Err(PastError::OutOfRange { asked, oldest: kept.first, newest: kept.last });
     }
     let suspects = suspects(&keys.entries, &kept, prefixes, wanted);
-    let next = next_entries(store, &filters, revision, &|key| wanted.contains(key)).await?;
+    let doubtful = in_doubt(&keys.entries, Some(kept.span()), wanted);
+    let asked: Vec<&Key> = suspects.iter().chain(doubtful).collect();
+    let next = next_entries(store, &filters, &asked, (revision, kept.last)).await?;
     keys.lost = lost(&suspects, &next, &keys.entries, &kept, (prefixes, wanted));
-    keys.lost.extend(denied(&keys.entries, &next, revision, wanted));
+    keys.lost.extend(denied(&keys.entries, &next, revision));
     keys.lost.sort_by(|left, right| left.key.cmp(&right.key));
     Ok(keys)
 }
@@ -100,26 +100,25 @@ fn own(reading: Reading) -> Vec<Arc<Entry>> {
     reading.entries.into_iter().filter(|entry| !entry.key().is_reserved()).map(Arc::new).collect()
 }
 
-async fn read(store: &dyn Store, filters: &[Filter], point: Point) -> Result<Reading, PastError> {
-    match store.read(filters, point).await {
-        Ok(reading) => Ok(reading),
+/// A reading, and how far the bucket reaches right behind it, where one of the witnesses is to be there.
+async fn read(
+    store: &dyn Store,
+    filters: &[Filter],
+    point: Point,
+    witnesses: &[Key],
+) -> Result<(Reading, Option<Span>), PastError> {
+    let found = match witnesses {
+        [] => store.read(filters, point).await.map(|reading| (reading, None)),
+        witnesses => store.read_and_span(filters, point, witnesses).await,
+    };
+    match found {
+        Ok(found) => Ok(found),
         Err(ReadError::OutOfRange { revision }) => {
             let kept = store.kept(filters).await?;
             Err(PastError::OutOfRange { asked: revision, oldest: kept.first, newest: kept.last })
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// Reads as of a time in the bucket's life.
-async fn within_life(
-    store: &dyn Store,
-    filters: &[Filter],
-    asked: SystemTime,
-    kept: &Kept,
-) -> Result<Reading, PastError> {
-    check_time(asked, kept)?;
-    read(store, filters, Point::Time(asked)).await
 }
 
 /// Whether a time is in the bucket's life.
@@ -151,22 +150,24 @@ pub(crate) async fn torn(
     }
 }
 
-/// The first retained entry behind a moment of each key that is asked for.
-///
-/// Of all of them, not only of those of which nothing from before is retained: what a key held then can have gone out of the
-/// middle of what is.
+/// The first retained entry behind a moment of each key that is asked for, up to what the bucket kept after the moment was read:
+/// what was written later replaced nothing that the reading did not show.
 pub(crate) async fn next_entries(
     store: &dyn Store,
     filters: &[Filter],
-    moment: Revision,
-    asked: &(dyn Fn(&Key) -> bool + Sync),
+    keys: &[&Key],
+    (moment, until): (Revision, Revision),
 ) -> Result<HashMap<Key, Next>, ReadError> {
     let mut next = HashMap::new();
+    if keys.is_empty() || until <= moment {
+        return Ok(next);
+    }
+    let asked: HashSet<&Key> = keys.iter().copied().collect();
     let take = &mut |entry: Entry| {
-        if !next.contains_key(entry.key()) && asked(entry.key()) {
+        if asked.contains(entry.key()) && !next.contains_key(entry.key()) {
             next.insert(entry.key().clone(), Next::of(&entry));
         }
     };
-    store.trace(filters, moment.next(), Revision::new(u64::MAX), take).await?;
+    store.trace_first(filters, keys, (moment, until), take).await?;
     Ok(next)
 }

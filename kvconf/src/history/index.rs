@@ -39,6 +39,7 @@ impl Index {
             entries: self.keys.iter().map(|(key, revisions)| (key.clone(), revisions.len() as u64)).collect(),
             first: ends(<[Revision]>::first).min().unwrap_or(Revision::new(1)),
             last: ends(<[Revision]>::last).max().unwrap_or_default(),
+            total: self.keys.values().map(|revisions| revisions.len() as u64).sum(),
             history: u64::MAX,
             evicts: true,
             created: SystemTime::UNIX_EPOCH,
@@ -97,7 +98,7 @@ mod tests {
         let mut index = Index::default();
         bucket.history(Filter::all()).await.unwrap().iter().for_each(|entry| index.add(entry));
         let kept = index.kept();
-        assert_eq!((kept.first.get(), kept.last.get(), kept.entries.values().sum::<u64>()), (1, 5, 5));
+        assert_eq!((kept.first.get(), kept.last.get(), kept.total), (1, 5, 5));
 
         let keys = ["a", "b", "c", "d"].map(|key| Key::new(key).unwrap());
         let at = async |moment: u64| {

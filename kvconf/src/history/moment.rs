@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use super::error::LostKey;
 use super::retention::{Next, Retention};
 use crate::schema::{Kind, Slot, join};
-use crate::store::Kept;
+use crate::store::{Kept, Span};
 use crate::view::{Table, Target};
 use crate::watch::sets::{Extent, MOST, Membership, membership, place};
 use crate::{Entry, Filter, Key, Prefix, Revision};
@@ -23,6 +23,18 @@ pub(crate) enum Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// Keys one of which a reading has that lacks nothing; none where that cannot be.
+    pub(crate) fn witnesses(&self) -> Vec<Key> {
+        let Self::Fields(table) = self else { return Vec::new() };
+        if table.slots.iter().any(|slot| slot.kind != Kind::Leaf) {
+            return Vec::new();
+        }
+        let names = table.slots.iter().take(1).flat_map(Slot::all_names);
+        let keys =
+            names.flat_map(|name| (0..table.layers.len()).map(move |at| table.layers.full_key(at, name)));
+        keys.filter_map(|key| Key::new(key).ok()).collect()
+    }
+
     /// Whether a key under one of the prefixes is one of them.
     pub(crate) fn contains(&self, key: &Key) -> bool {
         match self {
@@ -188,17 +200,25 @@ pub(crate) fn lost(
     lost
 }
 
-/// Of which keys the reading has an older entry than the one that stood there at the moment.
-pub(crate) fn denied(
-    entries: &[Arc<Entry>],
-    next: &HashMap<Key, Next>,
-    moment: Revision,
+/// The keys of a reading of which an older entry may be in it than the one that stood there at the moment: none, where nothing
+/// has gone out of the bucket since the oldest one.
+pub(crate) fn in_doubt<'a>(
+    entries: &'a [Arc<Entry>],
+    span: Option<Span>,
     wanted: Wanted<'_>,
-) -> Vec<LostKey> {
-    let is_denied = |entry: &&Arc<Entry>| {
-        let next = next.get(entry.key()).filter(|_| wanted.contains(entry.key()));
-        next.is_some_and(|next| next.denies(entry.revision(), moment))
-    };
+) -> Vec<&'a Key> {
+    let own: Vec<&Arc<Entry>> = entries.iter().filter(|entry| wanted.contains(entry.key())).collect();
+    let oldest = own.iter().map(|entry| entry.revision()).min();
+    if span.zip(oldest).is_some_and(|(span, oldest)| span.is_whole_from(oldest)) {
+        return Vec::new();
+    }
+    own.into_iter().map(|entry| entry.key()).collect()
+}
+
+/// Of which keys the reading has an older entry than the one that stood there at the moment.
+pub(crate) fn denied(entries: &[Arc<Entry>], next: &HashMap<Key, Next>, moment: Revision) -> Vec<LostKey> {
+    let is_denied =
+        |entry: &&Arc<Entry>| next.get(entry.key()).is_some_and(|next| next.denies(entry.revision(), moment));
     let since = |key: &Key| next.get(key).map(|next| next.revision);
     let lost = |entry: &Arc<Entry>| LostKey { key: entry.key().to_string(), known_since: since(entry.key()) };
     entries.iter().filter(is_denied).map(lost).collect()

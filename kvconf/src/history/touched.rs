@@ -161,6 +161,7 @@ mod tests {
             entries: retained.iter().map(|(key, count)| (Key::new(key).unwrap(), *count)).collect(),
             first: Revision::new(1),
             last: Revision::new(99),
+            total: 99,
             history: 3,
             evicts: false,
             created: SystemTime::UNIX_EPOCH,

@@ -13,7 +13,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use super::{
-    Caveat, Kept, Point, ReadError, Reading, Standing, Start, Status, Store, Subscription, Write, WriteError,
+    Caveat, Kept, Point, ReadError, Reading, Span, Standing, Start, Status, Store, Subscription, Write,
+    WriteError,
 };
 use crate::{BucketConfig, Entry, Filter, Key, Revision};
 
@@ -174,8 +175,23 @@ impl Store for WithGiven {
         self.inner.kept(filters)
     }
 
-    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
-        self.inner.may_have_holes()
+    fn read_and_span<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        at: Point,
+        present: &'a [Key],
+    ) -> BoxFuture<'a, Result<(Reading, Option<Span>), ReadError>> {
+        self.inner.read_and_span(filters, at, present)
+    }
+
+    fn trace_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        keys: &'a [&'a Key],
+        between: (Revision, Revision),
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.inner.trace_first(filters, keys, between, each)
     }
 
     fn subscribe<'a>(

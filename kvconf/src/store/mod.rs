@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, ready};
+use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 
 use crate::{Entry, Filter, Headers, Key, Revision};
@@ -135,6 +135,8 @@ pub(crate) struct Kept {
     pub(crate) first: Revision,
     /// The newest revision that it gave.
     pub(crate) last: Revision,
+    /// How many entries it keeps, of whatever key.
+    pub(crate) total: u64,
     /// How many revisions of a key it keeps.
     pub(crate) history: u64,
     /// Whether the oldest entries leave for their age or for room, whatever key they are of.
@@ -143,6 +145,35 @@ pub(crate) struct Kept {
     pub(crate) created: SystemTime,
     /// When it took the newest entry, of any key, by its own clock.
     pub(crate) written: SystemTime,
+}
+
+impl Kept {
+    pub(crate) const fn span(&self) -> Span {
+        Span { first: self.first, last: self.last, total: self.total }
+    }
+}
+
+/// How far a bucket reaches, and how much of that is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Span {
+    /// As [`Kept::first`].
+    pub(crate) first: Revision,
+    /// As [`Kept::last`].
+    pub(crate) last: Revision,
+    /// As [`Kept::total`].
+    pub(crate) total: u64,
+}
+
+impl Span {
+    /// Whether every entry is there from a revision on.
+    ///
+    /// Asked after a reading whose oldest entry has that revision, it means that none of them had gone when it was made: what
+    /// has gone does not come back. (Later, what had gone may lie before the oldest entry that is left, and nothing tells of
+    /// it; but then that of the reading has gone, too.)
+    pub(crate) fn is_whole_from(&self, revision: Revision) -> bool {
+        let given = self.last.get().saturating_add(1).saturating_sub(self.first.get());
+        self.first <= revision && self.total >= given
+    }
 }
 
 /// Where a subscription begins.
@@ -301,11 +332,33 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// only the latter.
     fn kept<'a>(&'a self, filters: &'a [Filter]) -> BoxFuture<'a, Result<Kept, ReadError>>;
 
-    /// Whether anything may have gone out of the middle of what the bucket keeps. `false`, asked after a reading, means that
-    /// nothing had when it was made: holes never close, but for those that come to lie before the oldest entry. One request;
-    /// where it is not known, it may have.
-    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
-        ready(true).boxed()
+    /// [`Store::read`], and right behind it how far the bucket reaches; `None` where the client may not ask. One of the keys is
+    /// `present`, or the latter takes longer.
+    fn read_and_span<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        at: Point,
+        present: &'a [Key],
+    ) -> BoxFuture<'a, Result<(Reading, Option<Span>), ReadError>> {
+        let _ = present;
+        async move {
+            let reading = self.read(filters, at).await?;
+            Ok((reading, self.kept(&[]).await.ok().map(|kept| kept.span())))
+        }
+        .boxed()
+    }
+
+    /// Hands on the first retained entry of each of some keys between two revisions, the first one excluded, and maybe more of
+    /// what the filters match: whatever is cheaper. Else as [`Store::trace`]. The filters match the keys.
+    fn trace_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        keys: &'a [&'a Key],
+        (behind, until): (Revision, Revision),
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        let _ = keys;
+        self.trace(filters, behind.next(), until, each)
     }
 
     /// Opens a subscription. Filters must not overlap.

@@ -2,6 +2,7 @@
 
 mod backend;
 mod cases;
+mod gone;
 mod model;
 mod nats;
 

@@ -62,14 +62,22 @@ pub(super) async fn as_of(
 ) -> Result<(Found, Present), RollbackError> {
     let max_batch = within_life(store, point).await?;
     let (then, revision) = whole(store, filters, point, seen).await?;
+    let oldest = then.iter().map(Entry::revision).min();
     let then: BTreeMap<_, _> = then.iter().map(|entry| (entry.key().clone(), Stood::of(entry))).collect();
     let present = present(store, filters, max_batch).await?;
     let kept = store.kept(filters).await?;
-    // Before the first write there was nothing, whatever is left.
-    let is_told = revision == Revision::ZERO
-        // Of keys that were there, only what went out of the middle can be untold.
-        || (present.entries.keys().all(|key| then.contains_key(key) || !asked(key)) && !store.may_have_holes().await);
-    let next = if is_told { HashMap::new() } else { next_entries(store, filters, revision, asked).await? };
+    let is_whole = oldest.is_some_and(|oldest| kept.span().is_whole_from(oldest));
+    // Of keys that were there, only what went out of the bucket can be untold, and only where something came since.
+    let is_told = |entry: &Entry| {
+        then.get(entry.key()).is_some_and(|stood| is_whole || stood.revision() == entry.revision())
+    };
+    let untold = present.entries.values().filter(|entry| asked(entry.key()) && !is_told(entry));
+    let untold: Vec<&Key> = match revision {
+        // Before the first write there was nothing, whatever is left.
+        Revision::ZERO => Vec::new(),
+        _ => untold.map(|entry| entry.key()).collect(),
+    };
+    let next = next_entries(store, filters, &untold, (revision, kept.last)).await?;
     let later = next.into_iter().map(|(key, next)| {
         let retained = kept.entries.get(&key).copied().unwrap_or(1);
         (key, Later { next, retained })

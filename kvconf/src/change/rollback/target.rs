@@ -55,6 +55,10 @@ impl Stood {
         let is_unknown = entry.operation() == Operation::Unknown;
         Self { revision, value, has_ttl: has_ttl(entry), is_unknown }
     }
+
+    pub(super) const fn revision(&self) -> Revision {
+        self.revision
+    }
 }
 
 /// What a key held at a moment.

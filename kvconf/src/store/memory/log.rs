@@ -472,11 +472,6 @@ impl Log {
         revisions.into_iter().filter_map(|revision| self.copy(revision)).collect()
     }
 
-    pub(super) fn has_holes(&self) -> bool {
-        let first = self.records.first_key_value().map_or(self.last + 1, |(first, _)| *first);
-        (self.records.len() as u64) < self.last + 1 - first
-    }
-
     pub(super) fn kept(&self, filters: &[Filter]) -> Kept {
         let count = |revisions: &VecDeque<u64>| {
             let key = self.get(*revisions.front()?)?.key.clone();
@@ -486,6 +481,7 @@ impl Log {
             entries: self.matching(filters).into_iter().filter_map(count).collect(),
             first: Revision::new(self.records.first_key_value().map_or(self.last + 1, |(first, _)| *first)),
             last: Revision::new(self.last),
+            total: self.records.len() as u64,
             history: self.settings.history() as u64,
             evicts: self.settings.config().max_age.is_some_and(|age| !age.is_zero()),
             created: self.created,

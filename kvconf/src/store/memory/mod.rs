@@ -356,10 +356,6 @@ impl Store for MemoryStore {
         async move { self.read_log(|log| Ok(log.kept(filters))) }.boxed()
     }
 
-    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
-        async move { self.read_log(|log| Ok(log.has_holes())).unwrap_or(true) }.boxed()
-    }
-
     fn subscribe<'a>(
         &'a self,
         filters: &'a [Filter],

@@ -52,12 +52,6 @@ impl Info {
         Revision::new(self.state.last_seq)
     }
 
-    /// Whether it has let go of anything but its oldest entries.
-    pub(super) const fn has_holes(&self) -> bool {
-        let State { messages, first_seq, last_seq, .. } = &self.state;
-        *messages < last_seq.saturating_add(1).saturating_sub(*first_seq)
-    }
-
     /// Its oldest entry and its newest one: where each stands, and of when it is.
     pub(super) fn ends(&self) -> Option<Ends> {
         let State { messages, first_seq, last_seq, first_ts, last_ts, .. } = &self.state;
@@ -251,7 +245,7 @@ impl NatsStore {
         caveats
     }
 
-    pub(super) async fn ask(&self, within: Duration) -> Result<Info, Failure> {
+    async fn ask(&self, within: Duration) -> Result<Info, Failure> {
         let info: Result<Info, Failure> =
             self.connection.call(&format!("STREAM.INFO.{}", self.stream), &json!({}), within).await;
         if let Ok(info) = &info {
@@ -444,23 +438,6 @@ mod tests {
         assert!(quorum("{}"), "one copy");
         assert!(quorum(r#"{ "replicas": [{ "active": 900000000 }, { "active": 60000000000 }] }"#));
         assert!(!quorum(r#"{ "replicas": [{ "active": 3000000000 }, { "offline": true, "active": 1 }] }"#));
-    }
-
-    // P8
-    #[test]
-    fn a_stream_has_holes_when_it_keeps_fewer_entries_than_lie_between_its_ends() {
-        let has_holes = |messages: u64, first: u64, last: u64| {
-            let state = json!({
-                "messages": messages, "bytes": 1, "first_seq": first, "last_seq": last, "consumer_count": 0,
-            });
-            let info = json!({ "config": {}, "created": "2026-01-01T00:00:00Z", "state": state });
-            serde_json::from_value::<Info>(info).unwrap().has_holes()
-        };
-        assert!(!has_holes(7, 1, 7));
-        assert!(!has_holes(3, 5, 7), "the oldest are gone");
-        assert!(has_holes(6, 1, 7));
-        assert!(!has_holes(0, 8, 7), "all are gone");
-        assert!(!has_holes(1, u64::MAX, u64::MAX));
     }
 
     #[test]

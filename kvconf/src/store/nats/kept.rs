@@ -27,6 +27,7 @@ struct Page {
 
 #[derive(Deserialize)]
 struct PageState {
+    messages: u64,
     first_seq: u64,
     last_seq: u64,
     #[serde(default)]
@@ -37,28 +38,19 @@ struct PageState {
 
 impl NatsStore {
     pub(super) async fn read_kept(&self, filters: &[Filter]) -> Result<Kept, ReadError> {
-        self.collect_kept(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
+        self.kept_of(filters).await.map_err(|failure| failure.read(&self.bucket, WHAT))
     }
 
-    pub(super) async fn has_holes(&self) -> bool {
-        if !self.known.info.is_open() {
-            return true;
-        }
-        let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
-        self.ask(within).await.map_or(true, |info| info.has_holes())
-    }
-
-    async fn collect_kept(&self, filters: &[Filter]) -> Result<Kept, Failure> {
+    pub(super) async fn kept_of(&self, filters: &[Filter]) -> Result<Kept, Failure> {
         if filters.is_empty() {
-            // A page that lists nothing.
-            let subject = format!("STREAM.INFO.{}", self.stream);
-            return frame(&self.connection.call(&subject, &json!({}), ANSWER_WITHIN).await?);
+            return frame(&self.page(&json!({})).await?);
         }
         let mut kept: Option<Kept> = None;
         for filter in filters {
             let mut seen = 0;
             loop {
-                let page = self.page(filter, seen).await?;
+                let query = json!({ "subjects_filter": self.subject(filter), "offset": seen });
+                let page = self.page(&query).await?;
                 let on_page = page.state.subjects.len();
                 seen += on_page;
                 let is_last = on_page == 0 || seen >= page.total;
@@ -77,10 +69,10 @@ impl NatsStore {
         kept.ok_or_else(|| Failure::Unexpected("no filter to ask for".to_owned()))
     }
 
-    async fn page(&self, filter: &Filter, offset: usize) -> Result<Page, Failure> {
-        let query = json!({ "subjects_filter": self.subject(filter), "offset": offset });
+    /// Without a filter in it the question is for a page that lists nothing.
+    async fn page(&self, query: &Value) -> Result<Page, Failure> {
         let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
-        self.connection.call(&format!("STREAM.INFO.{}", self.stream), &query, within).await
+        self.connection.call(&format!("STREAM.INFO.{}", self.stream), query, within).await
     }
 }
 
@@ -95,6 +87,7 @@ fn frame(page: &Page) -> Result<Kept, Failure> {
         entries: HashMap::new(),
         first: Revision::new(page.state.first_seq),
         last: Revision::new(page.state.last_seq),
+        total: page.state.messages,
         history: u64::try_from(number("max_msgs_per_subject")).ok().filter(|n| *n > 0).unwrap_or(u64::MAX),
         evicts: is_limited("max_age")
             || (discards_old && (is_limited("max_bytes") || is_limited("max_msgs"))),

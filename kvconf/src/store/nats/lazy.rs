@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, Connection};
 use super::error::Failure;
-use crate::store::{Caveat, Kept, Point, Reading, Standing, Start, Status, Store, Subscription, Write};
+use crate::store::{Caveat, Kept, Point, Reading, Span, Standing, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, KeyError, ReadError, Revision, WriteError, check_bucket_name};
 
 /// How often the connection is looked at while it is waited for. The client tells of it only by a callback that is the
@@ -140,14 +140,23 @@ impl Store for LazyStore {
         async move { self.now().await?.kept(filters).await }.boxed()
     }
 
-    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
-        async move {
-            match self.now().await {
-                Ok(store) => store.may_have_holes().await,
-                Err(_) => true,
-            }
-        }
-        .boxed()
+    fn read_and_span<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        at: Point,
+        present: &'a [Key],
+    ) -> BoxFuture<'a, Result<(Reading, Option<Span>), ReadError>> {
+        async move { self.now().await?.read_and_span(filters, at, present).await }.boxed()
+    }
+
+    fn trace_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        keys: &'a [&'a Key],
+        between: (Revision, Revision),
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        async move { self.now().await?.trace_first(filters, keys, between, each).await }.boxed()
     }
 
     fn subscribe<'a>(

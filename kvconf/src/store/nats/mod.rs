@@ -24,6 +24,7 @@ mod portions;
 mod read;
 mod several;
 mod snapshot;
+mod span;
 mod stream;
 mod subscribe;
 mod write;
@@ -34,7 +35,7 @@ use std::time::SystemTime;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use super::{Caveat, Kept, Point, Reading, Standing, Start, Status, Store, Subscription, Write};
+use super::{Caveat, Kept, Point, Reading, Span, Standing, Start, Status, Store, Subscription, Write};
 use crate::{BucketConfig, Entry, Filter, Key, ReadError, Revision, WriteError};
 use known::Known;
 use origin::Mirrored;
@@ -147,8 +148,23 @@ impl Store for NatsStore {
         self.read_kept(filters).boxed()
     }
 
-    fn may_have_holes(&self) -> BoxFuture<'_, bool> {
-        self.has_holes().boxed()
+    fn read_and_span<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        at: Point,
+        present: &'a [Key],
+    ) -> BoxFuture<'a, Result<(Reading, Option<Span>), ReadError>> {
+        self.read_all_and_span(filters, at, present).boxed()
+    }
+
+    fn trace_first<'a>(
+        &'a self,
+        filters: &'a [Filter],
+        keys: &'a [&'a Key],
+        between: (Revision, Revision),
+        each: &'a mut (dyn FnMut(Entry) + Send),
+    ) -> BoxFuture<'a, Result<(), ReadError>> {
+        self.read_first(filters, keys, between, each).boxed()
     }
 
     fn subscribe<'a>(

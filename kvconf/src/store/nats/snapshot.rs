@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
-use async_nats::Message;
+use async_nats::{Message, Subscriber};
 use futures_util::future::join_all;
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
@@ -29,9 +29,10 @@ pub(super) const LAG: Duration = Duration::from_millis(20);
 pub(super) const LAG_ATTEMPTS: u32 = 25;
 
 /// How many questions are on their way to the leader at once.
-const ASKED_AT_ONCE: usize = 64;
+pub(super) const ASKED_AT_ONCE: usize = 64;
 
 const UP_TO: &str = "Nats-UpTo-Sequence";
+const LEFT: &str = "Nats-Num-Pending";
 
 /// What the server says to a `multi_last` request.
 pub(super) enum Answer {
@@ -46,6 +47,70 @@ pub(super) enum Answer {
     Nothing,
     /// More match than the server answers for at once.
     TooMany,
+}
+
+/// An answer of many messages, as far as it has come.
+#[derive(Default)]
+pub(super) struct Gathered {
+    pub(super) entries: Vec<Entry>,
+    /// The revision of the last message, whatever its subject was.
+    pub(super) newest: Revision,
+}
+
+/// The end of an answer of many messages.
+pub(super) enum End {
+    All {
+        /// How many more there would have been, where the request asks for some of them.
+        left: Option<u64>,
+        /// The revision that they are as of, where the request asks for a state.
+        up_to: Option<Revision>,
+    },
+    Nothing,
+    TooMany,
+}
+
+impl Gathered {
+    /// Takes the next message; gives the end where it is that.
+    pub(super) fn take(&mut self, prefix: &str, answer: Message) -> Result<Option<End>, Failure> {
+        // The client drops what it has no room for: what is missing would pass for what is not there.
+        if before(&answer).is_some_and(|before| before != self.newest) {
+            return Err(Failure::Dropped);
+        }
+        match answer.status.map(|status| status.as_u16()) {
+            None => {
+                let unplaced = || Failure::Unexpected("a message without its place".to_owned());
+                let stored = direct(prefix, answer).ok_or_else(unplaced)?;
+                self.newest = stored.revision();
+                if let Stored::Entry(entry) = stored {
+                    self.entries.push(entry);
+                }
+                Ok(None)
+            }
+            Some(204) => {
+                let up_to = number(&answer, UP_TO).map(Revision::new);
+                Ok(Some(End::All { left: number(&answer, LEFT), up_to }))
+            }
+            Some(404) => Ok(Some(End::Nothing)),
+            Some(413) => Ok(Some(End::TooMany)),
+            Some(503) => Err(Failure::NoResponders),
+            Some(status) => {
+                let words = answer.description.unwrap_or_default();
+                Err(Failure::Unexpected(format!("{status} {words}")))
+            }
+        }
+    }
+
+    /// What was asked for by `multi_last`.
+    pub(super) fn answer(self, end: &End) -> Result<Answer, Failure> {
+        match end {
+            End::Nothing => Ok(Answer::Nothing),
+            End::TooMany => Ok(Answer::TooMany),
+            End::All { up_to, .. } => {
+                let as_of = up_to.ok_or_else(|| Failure::Unexpected(format!("no {UP_TO}")))?;
+                Ok(Answer::Found { entries: self.entries, as_of, newest: self.newest })
+            }
+        }
+    }
 }
 
 /// What the leader says about the stream, with the names of its subjects.
@@ -107,16 +172,26 @@ impl NatsStore {
             Some(_) => self.multi_last(&subjects, at).await,
             None => self.latest(&subjects).await,
         };
+        self.settled(answer, (filters, &subjects), at).await
+    }
+
+    /// What an answer comes to, whatever else has to be asked for it.
+    pub(super) async fn settled(
+        &self,
+        answer: Result<Answer, Failure>,
+        (filters, subjects): (&[Filter], &[String]),
+        at: Option<Revision>,
+    ) -> Result<Reading, ReadError> {
         match answer {
             // Whether there is nothing of then, or nothing left, is another question.
             Ok(Answer::Found { entries, .. }) if entries.is_empty() && at.is_some() => {
-                self.nothing(&subjects, at).await
+                self.nothing(subjects, at).await
             }
             Ok(Answer::Found { entries, as_of: revision, .. }) => {
                 Ok(Reading { entries, revision, isolated: true })
             }
-            Ok(Answer::Nothing) => self.nothing(&subjects, at).await,
-            Ok(Answer::TooMany) => self.read_in_portions(&subjects, at).await,
+            Ok(Answer::Nothing) => self.nothing(subjects, at).await,
+            Ok(Answer::TooMany) => self.read_in_portions(subjects, at).await,
             Err(failure) => self.without_multi_last(failure, filters, at).await,
         }
     }
@@ -191,44 +266,26 @@ impl NatsStore {
             .publish_with_reply(subject.to_owned(), inbox, payload.into())
             .await
             .map_err(Failure::client)?;
-        let mut entries = Vec::new();
-        let mut last = Revision::ZERO;
+        let mut gathered = Gathered::default();
         loop {
-            let Ok(answer) = tokio::time::timeout(within, answers.next()).await else {
-                let connected = self.connection.is_connected();
-                return Err(if connected { Failure::Timeout(within) } else { Failure::Disconnected });
-            };
-            let Some(answer) = answer else { return Err(Failure::Disconnected) };
-            // The client drops what it has no room for: what is missing would pass for what is not there.
-            if before(&answer).is_some_and(|before| before != last) {
-                return Err(Failure::Dropped);
-            }
-            match answer.status.map(|status| status.as_u16()) {
-                None => {
-                    let stored = direct(&self.read_prefix, answer);
-                    let unplaced = || Failure::Unexpected("a message without its place".to_owned());
-                    let stored = stored.ok_or_else(unplaced)?;
-                    last = stored.revision();
-                    if let Stored::Entry(entry) = stored {
-                        entries.push(entry);
-                    }
-                }
-                Some(204) => {
-                    let up_to = answer.headers.as_ref().and_then(|headers| headers.get(UP_TO));
-                    let revision = up_to.and_then(|up_to| up_to.as_str().parse().ok());
-                    let revision = revision.map(Revision::new);
-                    let unsaid = || Failure::Unexpected(format!("no {UP_TO}"));
-                    return Ok(Answer::Found { entries, as_of: revision.ok_or_else(unsaid)?, newest: last });
-                }
-                Some(404) => return Ok(Answer::Nothing),
-                Some(413) => return Ok(Answer::TooMany),
-                Some(503) => return Err(Failure::NoResponders),
-                Some(status) => {
-                    let words = answer.description.unwrap_or_default();
-                    return Err(Failure::Unexpected(format!("{status} {words}")));
-                }
+            let answer = self.next_of(&mut answers, within).await?;
+            if let Some(end) = gathered.take(&self.read_prefix, answer)? {
+                return gathered.answer(&end);
             }
         }
+    }
+
+    /// The next message of an answer that has many.
+    pub(super) async fn next_of(
+        &self,
+        answers: &mut Subscriber,
+        within: Duration,
+    ) -> Result<Message, Failure> {
+        let Ok(answer) = tokio::time::timeout(within, answers.next()).await else {
+            let connected = self.connection.is_connected();
+            return Err(if connected { Failure::Timeout(within) } else { Failure::Disconnected });
+        };
+        answer.ok_or(Failure::Disconnected)
     }
 
     /// Asks again while the replica that answers is behind what this process has written itself.
@@ -333,25 +390,18 @@ impl NatsStore {
         let behind = time.checked_add(Duration::from_nanos(1)).ok_or_else(unsaid)?;
         let start = format_time(behind).ok_or_else(unsaid)?;
         let query = json!({ "start_time": start, "next_by_subj": format!("{}>", self.read_prefix) });
-        let payload = serde_json::to_vec(&query).map_err(Failure::client)?;
-        let subject = self.connection.api(&format!("DIRECT.GET.{}", self.stream));
         let mut attempts = 0;
         let answer = loop {
-            let request =
-                self.connection.request(subject.clone(), None, payload.clone().into(), ANSWER_WITHIN);
-            let answer = request.await?;
-            match answer.status.map(|status| status.as_u16()) {
-                None => break answer,
+            match self.direct_get(&query).await? {
+                Some(answer) => break answer,
                 // A replica that lags has nothing from behind that time yet: to take its word would give the latest state.
-                Some(404) if attempts < LAG_ATTEMPTS && self.leader_has_from(behind).await => attempts += 1,
-                Some(404) => return Ok(None),
-                Some(status) => return Err(Failure::Unexpected(status.to_string())),
+                None if attempts < LAG_ATTEMPTS && self.leader_has_from(behind).await => attempts += 1,
+                None => return Ok(None),
             }
             tokio::time::sleep(LAG).await;
         };
-        let sequence = answer.headers.as_ref().and_then(|headers| headers.get_last(message::SEQUENCE));
-        let sequence: Option<u64> = sequence.and_then(|sequence| sequence.as_str().parse().ok());
-        let first = sequence.ok_or_else(|| Failure::Unexpected("a message without its place".to_owned()))?;
+        let first = number(&answer, message::SEQUENCE);
+        let first = first.ok_or_else(|| Failure::Unexpected("a message without its place".to_owned()))?;
         Ok(Some(Revision::new(first) - 1))
     }
 }
@@ -359,6 +409,9 @@ impl NatsStore {
 /// The revision of the message before one of an answer, or before its end; zero where it is the first. Every server that knows
 /// such answers says it.
 fn before(answer: &Message) -> Option<Revision> {
-    let said = answer.headers.as_ref()?.get_last(message::LAST_SEQUENCE)?;
-    said.as_str().parse().ok().map(Revision::new)
+    number(answer, message::LAST_SEQUENCE).map(Revision::new)
+}
+
+fn number(answer: &Message, name: &str) -> Option<u64> {
+    answer.headers.as_ref()?.get_last(name)?.as_str().parse().ok()
 }
