@@ -10,7 +10,7 @@ use kvconf::{
     Bucket, BucketConfig, Filter, MarkerReason, Operation, ReadError, Revision, Storage, WriteError,
 };
 use kvconf_tests::replica::{LaggingReplica, Manner};
-use kvconf_tests::server::{Cluster, Server};
+use kvconf_tests::server::{Cluster, Server, installed};
 use kvconf_tests::wait_for;
 
 const BOUND: Duration = Duration::from_secs(30);
@@ -43,6 +43,42 @@ async fn plain_clients_and_kvconf_read_each_other() {
     let entry = plain.entry("app.port").await.unwrap().unwrap();
     assert_eq!(entry.operation, kv::Operation::Purge);
     assert_eq!(bucket.history("app.port").await.unwrap().len(), 1, "a purge drops earlier revisions");
+}
+
+// P1, P8: a server sends so many bytes of an answer and no more, and says only at its end that there is a rest.
+#[tokio::test]
+async fn a_state_that_is_larger_than_an_answer_is_read_whole() {
+    // Three parts of 8 MiB, and one key in the last of them: there 2.11 says at the end of the part before that nothing is left.
+    const KEYS: usize = 19;
+    for binary in [None, Some(installed("2.11.11"))] {
+        let server = match binary {
+            Some(binary) => Server::builder().binary(binary).start().await,
+            None => Server::start().await,
+        };
+        let bucket = Bucket::create(server.client().await, BucketConfig::new("b")).await.unwrap();
+        let value = |number: usize, round: usize| format!("{number} {round} {}", "x".repeat(1_000_000));
+        let mut moment = Revision::ZERO;
+        for round in 0..2 {
+            for number in 0..KEYS {
+                moment = bucket.put(format!("k.{number}"), value(number, round)).await.unwrap();
+            }
+        }
+        let then = moment - KEYS as u64;
+        let values = |entries: &[kvconf::Entry], round: usize| {
+            let found: BTreeMap<String, Bytes> =
+                entries.iter().map(|entry| (entry.key().to_string(), entry.value().clone())).collect();
+            let all = (0..KEYS).map(|number| (format!("k.{number}"), Bytes::from(value(number, round))));
+            assert_eq!(found.len(), KEYS);
+            assert!(found == all.collect(), "the values of round {round}");
+        };
+        values(bucket.read(filter("k.>")).await.unwrap().entries(), 1);
+        let reading = bucket.read_at(filter("k.>"), then).await.unwrap();
+        assert_eq!(reading.revision(), then);
+        values(reading.entries(), 0);
+        // As a rollback and `at` read it.
+        let past = bucket.at("k", then).await.unwrap();
+        assert_eq!(past.entries().count(), KEYS);
+    }
 }
 
 // P1, P8: a client drops what a subscription has no room for, and goes on with the next message.

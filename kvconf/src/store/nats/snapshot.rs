@@ -1,7 +1,8 @@
 //! Reading many keys as of one moment.
 //!
 //! A direct get with `multi_last` is an isolated view of the stream (nats-server 2.11). It answers for up to 1 024 keys; what
-//! matches more is read in portions.
+//! matches more is read in portions. And it sends no more bytes than it is asked for, or than the server lets a client have
+//! pending (64 MB), without a word but the number of messages that are left: those are asked for as of the same revision.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -27,6 +28,12 @@ const WHAT: &str = "a consistent read";
 /// right after a write was behind in 2 to 5 of 100 cases, by a few milliseconds.
 pub(super) const LAG: Duration = Duration::from_millis(20);
 pub(super) const LAG_ATTEMPTS: u32 = 25;
+
+/// How many bytes are asked for at once. One message comes in any case (2.11 to 2.15).
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// How often an answer of several parts is begun again when they do not fit each other.
+const ATTEMPTS: u32 = 8;
 
 /// How many questions are on their way to the leader at once.
 pub(super) const ASKED_AT_ONCE: usize = 64;
@@ -55,6 +62,10 @@ pub(super) struct Gathered {
     pub(super) entries: Vec<Entry>,
     /// The revision of the last message, whatever its subject was.
     pub(super) newest: Revision,
+    /// How many messages there were.
+    messages: u64,
+    /// How many more match, as the last one says. Where an answer was cut, its end says one less in 2.11.
+    left: u64,
 }
 
 /// The end of an answer of many messages.
@@ -69,7 +80,21 @@ pub(super) enum End {
     TooMany,
 }
 
+/// Asks for the last message of each subject, as of a revision or as of now.
+pub(super) fn state_query(subjects: &[String], at: Option<Revision>) -> Value {
+    let mut query = json!({ "multi_last": subjects, "max_bytes": MOST_BYTES });
+    if let Some(revision) = at {
+        set(&mut query, "up_to_seq", revision.get());
+    }
+    query
+}
+
 impl Gathered {
+    /// Whether nothing is left to be asked for.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.left == 0
+    }
+
     /// Takes the next message; gives the end where it is that.
     pub(super) fn take(&mut self, prefix: &str, answer: Message) -> Result<Option<End>, Failure> {
         // The client drops what it has no room for: what is missing would pass for what is not there.
@@ -78,9 +103,11 @@ impl Gathered {
         }
         match answer.status.map(|status| status.as_u16()) {
             None => {
+                self.left = number(&answer, LEFT).unwrap_or(0);
                 let unplaced = || Failure::Unexpected("a message without its place".to_owned());
                 let stored = direct(prefix, answer).ok_or_else(unplaced)?;
                 self.newest = stored.revision();
+                self.messages += 1;
                 if let Stored::Entry(entry) = stored {
                     self.entries.push(entry);
                 }
@@ -242,10 +269,7 @@ impl NatsStore {
         subjects: &[String],
         at: Option<Revision>,
     ) -> Result<Answer, Failure> {
-        let mut query = json!({ "multi_last": subjects });
-        if let Some(revision) = at {
-            set(&mut query, "up_to_seq", revision.get());
-        }
+        let query = state_query(subjects, at);
         let is_trusted = self.known.info.is_trusted() && self.known.multi_last.is_trusted();
         let within = if is_trusted { ANSWER_WITHIN } else { PROBE_WITHIN };
         let subject = self.connection.api(&format!("DIRECT.GET.{}", self.stream));
@@ -256,8 +280,20 @@ impl NatsStore {
         answer
     }
 
-    /// Sends a request that has many answers and collects them, up to the one that says that it is the last.
+    /// Sends a request that has many answers and collects them, however many parts it takes.
     async fn collect(&self, subject: &str, query: &Value, within: Duration) -> Result<Answer, Failure> {
+        for _ in 0..ATTEMPTS {
+            let (gathered, end) = self.part(subject, query, within).await?;
+            if let Some(answer) = self.with_rest(subject, query, (gathered, end), within).await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(LAG).await;
+        }
+        Err(Failure::Unexpected("the parts of a large answer do not fit each other".to_owned()))
+    }
+
+    /// One part of an answer, up to the message that says that it is the last.
+    async fn part(&self, subject: &str, query: &Value, within: Duration) -> Result<(Gathered, End), Failure> {
         let client = self.connection.client();
         let inbox = client.new_inbox();
         let mut answers = client.subscribe(inbox.clone()).await.map_err(Failure::client)?;
@@ -270,9 +306,34 @@ impl NatsStore {
         loop {
             let answer = self.next_of(&mut answers, within).await?;
             if let Some(end) = gathered.take(&self.read_prefix, answer)? {
-                return gathered.answer(&end);
+                return Ok((gathered, end));
             }
         }
+    }
+
+    /// Asks for what is left of an answer. `None` where it is not as much as was said: something has gone meanwhile, or another
+    /// replica has not got as far.
+    pub(super) async fn with_rest(
+        &self,
+        subject: &str,
+        query: &Value,
+        (mut gathered, mut end): (Gathered, End),
+        within: Duration,
+    ) -> Result<Option<Answer>, Failure> {
+        let mut query = query.clone();
+        while gathered.left > 0
+            && let End::All { up_to: Some(up_to), .. } = end
+        {
+            set(&mut query, "up_to_seq", up_to.get());
+            set(&mut query, "seq", gathered.newest.next().get());
+            let (part, end_of_part) = self.part(subject, &query, within).await?;
+            if part.messages == 0 || part.messages + part.left != gathered.left {
+                return Ok(None);
+            }
+            (gathered.newest, gathered.left, end) = (part.newest, part.left, end_of_part);
+            gathered.entries.extend(part.entries);
+        }
+        gathered.answer(&end).map(Some)
     }
 
     /// The next message of an answer that has many.

@@ -16,8 +16,7 @@ use super::NatsStore;
 use super::connection::{ANSWER_WITHIN, PROBE_WITHIN};
 use super::error::Failure;
 use super::portions::is_much;
-use super::snapshot::{Answer, End, Gathered};
-use super::stream::set;
+use super::snapshot::{Answer, End, Gathered, state_query};
 use crate::store::{Point, Reading, Span};
 use crate::{Filter, Key, ReadError, Revision};
 
@@ -81,8 +80,7 @@ impl NatsStore {
         revision: Revision,
         present: &[Key],
     ) -> Result<(Answer, Option<Span>), Failure> {
-        let mut state = json!({ "multi_last": subjects });
-        set(&mut state, "up_to_seq", revision.get());
+        let state = state_query(subjects, Some(revision));
         let first = json!({ "seq": 1, "next_by_subj": ">", "batch": 1 });
         let present: Vec<String> = present.iter().map(|key| format!("{}{key}", self.read_prefix)).collect();
         let last = json!({ "multi_last": present });
@@ -93,9 +91,15 @@ impl NatsStore {
         let answers = self.ask_in_order(&subject, &questions, within);
         let ([state, first, last], is_in_order) = self.connection.unless_denied(&subject, answers).await??;
         let Part { gathered, end: Some(end) } = state else { return Err(Failure::Timeout(within)) };
-        let answer = gathered.answer(&end)?;
+        let [state, ..] = &questions;
+        // What is asked for after the others says nothing about the span.
+        let is_whole = gathered.is_whole();
+        let answer = match self.with_rest(&subject, state, (gathered, end), within).await? {
+            Some(answer) => answer,
+            None => self.multi_last(subjects, Some(revision)).await?,
+        };
         self.known.multi_last.worked();
-        Ok((answer, span_of(&first, &last).filter(|_| is_in_order)))
+        Ok((answer, span_of(&first, &last).filter(|_| is_in_order && is_whole)))
     }
 
     /// The answers to three questions, and whether each came behind the one before. Only the first one has to come.
@@ -151,7 +155,8 @@ mod tests {
     use super::*;
 
     fn part(newest: u64, left: Option<u64>, up_to: Option<u64>) -> Part {
-        let gathered = Gathered { newest: Revision::new(newest), ..Gathered::default() };
+        let mut gathered = Gathered::default();
+        gathered.newest = Revision::new(newest);
         Part { gathered, end: Some(End::All { left, up_to: up_to.map(Revision::new) }) }
     }
 
