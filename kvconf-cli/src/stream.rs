@@ -9,8 +9,13 @@ use std::collections::{HashSet, VecDeque};
 
 use kvconf::{Bucket, Entry, Filter, Key, ReadError, Revision, Watch, WatchEvent};
 
+use crate::change::counted;
+
 /// How many keys are read by name at once.
 const PORTION: usize = 500;
+
+/// How many names are shown of what is left out.
+const MOST_NAMED: usize = 5;
 
 /// Entries that set a value, as of one revision where the bucket's newest one may be asked for.
 pub(crate) struct Stream {
@@ -22,6 +27,8 @@ pub(crate) struct Stream {
     late: Vec<Key>,
     ready: VecDeque<Entry>,
     is_loaded: bool,
+    /// Names under which something stands that is no key: the first ones, and how many there are.
+    unreadable: (Vec<String>, usize),
     with_reserved: bool,
     with_removals: bool,
 }
@@ -42,6 +49,7 @@ impl Stream {
             late: Vec::new(),
             ready: VecDeque::new(),
             is_loaded: false,
+            unreadable: (Vec::new(), 0),
             with_reserved: false,
             with_removals: false,
         })
@@ -64,6 +72,16 @@ impl Stream {
         self.moment
     }
 
+    /// What stands in the bucket and is left out, since it has a name that no key can have; `None` where there is nothing.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let (named, count) = &self.unreadable;
+        let names = named.iter().map(|subject| format!("{subject:?}")).collect::<Vec<_>>().join(", ");
+        let rest = if *count > named.len() { ", …" } else { "" };
+        (*count > 0).then(|| {
+            format!("{} left out, with names that no key can have: {names}{rest}", counted(*count, "value"))
+        })
+    }
+
     /// The next entry; `None` at the end.
     pub(crate) async fn next(&mut self) -> Result<Option<Entry>, ReadError> {
         loop {
@@ -79,6 +97,15 @@ impl Stream {
             }
             match self.watch.event().await {
                 WatchEvent::Entry(entry) => self.take(entry),
+                WatchEvent::Unreadable { subject, revision }
+                    if self.moment.is_none_or(|moment| revision <= moment) =>
+                {
+                    let (named, count) = &mut self.unreadable;
+                    if named.len() < MOST_NAMED {
+                        named.push(subject);
+                    }
+                    *count += 1;
+                }
                 WatchEvent::Loaded => self.is_loaded = true,
                 WatchEvent::Interrupted(kvconf::Interruption::Refused(error)) => return Err(error),
                 _ => {}

@@ -123,6 +123,9 @@ impl Export {
         if let (Some(file), Some(path)) = (file, &self.output) {
             file.finish().map_err(|cause| unwritten(path, cause))?;
         }
+        if let Some(left_out) = stream.left_out() {
+            session.out.note(left_out)?;
+        }
         tell(session, masked, stream.moment().map(kvconf::Revision::get))
     }
 }

@@ -66,6 +66,9 @@ impl Ls {
             }
         }
         drop(progress);
+        if let Some(left_out) = stream.left_out() {
+            session.out.note(left_out)?;
+        }
         if session.out.is_json() {
             return Ok(());
         }

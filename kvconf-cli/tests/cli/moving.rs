@@ -57,6 +57,31 @@ async fn what_is_exported_is_imported_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn what_has_a_name_that_no_key_can_have_is_left_out_and_named() {
+    let (server, bucket) = server_with_bucket().await;
+    bucket.put("a", "1").await.unwrap();
+    let context = async_nats::jetstream::new(server.client().await);
+    for name in ["\u{fc}", "$x"] {
+        let subject = format!("$KV.{}.{name}", bucket.name());
+        context.publish(subject, "2".into()).await.unwrap().await.unwrap();
+    }
+    let kvconf = Kvconf::of(&server);
+    assert_snapshot!(kvconf.run("export").await, @r#"
+    exit 0
+    --- out
+    {"key":"a","value":"1"}
+    --- err
+    note: 2 values left out, with names that no key can have: "$KV.prod.ü", "$KV.prod.$x"
+    note: as of revision 3
+    "#);
+    let listed = kvconf.run("ls").await;
+    assert_eq!(
+        listed.err,
+        "note: 2 values left out, with names that no key can have: \"$KV.prod.\u{fc}\", \"$KV.prod.$x\"\n"
+    );
+}
+
+#[tokio::test]
 async fn secrets_are_left_out_and_stay_as_they_are() {
     // P11
     let (server, bucket) = server_with_bucket().await;

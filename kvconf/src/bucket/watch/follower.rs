@@ -139,9 +139,10 @@ impl Follower {
                 Next::Continue => self.entry(Arc::unwrap_or_clone(entry), pending, events),
                 other => other,
             },
-            Delivery::Unreadable { sequence, pending, .. } => {
+            Delivery::Unreadable { subject, revision, sequence, pending } => {
                 let next = self.advance(sequence, events);
                 if matches!(next, Next::Continue) {
+                    events.extend([WatchEvent::Unreadable { subject, revision }]);
                     self.progressed(pending, events);
                 }
                 next

@@ -29,6 +29,14 @@ use crate::{Entry, Fault, Filter, ReadError, Revision};
 pub enum WatchEvent {
     /// An entry, a removal included. Revisions grow from one to the next until [`WatchEvent::Recreated`].
     Entry(Entry),
+    /// Something that another client has written under a name that no key can have, such as `ü` or one of more than 1 024
+    /// bytes. Nothing else here reads it: whoever is to have everything that stands in the bucket lacks it.
+    Unreadable {
+        /// The name in full, as the stream has it: `$KV.settings.ü`.
+        subject: String,
+        /// Where it stands.
+        revision: Revision,
+    },
     /// All that was there when the watch began has been passed on. Comes once, at once when nothing was there, and once
     /// more after [`WatchEvent::Recreated`].
     Loaded,

@@ -19,6 +19,7 @@ fn short(event: WatchEvent) -> String {
         WatchEvent::Entry(entry) => {
             format!("{}@{} {:?}", entry.key(), entry.revision(), entry.operation())
         }
+        WatchEvent::Unreadable { subject, revision } => format!("unreadable: {subject}@{revision}"),
         WatchEvent::Loaded => "loaded".to_owned(),
         WatchEvent::Recreated => "recreated".to_owned(),
         WatchEvent::Interrupted(cause) => format!("interrupted: {cause}"),
