@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::watch;
 use tokio::task::yield_now;
@@ -110,34 +111,39 @@ impl Hub {
         remembered: Option<Remembered>,
     ) -> Attachment {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let attach = Command::Attach { id, prefixes, observer, remembered };
         let mut slot = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
-        let commands = match &*slot {
-            Some(commands) if !commands.is_closed() => commands.clone(),
-            _ => {
-                let (sender, receiver) = unbounded_channel();
-                self.pulse.beat();
-                let driver = Driver {
-                    store: Arc::clone(&self.store),
-                    pulse: Arc::clone(&self.pulse),
-                    strands: Vec::new(),
-                    turn: 0,
-                    numbers: 0,
-                    queue: Vec::new(),
-                    one_at: None,
-                    wanted: None,
-                    given: self.store.given().cloned(),
-                    seen: Seen::default(),
-                    is_contradicted: false,
-                    receiver,
-                    slot: Arc::clone(&self.commands),
-                };
-                tokio::spawn(driver.run());
-                *slot = Some(sender.clone());
-                sender
-            }
+        if let Some(commands) = slot.as_ref().filter(|commands| !commands.is_closed()).cloned() {
+            // The lock is held, so the driver cannot have ended in between.
+            let _ = commands.send(attach);
+            return Attachment { id, commands, pulse: Arc::clone(&self.pulse) };
+        }
+        let (commands, receiver) = unbounded_channel();
+        let _ = commands.send(attach);
+        *slot = Some(commands.clone());
+        drop(slot);
+        self.pulse.beat();
+        let driver = Driver {
+            store: Arc::clone(&self.store),
+            pulse: Arc::clone(&self.pulse),
+            strands: Vec::new(),
+            turn: 0,
+            numbers: 0,
+            queue: Vec::new(),
+            one_at: None,
+            wanted: None,
+            given: self.store.given().cloned(),
+            seen: Seen::default(),
+            is_contradicted: false,
+            receiver,
+            slot: Arc::clone(&self.commands),
         };
-        // The lock is held, so the driver cannot have ended in between.
-        let _ = commands.send(Command::Attach { id, prefixes, observer, remembered });
+        let mut run = Box::pin(driver.run());
+        // The server is asked from here: for a worker of the runtime to wake up takes a twentieth of what it takes to load a few
+        // keys.
+        if (&mut run).now_or_never().is_none() {
+            tokio::spawn(run);
+        }
         Attachment { id, commands, pulse: Arc::clone(&self.pulse) }
     }
 }
