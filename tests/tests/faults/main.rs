@@ -60,5 +60,12 @@ fn main() -> std::process::ExitCode {
         soak::at_random,
     ];
     // These take longest.
-    runner::run(all, &["upgraded_node_by_node", "at_random", "minority_with_its_consumer"])
+    let first = [
+        "requests_held_back",
+        "upgraded_node_by_node",
+        "quorum_lost",
+        "at_random",
+        "minority_with_its_consumer",
+    ];
+    runner::run(all, &first)
 }
