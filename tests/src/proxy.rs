@@ -9,7 +9,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// How many bytes are passed on at once.
-const CHUNK: usize = 16 * 1024;
+const CHUNK: usize = 256 * 1024;
 
 /// What happens to what arrives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +115,8 @@ async fn accept(listener: TcpListener, target: u16, mode: watch::Receiver<Mode>)
 async fn serve(inbound: TcpStream, target: u16, mut mode: watch::Receiver<Mode>) {
     let watched = mode.clone();
     let passing = async {
-        if admitted(&mut mode, None).await.is_err() {
+        // What is refused reaches nobody, not even for a moment.
+        if !matches!(admitted(&mut mode, None).await, Ok(mode) if mode != Mode::Cut) {
             return;
         }
         let Ok(outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// How often a condition is looked at.
-const EVERY: Duration = Duration::from_millis(5);
+/// How often a condition is looked at: soon enough, and often many wait at once, each with a question to a server.
+const EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `condition` gives a value and returns it.
 ///

@@ -176,7 +176,8 @@ pub async fn far_away() -> Row {
     let scene = Scene::start().await;
     let writers = scene.writers().await;
     let begun = Instant::now();
-    scene.proxy.slow(16 * 1024, Duration::from_millis(300));
+    // Far, and not narrow: several times what the writers write.
+    scene.proxy.slow(256 * 1024, Duration::from_millis(300));
     for _ in 0..3 {
         writers.go_on(PROMPT).await;
         scene.watched.converges(Instant::now(), writers.newest(), BACK).await;

@@ -123,12 +123,14 @@ async fn credentials_that_run_out_are_a_lost_connection_until_there_are_new_ones
 
     let lost = health(&pool, |health| health.state == WatchState::Disconnected).await;
     assert!(lost.is_ready() && !lost.is_current());
-    let revision = admin.put("shop.max", "30").await.unwrap();
-    // The client goes on to try with what has run out, and is refused.
+    // The client goes on to try with what has run out, and is refused. Until the second of its end is over it may be let in,
+    // and sent away at once.
     let refused = kvconf_tests::wait_for("the server refuses it", Duration::from_secs(30), async || {
         server.log().contains("authentication error").then_some(())
     });
     refused.await;
+    health(&pool, |health| health.state == WatchState::Disconnected).await;
+    let revision = admin.put("shop.max", "30").await.unwrap();
     assert_eq!((pool.health().state, pool.load().max), (WatchState::Disconnected, 20));
     renewed.store(true, Ordering::SeqCst);
     reach(&pool, revision).await;

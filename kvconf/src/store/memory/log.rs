@@ -421,8 +421,16 @@ impl Log {
                     .collect();
             }
         }
-        let asked = |key: &Key| filters.iter().any(|filter| filter.matches(key));
-        self.keys.iter().filter(|(key, _)| asked(key)).map(|(_, revisions)| revisions).collect()
+        // Keys that are named are looked up; every key is held against the patterns only.
+        let named = filters.iter().filter_map(Filter::as_key);
+        let mut found: BTreeMap<&Key, &VecDeque<u64>> =
+            named.filter_map(|key| self.keys.get_key_value(&key)).collect();
+        let patterns: Vec<&Filter> = filters.iter().filter(|filter| filter.as_key().is_none()).collect();
+        if !patterns.is_empty() {
+            let asked = |key: &Key| patterns.iter().any(|filter| filter.matches(key));
+            found.extend(self.keys.iter().filter(|(key, _)| asked(key)));
+        }
+        found.into_values().collect()
     }
 
     /// The newest retained revision of each key that a filter asks for, ascending.
