@@ -12,10 +12,10 @@ use tokio::time::timeout;
 use super::ledger::{Books, Ledger};
 
 /// How often the observer looks: several times between two changes.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// The health is asked at every so many looks.
-const ASK_AT: u32 = 10;
+const ASK_AT: u32 = 5;
 
 /// For how long a handle may be blind: what it takes to notice a dead watch, and some time for a machine that is busy.
 const BLIND_FOR: Duration = Duration::from_secs(5);
