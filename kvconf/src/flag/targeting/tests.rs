@@ -14,7 +14,8 @@ use crate::flag::{
     evaluate_rule,
 };
 
-fn scalar() -> impl Strategy<Value = Json> {
+/// Boxed, as all that others are made of: unboxed the trees of their values take more than the stack of a thread has.
+fn scalar() -> BoxedStrategy<Json> {
     prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
@@ -32,14 +33,15 @@ fn scalar() -> impl Strategy<Value = Json> {
         ]
         .prop_map(Json::from),
     ]
+    .boxed()
 }
 
-fn constant() -> impl Strategy<Value = Json> {
+fn constant() -> BoxedStrategy<Json> {
     let list = prop::collection::vec(scalar(), 0..12).prop_map(Json::from);
-    prop_oneof![4 => scalar(), 1 => list, 1 => Just(json!({"a": 1, "b": 2}))]
+    prop_oneof![4 => scalar(), 1 => list, 1 => Just(json!({"a": 1, "b": 2}))].boxed()
 }
 
-fn variable() -> impl Strategy<Value = Json> {
+fn variable() -> BoxedStrategy<Json> {
     let path = prop_oneof![
         Just("a"),
         Just("b"),
@@ -57,6 +59,7 @@ fn variable() -> impl Strategy<Value = Json> {
         3 => path.clone().prop_map(|path| json!({"var": path})),
         1 => (path, scalar()).prop_map(|(path, default)| json!({"var": [path, default]})),
     ]
+    .boxed()
 }
 
 fn rule() -> impl Strategy<Value = Json> {
