@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::ConnectOptions;
+use futures_util::{FutureExt, StreamExt};
 use kvconf::nats::{Connection, Denials};
 use kvconf::{Bucket, BucketConfig, Health, StartError, WatchState, WriteError};
 use kvconf_tests::server::Server;
@@ -120,6 +121,38 @@ async fn a_bucket_made_again_is_another_one_for_who_may_no_longer_ask() {
     });
     assert_eq!(another.await, (1, 1));
     health(&pool, is_live).await;
+}
+
+// P5: what has a replacement is not asked for while it is forbidden, and is again when it may be.
+#[tokio::test]
+async fn what_was_forbidden_for_a_while_is_asked_for_again() {
+    const LEADER: &str = "$JS.API.STREAM.MSG.GET.KV_b";
+    const SEVERAL: &str = "$JS.API.CONSUMER.CREATE.KV_b.*";
+    let (mut server, admin, bucket) = opened(&without(LEADER), true).await;
+    admin.batch().put("shop.a.x", "1").put("shop.b.x", "2").commit().await.unwrap();
+    let client = server.client_as("admin", "a").await;
+    let mut asked = Vec::new();
+    for subject in [LEADER, SEVERAL] {
+        asked.push(client.subscribe(subject).await.unwrap());
+    }
+    client.flush().await.unwrap();
+    let read = async || {
+        let one = bucket.get("shop.a.x").await.ok()??;
+        let both = bucket.history(["shop.a.>", "shop.b.>"]).await.ok()?;
+        (one == "1" && both.len() == 2).then_some(())
+    };
+    // The way around serves, and neither was let through.
+    read().await.unwrap();
+    assert!(asked.iter_mut().all(|asked| asked.next().now_or_never().is_none()));
+    let all: Vec<&str> = ALL.into_iter().chain([SEVERAL]).collect();
+    server.reload(&users(&all, INBOX)).await;
+    for asked in &mut asked {
+        kvconf_tests::wait_for("it is asked for again", BOUND, async || {
+            read().await;
+            asked.next().now_or_never().flatten()
+        })
+        .await;
+    }
 }
 
 // P5

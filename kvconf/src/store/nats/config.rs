@@ -286,7 +286,7 @@ impl NatsStore {
     /// As [`Self::refresh`], for what can do without. The caller takes note of a failure, when all else works.
     pub(super) async fn info_if_permitted(&self) -> Option<Result<Info, Failure>> {
         let within = if self.known.info.is_trusted() { ANSWER_WITHIN } else { PROBE_WITHIN };
-        if self.known.info.is_open() { Some(self.ask(within).await) } else { None }
+        if self.known.info.is_worth_a_trial() { Some(self.ask(within).await) } else { None }
     }
 
     pub(super) async fn read_status(&self) -> Result<Status, ReadError> {
@@ -301,11 +301,10 @@ impl NatsStore {
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
         info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
         let origin = self.origin_of(&info).await;
-        if !self.known.has_replicas() || !self.known.message_get.is_open() {
+        if !self.known.has_replicas() || !self.known.message_get.is_worth_a_trial() {
             return Ok(Standing { newest: Revision::ZERO, origin });
         }
-        let newest = self.newest_at_leader(filters).await;
-        let newest = newest.map_err(|failure| failure.read(&self.bucket, WHAT))?;
+        let newest = self.promised(self.newest_at_leader(filters).await)?;
         Ok(Standing { newest, origin })
     }
 

@@ -109,10 +109,10 @@ impl Known {
 }
 
 /// After which time a way that is taken for forbidden is tried again at first; twice as long after each trial in vain.
-const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60);
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
-/// How often that is doubled: to a little more than a quarter of an hour.
-const DOUBLED: u8 = 4;
+/// How often that is doubled: to a little more than twenty minutes.
+const DOUBLED: u8 = 7;
 
 /// One kind of request that the client's user may be forbidden to make, and that has a replacement.
 #[derive(Debug)]
@@ -214,9 +214,9 @@ mod tests {
     fn a_closed_way_is_tried_again_by_one_and_more_and_more_rarely() {
         let way = Way::default();
         way.failed(&Failure::NotPermitted("s".into()));
-        let opens_at = |minutes: u64| way.is_worth_a_trial_after(Duration::from_secs(minutes * 60 + 30));
-        let opened: Vec<u64> = (0..70).filter(|minutes| opens_at(*minutes)).collect();
-        assert_eq!(opened, [1, 3, 7, 15, 31, 47, 63]);
+        let opens_at = |tens: u64| way.is_worth_a_trial_after(Duration::from_secs(tens * 10 + 5));
+        let opened: Vec<u64> = (0..520).filter(|tens| opens_at(*tens)).collect();
+        assert_eq!(opened, [1, 3, 7, 15, 31, 63, 127, 255, 383, 511]);
         way.worked();
         assert!(opens_at(0) && opens_at(0));
     }

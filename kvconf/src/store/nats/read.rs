@@ -72,7 +72,7 @@ impl NatsStore {
             Some(revision) => json!({ "seq": revision.get() }),
             None => json!({ "last_by_subj": format!("{}{key}", self.read_prefix) }),
         };
-        if at.is_none() && !self.known.message_get.is_open() {
+        if at.is_none() && !self.known.message_get.is_worth_a_trial() {
             return self.ask_any_replica(key).await.map_err(|failure| failure.read(&self.bucket, WHAT));
         }
         match self.ask_leader(&query).await {
@@ -188,7 +188,7 @@ impl NatsStore {
         until: Option<Revision>,
     ) -> Result<Vec<Entry>, ReadError> {
         let filters = self.effective(filters);
-        if filters.len() > 1 && !self.known.filters.is_open() {
+        if filters.len() > 1 && !self.known.filters.is_worth_a_trial() {
             return self.drain_each(&filters, start, until).await;
         }
         match self.drain(&filters, start, until).await {
@@ -202,7 +202,12 @@ impl NatsStore {
                 self.known.filters.failed(&denial);
                 Ok(entries)
             }
-            result => result,
+            result => {
+                if filters.len() > 1 && result.is_ok() {
+                    self.known.filters.worked();
+                }
+                result
+            }
         }
     }
 
@@ -321,9 +326,14 @@ impl NatsStore {
         if filters.is_empty() {
             return Ok(());
         }
-        if filters.len() == 1 || self.known.filters.is_open() {
+        if filters.len() == 1 || self.known.filters.is_worth_a_trial() {
             match of(&filters).await {
-                Ok(deliveries) => return self.hand_on(deliveries, Some(until), each).await,
+                Ok(deliveries) => {
+                    if filters.len() > 1 {
+                        self.known.filters.worked();
+                    }
+                    return self.hand_on(deliveries, Some(until), each).await;
+                }
                 Err(failure) if filters.len() > 1 && failure.api_code() == Some(code::FILTERS_OVERLAP) => {}
                 Err(failure) if filters.len() > 1 && failure.may_be_denial() => denied = Some(failure),
                 Err(failure) => return Err(named(failure)),

@@ -59,7 +59,7 @@ impl NatsStore {
 
     /// As the stream's info has it; `None` where the client may not ask, or had no answer.
     async fn span(&self) -> Option<Span> {
-        if !self.known.info.is_open() {
+        if !self.known.info.is_worth_a_trial() {
             return None;
         }
         match self.kept_of(&[]).await {

@@ -45,7 +45,7 @@ impl NatsStore {
         // The consumer is asked for first: a bucket that is created again in between is then noticed, because the
         // consumer of the former one falls silent.
         let promised = async {
-            let can_ask = self.known.has_replicas() && self.known.message_get.is_open();
+            let can_ask = self.known.has_replicas() && self.known.message_get.is_worth_a_trial();
             if can_ask { self.newest_at_leader(filters).await } else { Ok(Revision::ZERO) }
         };
         let (deliveries, info, promised) =
@@ -105,9 +105,12 @@ impl NatsStore {
     /// What delivers: one consumer, or one for each filter, where the user may not have one with several.
     async fn source(&self, filters: &[Filter], start: Start) -> Result<Source, Failure> {
         let mut denied = None;
-        if filters.len() == 1 || self.known.filters.is_open() {
+        if filters.len() == 1 || self.known.filters.is_worth_a_trial() {
             match self.deliveries(filters, start).await {
                 Ok(one) => {
+                    if filters.len() > 1 {
+                        self.known.filters.worked();
+                    }
                     let (pending, clock) = (one.consumer.pending, one.consumer.clock);
                     return Ok((pending, clock, one.boxed()));
                 }
@@ -126,7 +129,7 @@ impl NatsStore {
 
     /// What the leader promised. Where it does not answer, nobody knows whether the copy that delivers is up to date: then
     /// the subscription has failed, unless the client is known not to be permitted to ask.
-    fn promised(&self, asked: Result<Revision, Failure>) -> Result<Revision, ReadError> {
+    pub(super) fn promised(&self, asked: Result<Revision, Failure>) -> Result<Revision, ReadError> {
         asked.or_else(|failure| {
             self.known.message_get.failed(&failure);
             if self.known.message_get.is_open() {
