@@ -301,10 +301,18 @@ impl NatsStore {
         let info = self.ask(ANSWER_WITHIN).await.map_err(|failure| failure.read(&self.bucket, WHAT))?;
         info.require_quorum().map_err(|failure| failure.read(&self.bucket, WHAT))?;
         let origin = self.origin_of(&info).await;
-        if !self.known.has_replicas() || !self.known.message_get.is_worth_a_trial() {
+        let way = &self.known.message_get;
+        let is_a_trial = !way.is_open();
+        if !self.known.has_replicas() || !way.is_worth_a_trial() {
             return Ok(Standing { newest: Revision::ZERO, origin });
         }
-        let newest = self.promised(self.newest_at_leader(filters).await)?;
+        let newest = match self.newest_at_leader(filters).await {
+            Err(failure) if is_a_trial && failure.may_be_denial() => {
+                way.failed(&failure);
+                Revision::ZERO
+            }
+            newest => newest.map_err(|failure| failure.read(&self.bucket, WHAT))?,
+        };
         Ok(Standing { newest, origin })
     }
 

@@ -129,7 +129,7 @@ impl NatsStore {
 
     /// What the leader promised. Where it does not answer, nobody knows whether the copy that delivers is up to date: then
     /// the subscription has failed, unless the client is known not to be permitted to ask.
-    pub(super) fn promised(&self, asked: Result<Revision, Failure>) -> Result<Revision, ReadError> {
+    fn promised(&self, asked: Result<Revision, Failure>) -> Result<Revision, ReadError> {
         asked.or_else(|failure| {
             self.known.message_get.failed(&failure);
             if self.known.message_get.is_open() {
