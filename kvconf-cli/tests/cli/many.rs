@@ -148,12 +148,9 @@ async fn quits_quietly(kvconf: &Kvconf) {
         shell.args(["-c", &script]).env_clear().envs(kvconf.variables()).kill_on_drop(true);
         let output = tokio::time::timeout(BOUND, shell.output()).await.unwrap().unwrap();
         let out = String::from_utf8(output.stdout).unwrap();
-        let (line, code) = out.trim_end().split_once('\n').unwrap();
-        assert_eq!(
-            (code, String::from_utf8(output.stderr).unwrap().as_str()),
-            ("141", ""),
-            "{words}: {line}"
-        );
+        let told = String::from_utf8(output.stderr).unwrap();
+        let (line, code) = out.trim_end().split_once('\n').unwrap_or_else(|| panic!("{words}: {out}{told}"));
+        assert_eq!((code, told.as_str()), ("141", ""), "{words}: {line}");
     }
 }
 

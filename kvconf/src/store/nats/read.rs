@@ -254,7 +254,8 @@ impl NatsStore {
         let deliveries = deliveries.map_err(|failure| failure.read(&self.bucket, BY_CONSUMER))?;
         let expected = usize::try_from(deliveries.consumer.pending).unwrap_or(0);
         let mut entries = Vec::with_capacity(expected.min(1 << 16));
-        self.hand_on(deliveries, until, &mut |entry| entries.push(entry)).await?;
+        let asked = (filters, start, Content::Whole);
+        self.hand_all_on(deliveries, asked, until, &mut |entry| entries.push(entry)).await?;
         Ok(entries)
     }
 
@@ -332,7 +333,8 @@ impl NatsStore {
                     if filters.len() > 1 {
                         self.known.filters.worked();
                     }
-                    return self.hand_on(deliveries, Some(until), each).await;
+                    let asked = (&filters[..], start, Content::Heads);
+                    return self.hand_all_on(deliveries, asked, Some(until), each).await;
                 }
                 Err(failure) if filters.len() > 1 && failure.api_code() == Some(code::FILTERS_OVERLAP) => {}
                 Err(failure) if filters.len() > 1 && failure.may_be_denial() => denied = Some(failure),
@@ -341,13 +343,41 @@ impl NatsStore {
         }
         // All of them are read up to one revision: no change set across the filters is there in part.
         for filter in &filters {
-            let deliveries = of(std::slice::from_ref(filter)).await.map_err(named)?;
-            self.hand_on(deliveries, Some(until), each).await?;
+            let filter = std::slice::from_ref(filter);
+            let deliveries = of(filter).await.map_err(named)?;
+            self.hand_all_on(deliveries, (filter, start, Content::Heads), Some(until), each).await?;
         }
         if let Some(failure) = denied {
             self.known.filters.failed(&failure);
         }
         Ok(())
+    }
+
+    /// As [`Self::hand_on`], and asks again for what the client has dropped: it has room for 65 536 messages unless told
+    /// otherwise, and a server sends up to 32 MiB ahead. Only where the newest entry of each key is asked for nobody can go on
+    /// in the middle.
+    async fn hand_all_on(
+        &self,
+        mut deliveries: Deliveries,
+        (filters, start, content): (&[Filter], Start, Content),
+        until: Option<Revision>,
+        each: &mut (dyn FnMut(Entry) + Send),
+    ) -> Result<(), ReadError> {
+        let mut last = Revision::ZERO;
+        loop {
+            let before = last;
+            let mut note = |entry: Entry| {
+                last = entry.revision;
+                each(entry);
+            };
+            let handed = self.hand_on(deliveries, until, &mut note).await;
+            let has_more = matches!(handed, Err(ReadError::Dropped { .. }));
+            if !has_more || last == before || matches!(start, Start::Last) {
+                return handed;
+            }
+            let again = self.deliveries_of(filters, Start::Revision(last.next()), content).await;
+            deliveries = again.map_err(|failure| failure.read(&self.bucket, BY_CONSUMER))?;
+        }
     }
 
     /// Hands on what a consumer delivers until it is caught up or past a revision.
