@@ -288,7 +288,7 @@ async fn plan(scope: Arc<dyn Scope>, wanted: Wanted) -> Result<RollbackPlan, Rol
         Wanted::To(point) => {
             // Of a struct as a whole, its readers see what else stands under the prefix; of a few fields, only these.
             let seen = |key: &Key| scope.is_whole() || scope.has(key);
-            let (found, present) = as_of(&*store, &filters, point, (&asked, &seen)).await?;
+            let (found, present) = as_of(&*store, &filters, point, (&asked, &seen, scope.is_whole())).await?;
             let mut target = target::rollback(&found, &present.entries, asked);
             if found.gone_untold {
                 let told = |key: &Key| found.then.contains_key(key) || present.entries.contains_key(key);

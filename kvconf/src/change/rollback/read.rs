@@ -17,8 +17,8 @@ use super::set::{
 use super::target::{Found, Later, Stood};
 use crate::history::{Retention, entries_at, next_entries};
 use crate::store::{Point, Reading, Store};
-use crate::watch::sets::MOST;
-use crate::{Entry, Filter, Key, ReadError, Revision};
+use crate::watch::sets::{Extent, MOST, Membership, membership};
+use crate::{Entry, Filter, Key, Prefix, ReadError, Revision};
 
 /// Up to how many keys are asked for by name. A request for more is larger than what it saves.
 const MOST_BY_NAME: usize = 100;
@@ -53,15 +53,15 @@ impl Standing {
 pub(super) type Keys<'a> = &'a (dyn Fn(&Key) -> bool + Send + Sync);
 
 /// Reads a part of the bucket as it was at a point and as it is. `asked` are the keys that matter; of change sets, `seen` are
-/// those that must not be torn apart.
+/// those that must not be torn apart: where `sees_all` says so, all that the filters ask for.
 pub(super) async fn as_of(
     store: &dyn Store,
     filters: &[Filter],
     point: Point,
-    (asked, seen): (Keys<'_>, Keys<'_>),
+    (asked, seen, sees_all): (Keys<'_>, Keys<'_>, bool),
 ) -> Result<(Found, Present), RollbackError> {
     let max_batch = within_life(store, point).await?;
-    let (then, revision) = whole(store, filters, point, seen).await?;
+    let (then, revision) = whole(store, filters, point, (seen, sees_all)).await?;
     let oldest = then.iter().map(Entry::revision).min();
     let then: BTreeMap<_, _> = then.iter().map(|entry| (entry.key().clone(), Stood::of(entry))).collect();
     let present = present(store, filters, max_batch).await?;
@@ -232,18 +232,32 @@ async fn whole(
     store: &dyn Store,
     filters: &[Filter],
     point: Point,
-    seen: Keys<'_>,
+    (seen, sees_all): (Keys<'_>, bool),
 ) -> Result<(Vec<Entry>, Revision), RollbackError> {
     let (entries, revision) = read_at(store, filters, point).await?;
     let Some(open) = open_set(entries.iter().filter(|entry| seen(entry.key())), revision) else {
         return Ok((entries, revision));
     };
-    let until = open.end.unwrap_or_else(|| Revision::new(open.start.get().saturating_add(MOST)));
-    let later = store.history_between(filters, revision.next(), until).await?;
-    if !later.iter().any(|entry| seen(entry.key()) && goes_on(&open, entry)) {
-        return Ok((entries, revision));
+    if !(sees_all && says_more(&entries, filters, revision)) {
+        let until = open.end.unwrap_or_else(|| Revision::new(open.start.get().saturating_add(MOST)));
+        let later = store.history_between(filters, revision.next(), until).await?;
+        if !later.iter().any(|entry| seen(entry.key()) && goes_on(&open, entry)) {
+            return Ok((entries, revision));
+        }
     }
     read_at(store, filters, Point::Revision(open.start - 1)).await
+}
+
+/// Whether the newest entry says itself that its set goes on under these filters: also when the rest was purged since.
+fn says_more(entries: &[Entry], filters: &[Filter], revision: Revision) -> bool {
+    let newest = entries.iter().max_by_key(|entry| entry.revision());
+    // Of single keys and patterns an entry does not tell.
+    let parts: Option<Vec<Prefix>> = filters.iter().map(Filter::as_prefix).collect();
+    let (Some(newest), Some(parts)) = (newest, parts) else { return false };
+    match membership(newest, &parts) {
+        Membership::Part { extent: Extent::Known { end, .. }, .. } => end > revision,
+        _ => false,
+    }
 }
 
 /// A point before everything that is retained has no entries: what that means for each key is another question.
