@@ -43,8 +43,10 @@ async fn three_servers_keep_three_replicas() {
     let config =
         async_nats::jetstream::stream::Config { name: "r3".into(), num_replicas: 3, ..Default::default() };
     context.create_stream(config).await.unwrap();
-    context.publish("r3", "value".into()).await.unwrap().await.unwrap();
     assert!(cluster.stream_leader("r3").await < 3);
+    // Its leader can be known before it listens.
+    let stored = async || context.publish("r3", "value".into()).await.unwrap().await.ok();
+    kvconf_tests::wait_for("the stream takes messages", Duration::from_secs(30), stored).await;
 }
 
 #[tokio::test]
