@@ -115,9 +115,7 @@ async fn accept(listener: TcpListener, target: u16, mode: watch::Receiver<Mode>)
 async fn serve(inbound: TcpStream, target: u16, mut mode: watch::Receiver<Mode>) {
     let watched = mode.clone();
     let passing = async {
-        // What is refused reaches nobody, not even for a moment.
-        if !matches!(admitted(&mut mode, None).await, Ok(mode) if mode != Mode::Cut) {
-            let _ = inbound.set_zero_linger();
+        if admitted(&mut mode, None).await.is_err() {
             return;
         }
         let Ok(outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };
