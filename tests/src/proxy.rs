@@ -115,7 +115,9 @@ async fn accept(listener: TcpListener, target: u16, mode: watch::Receiver<Mode>)
 async fn serve(inbound: TcpStream, target: u16, mut mode: watch::Receiver<Mode>) {
     let watched = mode.clone();
     let passing = async {
-        if admitted(&mut mode, None).await.is_err() {
+        // What is refused reaches nobody, not even for a moment.
+        if !matches!(admitted(&mut mode, None).await, Ok(mode) if mode != Mode::Cut) {
+            let _ = inbound.set_zero_linger();
             return;
         }
         let Ok(outbound) = TcpStream::connect(("127.0.0.1", target)).await else { return };
