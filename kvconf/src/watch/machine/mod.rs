@@ -187,6 +187,8 @@ pub(crate) struct Machine {
     /// Above how many of them superseded ones are dropped next.
     prune_at: usize,
     doubt: bool,
+    /// Whether the present subscription has lost its connection.
+    cut_off: bool,
     failures: u32,
     /// The present answer is suspect, and since when.
     suspect: Option<Suspicion>,
@@ -243,6 +245,7 @@ impl Machine {
             ready: Vec::new(),
             prune_at: PRUNE_AT,
             doubt: false,
+            cut_off: false,
             failures: 0,
             suspect: None,
             strangers: BTreeSet::new(),
@@ -329,6 +332,7 @@ impl Machine {
         self.open = ChangeSet::default();
         self.ready.clear();
         self.doubt = false;
+        self.cut_off = false;
         self.waiting_since = None;
         self.reading = false;
         self.counting = None;
@@ -344,6 +348,10 @@ impl Machine {
 
     fn set_state(&mut self, state: WatchState, effects: &mut Vec<Effect>) {
         self.changing_since = None;
+        // What came before the connection broke is still published, and says nothing of now. The next subscription does.
+        if self.cut_off {
+            return;
+        }
         if self.watch_state != state {
             self.watch_state = state.clone();
             effects.push(Effect::State(state));
@@ -366,7 +374,10 @@ impl Machine {
 
     fn fault(&mut self, fault: &Fault, effects: &mut Vec<Effect>) {
         match fault {
-            Fault::Disconnected => self.set_state(WatchState::Disconnected, effects),
+            Fault::Disconnected => {
+                self.set_state(WatchState::Disconnected, effects);
+                self.cut_off = true;
+            }
             Fault::NotPermitted { subject } => {
                 let error = ReadError::NotPermitted { subject: subject.clone() };
                 self.not_opened(&error, effects);

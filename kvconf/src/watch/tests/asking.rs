@@ -4,9 +4,10 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::{delivered, delivered_before};
+use super::{delivered, delivered_before, watching};
 use crate::store::header::{BATCH_ID, BATCH_SEQUENCE};
-use crate::store::{ReadError, Reading};
+use crate::store::{Delivery, Fault, ReadError, Reading};
+use crate::watch::WatchState;
 use crate::watch::machine::{About, Effect, Input, Machine, Tuning};
 use crate::{Headers, Prefix, Revision};
 
@@ -124,4 +125,33 @@ fn who_writes_sets_that_never_end_does_not_keep_a_restricted_reader_from_other_c
     // Each change of the other is there after 50 ms, and his with the next of them.
     let expected: Vec<(u64, u64)> = (1..=10).map(|round| (round, 2 * round - 1)).collect();
     assert_eq!(published, expected);
+}
+
+// P1, P5: both are taken in one go, and what came before is still published.
+#[test]
+fn a_connection_that_broke_behind_a_change_or_a_load_is_not_live() {
+    let broken = || Input::Delivered(Delivery::Fault(Fault::Disconnected));
+    let published = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
+
+    let (mut machine, now) = live(None);
+    machine.step(now, delivered_before("a.x", 1, 1, 0));
+    machine.step(now, broken());
+    let effects = machine.step(now, Input::Drained);
+    assert_eq!((published(&effects), machine.watch_state()), (true, &WatchState::Disconnected));
+    // One more that the client had received before.
+    machine.step(now, delivered_before("a.x", 2, 2, 0));
+    let effects = machine.step(now, Input::Drained);
+    assert_eq!((published(&effects), machine.watch_state()), (true, &WatchState::Disconnected));
+
+    let (mut machine, now) = watching("a", 1);
+    machine.step(now, delivered_before("a.x", 1, 1, 0));
+    machine.step(now, broken());
+    let effects = machine.step(now, Input::Drained);
+    assert_eq!((published(&effects), machine.watch_state()), (true, &WatchState::Disconnected));
+    machine.step(now, Input::Delivered(Delivery::Fault(Fault::Reconnected)));
+    let (pending, history, clock, promised, last) = (1, Some(64), None, Revision::ZERO, None);
+    machine.step(now, Input::Opened { pending, incarnation: None, history, clock, promised, last });
+    machine.step(now, delivered_before("a.x", 1, 1, 0));
+    machine.step(now, Input::Drained);
+    assert_eq!(machine.watch_state(), &WatchState::Live);
 }
