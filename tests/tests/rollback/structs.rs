@@ -360,3 +360,20 @@ async fn what_is_lost_is_named_and_nothing_is_written() {
     live.rollback_to(long_ago).only(Shop::fields().region).author("ops").await.unwrap();
     assert_eq!(value(&bucket, "shop.region").await.as_deref(), Some("eu"));
 }
+
+// P2, P8: what is left of the set says how far it reached.
+#[tokio::test]
+async fn half_of_a_change_set_is_no_state_though_the_rest_was_purged() {
+    let bucket = Bucket::memory();
+    let live = shop(&bucket).await;
+    bucket.put("shop.price", "120").await.unwrap();
+    let before = state(&bucket).await;
+    let edit = bucket.edit().set("shop.discount", "9").set("shop.price", "9").set("shop.unknown", "9");
+    let set = edit.plan().await.unwrap().commit().author("ops").await.unwrap();
+    let [.., (of_price, within), (of_unknown, _)] = set.written() else { panic!("{:?}", set.written()) };
+    assert_eq!((of_price.as_str(), of_unknown.as_str()), ("shop.price", "shop.unknown"));
+    bucket.purge(of_unknown.clone()).await.unwrap();
+
+    live.rollback_to(*within).author("ops").await.unwrap();
+    assert_eq!(state(&bucket).await, before);
+}

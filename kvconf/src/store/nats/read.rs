@@ -202,12 +202,7 @@ impl NatsStore {
                 self.known.filters.failed(&denial);
                 Ok(entries)
             }
-            result => {
-                if filters.len() > 1 && result.is_ok() {
-                    self.known.filters.worked();
-                }
-                result
-            }
+            result => result,
         }
     }
 
@@ -330,9 +325,6 @@ impl NatsStore {
         if filters.len() == 1 || self.known.filters.is_worth_a_trial() {
             match of(&filters).await {
                 Ok(deliveries) => {
-                    if filters.len() > 1 {
-                        self.known.filters.worked();
-                    }
                     let asked = (&filters[..], start, Content::Heads);
                     return self.hand_all_on(deliveries, asked, Some(until), each).await;
                 }

@@ -108,9 +108,6 @@ impl NatsStore {
         if filters.len() == 1 || self.known.filters.is_worth_a_trial() {
             match self.deliveries(filters, start).await {
                 Ok(one) => {
-                    if filters.len() > 1 {
-                        self.known.filters.worked();
-                    }
                     let (pending, clock) = (one.consumer.pending, one.consumer.clock);
                     return Ok((pending, clock, one.boxed()));
                 }
@@ -166,6 +163,9 @@ impl NatsStore {
             Content::Heads => Purpose::DeliverHeads(&inbox),
         };
         let consumer = self.consumer(filters, start, purpose).await?;
+        if filters.len() > 1 {
+            self.known.filters.worked();
+        }
         let subscriber = client.subscribe(inbox).await.map_err(Failure::client)?;
         let mut tick = interval_at(tokio::time::Instant::now() + TICK, TICK);
         // A task that did not run for a while has not heard the server, and the server may well have spoken.
