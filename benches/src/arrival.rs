@@ -83,7 +83,7 @@ async fn by_hand(writer: &kv::Store, theirs: &mut ByHand, value: u32) -> Result<
 
 /// The rows of arrival. Each side has a bucket of its own, so that one never wakes the other.
 pub async fn rows() -> Result<Vec<Row>> {
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let ours = Setup::new(&server, "ours").await?;
     let theirs = Setup::new(&server, "theirs").await?;
     let live = ours.bucket.live::<Checkout>().start().await?;

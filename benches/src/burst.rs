@@ -74,7 +74,7 @@ async fn bare(store: &kv::Store) -> Result<Arc<AtomicU32>> {
 
 /// The rows of the burst.
 pub fn rows(runtime: &Handle) -> Result<Vec<Row>> {
-    let server = runtime.block_on(Server::start());
+    let server = runtime.block_on(Server::builder().on_disk().start());
     let ours = runtime.block_on(Setup::new(&server, "ours"))?;
     let theirs = runtime.block_on(Setup::new(&server, "theirs"))?;
     let live = runtime.block_on(ours.bucket.live::<Limits>().start())?;

@@ -20,7 +20,7 @@ const MOST_MIB: f64 = 15.0;
 /// All rows.
 pub async fn rows() -> Result<Vec<Row>> {
     let (bare, kvconf) = (minimal()?, built()?);
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let bucket = Bucket::create(&server.client().await, BucketConfig::new("prod")).await?;
     let keys: Vec<String> = (0..MANY).map(|at| format!("k{}.n{at}", at % 100)).collect();
     for part in keys.chunks(1_000) {

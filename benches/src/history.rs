@@ -50,7 +50,7 @@ fn row(what: &str, ours: &[f64], theirs: &[f64], most: Option<(f64, &'static str
 
 /// The rows of looking back.
 pub async fn rows() -> Result<Vec<Row>> {
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let setup = Setup::new(&server, BUCKET).await?;
     fill(&setup.url, BUCKET, all()).await?;
     let live = setup.bucket.live::<Hundred>().start().await?;

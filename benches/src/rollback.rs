@@ -73,7 +73,7 @@ fn how(plans: &[f64], reads: &[f64]) -> String {
 
 /// The rows of planning a rollback.
 pub async fn rows() -> Result<Vec<Row>> {
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let limits = || {
         let of =
             |round: u32| move |at: u32| (format!("limits.of.customer-{at}"), (round * KEYS + at).to_string());

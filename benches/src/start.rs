@@ -70,7 +70,7 @@ async fn compare<T: KvConfig>(
 
 /// The rows of starting.
 pub async fn rows() -> Result<Vec<Row>> {
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let setup = Setup::new(&server, "many").await?;
     let limits = (0..MANY).map(|at| (format!("limits.of.customer-{at}"), at.to_string()));
     fill(&setup.url, "many", limits).await?;

@@ -95,7 +95,7 @@ async fn once(
 
 /// The rows of writing.
 pub async fn rows() -> Result<Vec<Row>> {
-    let server = Server::start().await;
+    let server = Server::builder().on_disk().start().await;
     let setup = Setup::new(&server, "writes").await?;
     let live = setup.bucket.live::<Checkout>().start().await?;
     let own = setup.bucket.kv_store().await?;

@@ -209,3 +209,11 @@ pub mod __private {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// How many random cases a test tries: so many, times `KVCONF_CASES`, for a machine that has more time.
+#[cfg(test)]
+fn cases(usual: u32) -> proptest::test_runner::Config {
+    let times = std::env::var("KVCONF_CASES").ok();
+    let times = times.map_or(1, |times| times.parse().expect("KVCONF_CASES is a number"));
+    proptest::test_runner::Config::with_cases(usual * times)
+}

@@ -18,7 +18,7 @@ const VALUES: usize = BYTES / (1024 * 1024);
 
 /// Each run reads all of them, with a command that was built to be debugged: `KVCONF_CASES` makes them more.
 fn keys() -> usize {
-    kvconf_tests::cases(25_000).try_into().unwrap()
+    kvconf_tests::cases(15_000).try_into().unwrap()
 }
 
 fn key(at: usize) -> String {

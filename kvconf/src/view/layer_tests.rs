@@ -118,7 +118,7 @@ fn entries(set: &Set, revision: &mut u64) -> Vec<Arc<Entry>> {
 const MOST: usize = 7;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1_000))]
 
     // P1, P2, P3
     #[test]

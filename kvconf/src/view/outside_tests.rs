@@ -119,7 +119,7 @@ fn serve(steps: &[Step]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3_000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1_500))]
 
     // P1, P2, P3
     #[test]

@@ -90,7 +90,7 @@ fn state_of(sets: &[Set], taken: &[bool]) -> Set {
 const MOST: usize = 7;
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1_000))]
 
     // P1, P2, P3
     #[test]

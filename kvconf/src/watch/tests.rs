@@ -378,7 +378,7 @@ fn run(history: u8, ops: &[Op]) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(200))]
 
     // P1, P2, P4
     #[test]

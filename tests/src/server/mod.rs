@@ -30,9 +30,17 @@ pub struct Builder {
     without_jetstream: bool,
     extra: String,
     leafnodes: bool,
+    on_disk: bool,
 }
 
 impl Builder {
+    /// Stores on a disk, as servers do that serve, and not in a folder that may be kept in memory: for figures.
+    #[must_use]
+    pub const fn on_disk(mut self) -> Self {
+        self.on_disk = true;
+        self
+    }
+
     /// Another binary than the default one, such as [`installed`]`("2.11.11")`.
     #[must_use]
     pub fn binary(mut self, binary: impl Into<PathBuf>) -> Self {
@@ -87,7 +95,7 @@ impl Builder {
     }
 
     fn spawn(self) -> Server {
-        let folder = Folder::new();
+        let folder = if self.on_disk { Folder::on_disk() } else { Folder::new() };
         let (ports, asked) = (Ports::default(), Ports::default());
         let mut server = Server { settings: self, folder, ports, asked, process: Process(None) };
         server.launch();

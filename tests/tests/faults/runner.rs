@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::table::{Row, docs_differ, is_for_the_docs, markdown, write_docs};
 
 /// How many run at a time unless told otherwise. Each has a server or three; most of the time all of them wait.
-const AT_A_TIME: usize = 8;
+const AT_A_TIME: usize = 10;
 
 /// Nothing takes longer, not even on a machine that is busy with a build.
 const LIMIT: Duration = Duration::from_secs(300);

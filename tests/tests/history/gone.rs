@@ -319,7 +319,7 @@ fn keeping(name: &str, history: u32) -> BucketConfig {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(32)))]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(16)))]
 
     // P8
     #[test]
@@ -348,7 +348,7 @@ async fn tried_on(bucket: impl AsyncFn(BucketConfig) -> Bucket, cases: u32) {
 #[tokio::test]
 async fn on_a_server_what_ran_out_under_a_later_value_is_lost_too() {
     let backend = Backend::nats().await;
-    tried_on(async |config| backend.bucket(config).await, kvconf_tests::cases(4)).await;
+    tried_on(async |config| backend.bucket(config).await, kvconf_tests::cases(2)).await;
 }
 
 // P8: the leader is asked there, for a copy that lags says that nothing came since.

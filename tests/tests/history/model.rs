@@ -333,7 +333,7 @@ fn steps() -> impl Strategy<Value = (u8, Vec<Step>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(64)))]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(32)))]
 
     // P8
     #[test]
@@ -348,7 +348,7 @@ proptest! {
 async fn on_a_server_it_is_too() {
     let backend = Backend::nats().await;
     let mut runner = TestRunner::deterministic();
-    for case in 0..kvconf_tests::cases(6) {
+    for case in 0..kvconf_tests::cases(3) {
         let (history, steps) = steps().new_tree(&mut runner).unwrap().current();
         try_steps(&backend, history, &format!("cfg{case}"), &steps).await;
     }

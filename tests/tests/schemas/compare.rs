@@ -124,7 +124,7 @@ fn a_character_that_begins_json_is_no_json() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(150), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(75)))]
 
     #[test]
     fn a_change_of_form_that_is_safe_refuses_no_value_that_was_taken(value in value()) {

@@ -156,7 +156,7 @@ fn stands_for_text(file: &Value) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(200), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(100)))]
 
     #[test]
     fn it_accepts_what_the_reader_takes_and_nothing_else(file in file()) {

@@ -46,7 +46,7 @@ fn sorted(problems: impl IntoIterator<Item = Problem>) -> Vec<(String, ProblemKi
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: kvconf_tests::cases(256), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig::with_cases(kvconf_tests::cases(128)))]
 
     #[test]
     fn every_problem_is_told_in_the_words_of_the_reader(state in state()) {

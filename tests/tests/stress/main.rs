@@ -278,17 +278,17 @@ fn batches(usual: u32) -> u64 {
 // P1, P2, P4
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_under_racing_writers() {
-    race(64, Storage::Memory, batches(600)).await;
+    race(64, Storage::Memory, batches(350)).await;
 }
 
 // P1, P2, P4: the fewest revisions with which a state can be exact while others write.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_with_eight_revisions_kept() {
-    race(8, Storage::Memory, batches(300)).await;
+    race(8, Storage::Memory, batches(150)).await;
 }
 
 // P1, P2, P4: slower writers on a disk, so that readers get nearly every state.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reader_sees_a_torn_state_of_a_bucket_on_disk() {
-    race(64, Storage::File, batches(60)).await;
+    race(64, Storage::File, batches(30)).await;
 }

@@ -268,7 +268,7 @@ async fn drain(watch: &mut Watch, revisions: &mut Vec<u64>, loaded: &mut usize, 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(crate::cases(64))]
 
     /// Whatever fails on the way: every entry once, in order.
     #[test]

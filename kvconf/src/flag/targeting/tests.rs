@@ -129,7 +129,7 @@ fn names() -> Box<[Box<str>]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(crate::cases(1500))]
 
     #[test]
     fn compiled_and_walked_a_rule_gives_the_same(

@@ -94,7 +94,7 @@ fn json_like() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(crate::cases(2_000))]
 
     #[test]
     fn the_same_texts_are_json_as_for_serde_json(text in json_like()) {

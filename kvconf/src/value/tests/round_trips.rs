@@ -199,7 +199,7 @@ fn survives_as_every_type(bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(crate::cases(128))]
 
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
