@@ -6,7 +6,7 @@ use async_nats::jetstream::{self, kv};
 use insta::assert_snapshot;
 use kvconf::{Bucket, BucketConfig};
 use kvconf_tests::server::{Cluster, Server, installed};
-use kvconf_tests::wait_until;
+use kvconf_tests::{wait_for, wait_until};
 
 use crate::command::{Kvconf, Ran, file, normalised, server_with_bucket};
 
@@ -262,7 +262,9 @@ async fn a_cluster_that_has_lost_most_of_its_servers_is_told() {
     let client = cluster.client().await;
     let mut config = BucketConfig::new("prod");
     config.num_replicas = Some(3);
-    Bucket::create(&client, config).await.unwrap();
+    // A cluster that has just come up may be long about it.
+    let made = async || Bucket::create(&client, config.clone()).await.ok();
+    wait_for("a bucket on three replicas", Duration::from_secs(60), made).await;
     drop(client);
     let kvconf = Kvconf::of(&cluster.servers()[0]);
     let is_sound =
