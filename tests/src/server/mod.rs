@@ -34,7 +34,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Stores on a disk, as servers do that serve, and not in a folder that may be kept in memory: for figures.
+    /// Stores on a disk, as servers do that serve, and not in a folder that may be kept in memory: for figures, and for what a disk changes.
     #[must_use]
     pub const fn on_disk(mut self) -> Self {
         self.on_disk = true;

@@ -194,7 +194,12 @@ async fn shake<T: Keys>(client: Client, live: Live<T>, done: Arc<AtomicBool>) ->
 
 /// Runs four writers against six readers (one restricted, one with a bad connection), and handles that start meanwhile; checks all that any of them saw.
 async fn race(history: u8, storage: Storage, batches: u64) {
-    let server = Server::builder().config(USERS).start().await;
+    let server = Server::builder().config(USERS);
+    let server = match storage {
+        Storage::File => server.on_disk(),
+        Storage::Memory => server,
+    };
+    let server = server.start().await;
     let mut config = BucketConfig::new("stress");
     config.history = Some(history.into());
     config.storage = Some(storage);
