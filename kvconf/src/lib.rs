@@ -106,6 +106,7 @@ mod live;
 pub mod nats;
 mod origin;
 mod problem;
+mod retention;
 mod revision;
 mod schema;
 pub mod seal;

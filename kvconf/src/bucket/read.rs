@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::filters::{IntoFilters, disjoint};
 use super::{Bucket, write};
 use crate::store::{Point, Reading};
+use crate::watch::read_latest;
 use crate::{BucketConfig, Entry, Key, KeyError, ReadError, Revision, Status, WriteError};
 
 impl Bucket {
@@ -127,6 +128,9 @@ impl Bucket {
     /// Where the user may not ask the server for that, or the bucket has no direct gets, the keys are read one after the
     /// other; [`Reading::is_isolated`] tells.
     ///
+    /// A mirror gets a change of several keys one after the other. Where it has one of kvconf's in part, the state before that
+    /// is read; of those of other clients nothing tells there.
+    ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -188,7 +192,10 @@ impl Bucket {
 
     async fn read_point(&self, filters: impl IntoFilters, at: Point) -> Result<Reading, ReadError> {
         let filters = disjoint(filters)?;
-        self.store.read(&filters, at).await
+        match at {
+            Point::Latest => read_latest(&*self.store, &filters).await,
+            at => self.store.read(&filters, at).await,
+        }
     }
 
     /// The bucket's settings and state, asked for anew.

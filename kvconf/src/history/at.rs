@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::error::{LostKey, PastError};
-use super::moment::{Cut, Wanted, cut, denied, goes_on, has_gaps, in_doubt, lost, suspects};
-use super::retention::Next;
+use super::moment::{Wanted, denied, has_gaps, in_doubt, lost, suspects};
+use crate::retention::Next;
 use crate::store::{Kept, Point, ReadError, Reading, Span, Store};
+use crate::watch::cut::{Cut, cut, goes_on};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, Prefix, Revision};
 
@@ -57,15 +58,18 @@ pub(crate) async fn keys_at(
     let witnesses = if point == Point::Latest { Vec::new() } else { wanted.witnesses() };
     let (reading, mut span) = read(store, &filters, point, &witnesses).await?;
     let (mut revision, isolated) = (reading.revision, reading.isolated);
+    let mut is_latest = point == Point::Latest;
     let mut entries = own(reading);
     if isolated && let Some(start) = torn(store, &filters, prefixes, &entries, revision).await? {
+        // Of the newest state in a mirror, which gets a set entry by entry.
+        is_latest = false;
         revision = start - 1;
         let reading;
         (reading, span) = read(store, &filters, Point::Revision(revision), &witnesses).await?;
         entries = own(reading);
     }
     let mut keys = KeysAt { entries, revision, isolated, lost: Vec::new() };
-    if point == Point::Latest || revision == Revision::ZERO {
+    if is_latest || revision == Revision::ZERO {
         return Ok(keys);
     }
     if !has_gaps(&keys.entries, wanted) {
@@ -170,4 +174,34 @@ pub(crate) async fn next_entries(
     };
     store.trace_first(filters, keys, (moment, until), take).await?;
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::attribution::{CHANGE, SET};
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Action, Expect, Write};
+    use crate::{BucketConfig, Headers};
+
+    // P2, P8: a mirror gets a set entry by entry.
+    #[tokio::test(start_paused = true)]
+    async fn what_the_state_before_a_set_lacks_is_told() {
+        for (history, expected) in [(8, (2, 2, vec![])), (1, (2, 1, vec!["a.x"]))] {
+            let mut config = BucketConfig::new("b");
+            config.history = Some(history);
+            let store = MemoryStore::new(config).unwrap();
+            let part: Headers = [(CHANGE, "c"), (SET, "1/2 a:2@2")].into_iter().collect();
+            for (key, headers) in [("a.y", Headers::new()), ("a.x", Headers::new()), ("a.x", part)] {
+                let (key, action) = (Key::new(key).unwrap(), Action::Put(Bytes::from_static(b"1")));
+                store.write(Write { key, action, expect: Expect::Any, ttl: None, headers }).await.unwrap();
+            }
+            let prefixes = [Prefix::new("a").unwrap()];
+            let keys = keys_at(&store, &prefixes, Point::Latest, Wanted::Everything).await.unwrap();
+            let lost: Vec<&str> = keys.lost.iter().map(|lost| lost.key.as_str()).collect();
+            assert_eq!((keys.revision.get(), keys.entries.len(), lost), expected, "{history} kept");
+        }
+    }
 }

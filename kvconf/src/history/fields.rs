@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use super::log::{KeyState, Shown};
 use super::past::Frame;
 use super::render::{Colored, Ink, Render, Stamp, Style};
-use super::retention::{Before, Follower, Retention};
+use crate::retention::{Before, Follower, Retention};
 use crate::schema::{FieldError, Kind, KvConfig, Slot, node_at};
 use crate::seal::Seals;
 use crate::view::{Opened, clear_map, contained_read, problem_of};

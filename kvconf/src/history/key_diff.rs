@@ -12,8 +12,8 @@ use bytes::Bytes;
 
 use super::at::{check_time, torn};
 use super::error::{LostKey, PastError};
-use super::retention::Retention;
 use super::touched::{Candidate, Earlier, Judged, Touched};
+use crate::retention::Retention;
 use crate::store::{Kept, Point, ReadError, Store};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, Prefix, Revision};

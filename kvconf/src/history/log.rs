@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::render::{Colored, Ink, Line, Render, Stamp, Style, write_lines};
-use super::retention::{Before, Beginning, Follower, Retention};
+use crate::retention::{Before, Beginning, Follower, Retention};
 use crate::value::{show, tame};
 use crate::view::{Table, Target, shown_bytes};
 use crate::watch::sets::{Extent, Membership, membership, place};

@@ -1,7 +1,7 @@
 //! Looking back: what was changed, what a field held, how a struct was, and whether a build could have read it.
 //!
 //! Everything is read off the entries that the bucket keeps. There is no second place that could disagree, and what
-//! retention has lost is said, never guessed (`retention.rs` has the rules).
+//! retention has lost is said, never guessed (`retention.rs`, beside this room, has the rules).
 //!
 //! Pure: `retention`, `moment`, `touched`, `log`, `fields`, `diff`, `replay`, `render`. Asking the bucket: `at`, `walk`, `index`, `pages`, `key_diff`, and the
 //! methods in `live` and `bucket`.
@@ -20,7 +20,6 @@ mod pages;
 mod past;
 mod render;
 mod replay;
-mod retention;
 mod touched;
 mod walk;
 
@@ -40,4 +39,3 @@ pub use render::Colored;
 pub(crate) use render::Stamp;
 pub(crate) use replay::Play;
 pub use replay::{RejectedState, Replay};
-pub(crate) use retention::{Next, Retention, follows};

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::error::LostKey;
 use super::log::Set;
 use super::past::Frame;
-use super::retention::{Before, Follower, Retention};
+use crate::retention::{Before, Follower, Retention};
 use crate::schema::KvConfig;
 use crate::view::Trial;
 use crate::{Entry, Key, Origin, Problem, ProblemKind, Report, Revision};

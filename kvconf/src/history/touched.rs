@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use super::error::LostKey;
-use super::retention::{Next, Retention};
+use crate::retention::{Next, Retention};
 use crate::store::Kept;
 use crate::{Entry, Key, Revision};
 

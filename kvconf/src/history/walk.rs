@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::error::LogError;
 use super::index::Index;
 use super::log::{LoggedChange, Material, Set, Shown, sets};
-use super::retention::{Beginning, Retention};
+use crate::retention::{Beginning, Retention};
 use crate::store::{Kept, Point, ReadError, Store};
 use crate::watch::sets::MOST;
 use crate::{Entry, Filter, Key, Prefix, Revision};

@@ -7,7 +7,8 @@ use super::judge::{Place, Table, Verdict, missing};
 use super::{Presence, Schema, Setting};
 use crate::history::{CheckError, Play, Replay, tape};
 use crate::problem::in_order;
-use crate::{Bucket, Entry, Point, Prefix, Problem};
+use crate::watch::read_latest;
+use crate::{Bucket, Entry, Prefix, Problem};
 
 impl Bucket {
     /// Begins to hold a schema against what the bucket holds and held, without the program that it is of: for a check before
@@ -63,7 +64,7 @@ impl CheckSchema<'_> {
         if !self.schema.prefix.is_empty() && !filters.iter().any(|filter| filter.overlaps(&bare)) {
             filters.push(bare);
         }
-        let reading = self.bucket.store.read(&filters, Point::Latest).await?;
+        let reading = read_latest(&*self.bucket.store, &filters).await?;
         Ok(self.schema.judge(&reading.entries))
     }
 

@@ -217,6 +217,10 @@ impl Store for WithGiven {
         self.inner.standing(filters)
     }
 
+    fn is_mirror(&self) -> bool {
+        self.inner.is_mirror()
+    }
+
     fn caveats(&self) -> Vec<Caveat> {
         self.inner.caveats()
     }

@@ -387,6 +387,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         None
     }
 
+    /// Whether it gets what another bucket has, entry by entry: of an atomic batch a part may stand there for a while. As of when
+    /// its settings were last read; not for who may not read them.
+    fn is_mirror(&self) -> bool {
+        false
+    }
+
     /// What the bucket's settings keep kvconf from promising, as of when they were last read.
     fn caveats(&self) -> Vec<Caveat>;
 

@@ -10,11 +10,13 @@
 //! them again ([`merging`] says when).
 
 mod compare;
+pub(crate) mod cut;
 mod driver;
 mod lateness;
 mod lifetime;
 mod machine;
 mod merging;
+mod mirrored;
 mod observer;
 pub(crate) mod sets;
 mod state;
@@ -27,6 +29,7 @@ pub(crate) use compare::relative;
 pub(crate) use driver::{Attachment, Hub};
 pub(crate) use lifetime::time_to_live;
 pub(crate) use machine::Remembered;
+pub(crate) use mirrored::read_latest;
 pub(crate) use observer::Observer;
 pub use state::WatchState;
 

@@ -14,7 +14,8 @@ pub enum WatchState {
     /// It is connected and delivers.
     #[display("live")]
     Live,
-    /// It delivers, and has more to do than it can keep up with; or the bucket copies another one, and lacks so much of it.
+    /// It delivers, and has more to do than it can keep up with; or the bucket copies another one, and lacks so much of it,
+    /// or of a change of several keys.
     #[display("lagging, {pending} entries behind")]
     Lagging {
         /// How many entries are waiting.
@@ -48,8 +49,9 @@ pub enum WatchState {
         /// The subject that the client's user may not use.
         subject: String,
     },
-    /// The bucket answered with less than it held before and said nothing of a removal. The last good state is kept
-    /// until that is confirmed.
+    /// The bucket answered with less than it held before and said nothing of a removal; or it is a mirror that has a change of
+    /// several keys in part, and no more what stood there before. The last good state is kept until that is confirmed, or the
+    /// rest is there.
     #[display("suspect answer: {what}")]
     Suspect {
         /// What is odd.

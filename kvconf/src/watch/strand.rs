@@ -10,6 +10,7 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{Instant, timeout};
 
 use super::machine::{About, Base, Effect, Input, Machine, room_for};
+use super::mirrored::read_whole;
 use super::observer::{Attached, Standing, minimal};
 use super::{Update, WatchState};
 use crate::backoff::Backoff;
@@ -306,6 +307,7 @@ impl Strand {
                 let Subscription { pending, incarnation, history, told, clock, promised, last, .. } =
                     subscription;
                 self.deliveries = Some(subscription.deliveries);
+                self.input(Input::Mirror(self.store.is_mirror()));
                 self.input(Input::Origin(subscription.origin));
                 self.input(Input::Opened { pending, incarnation, history, clock, promised, last });
                 if told == Told::Before {
@@ -378,9 +380,15 @@ impl Strand {
                 self.newcomers().for_each(|attached| _ = attached.call(|observer| observer.loading()));
                 self.opening = Some(self.subscribe(failures));
             }
-            Effect::Read => {
+            Effect::Read { whole } => {
                 let (store, filters) = (Arc::clone(&self.store), self.filters());
-                self.reading = Some(async move { store.read(&filters, Point::Latest).await }.boxed());
+                let reading = async move {
+                    if whole {
+                        return read_whole(&*store, &filters).await;
+                    }
+                    store.read(&filters, Point::Latest).await
+                };
+                self.reading = Some(reading.boxed());
             }
             Effect::Count => {
                 let (store, filters) = (Arc::clone(&self.store), self.filters());

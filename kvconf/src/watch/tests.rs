@@ -6,18 +6,20 @@ mod beside;
 mod joining;
 mod leader;
 mod loading;
+mod mirror;
+mod model;
 mod newcomers;
 mod origin;
 mod presumed;
 mod set_back;
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use self::model::{Model, State, under};
 use super::machine::{Effect, Input, Machine, Tuning};
 use super::sets::Layout;
 use super::{Attachment, Hub, Observer, Update, WatchState};
@@ -26,9 +28,6 @@ use crate::store::header::{BATCH_COMMIT, BATCH_ID, BATCH_SEQUENCE};
 use crate::store::memory::{MemoryFaults, MemoryStore};
 use crate::store::{Action, Delivery, Expect, Fault, Reading, Store, Write};
 use crate::{BucketConfig, Entry, Headers, Key, Prefix, Revision};
-
-/// Live keys with their values.
-type State = BTreeMap<Key, Bytes>;
 
 const KEYS: [&str; 6] = ["a.x", "a.y", "a.deep.z", "b.x", "b.y", "c"];
 const PREFIXES: [&str; 4] = ["", "a", "a.deep", "b"];
@@ -86,39 +85,6 @@ fn op_with_joins() -> impl Strategy<Value = Op> {
         6 => (990_u16..1_010).prop_map(Op::Run),
         6 => (0_u16..3).prop_map(Op::Run),
     ]
-}
-
-/// The true states of all buckets that stood under the name, at every boundary of a change set.
-#[derive(Default)]
-struct Model {
-    /// By incarnation, then by revision. A revision inside a batch maps to the state at the batch's end.
-    states: Vec<Vec<State>>,
-}
-
-impl Model {
-    fn recreate(&mut self) {
-        self.states.push(vec![State::new()]);
-    }
-
-    fn write(&mut self, changes: &[(Key, Option<Bytes>)]) {
-        let states = self.states.last_mut().unwrap();
-        let mut next = states.last().unwrap().clone();
-        for (key, value) in changes {
-            match value {
-                Some(value) => next.insert(key.clone(), value.clone()),
-                None => next.remove(key),
-            };
-        }
-        states.extend(std::iter::repeat_n(next, changes.len()));
-    }
-
-    fn now(&self) -> &State {
-        self.states.last().unwrap().last().unwrap()
-    }
-}
-
-fn under(state: &State, prefix: &Prefix) -> State {
-    state.iter().filter(|(key, _)| key.under(prefix).is_some()).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 #[derive(Debug, Clone)]
@@ -314,13 +280,13 @@ impl World {
         Err(TestCaseError::fail(format!(
             "{:?} stays at {last:?}\nand the bucket has {:?}",
             stuck.prefix,
-            under(self.model.now(), &stuck.prefix)
+            under(&self.model.now(), &stuck.prefix)
         )))
     }
 
     fn is_current(&self, reader: &Reader) -> bool {
         let published = reader.published.lock().unwrap();
-        published.last().is_some_and(|last| last.state == under(self.model.now(), &reader.prefix))
+        published.last().is_some_and(|last| last.state == under(&self.model.now(), &reader.prefix))
     }
 
     fn check(&self) -> Result<(), TestCaseError> {
@@ -338,11 +304,10 @@ impl World {
                     );
                 }
                 // P1 and P2
-                let found = (incarnation..self.model.states.len()).find(|incarnation| {
-                    let states = &self.model.states[*incarnation];
-                    let at = usize::try_from(step.revision.get()).unwrap();
-                    states.get(at).is_some_and(|state| under(state, &reader.prefix) == step.state)
-                });
+                let is_of = |incarnation: &usize| {
+                    self.model.at(*incarnation, step.revision, &reader.prefix).as_ref() == Some(&step.state)
+                };
+                let found = (incarnation..self.model.moments.len()).find(is_of);
                 prop_assert!(
                     found.is_some(),
                     "{:?} saw a state that never was at revision {}: {:?}",
@@ -363,10 +328,15 @@ fn write(key: &Key, value: Option<&Bytes>, headers: Headers) -> Write {
 }
 
 fn run(history: u8, ops: &[Op]) -> Result<(), TestCaseError> {
+    run_with(history, ops, |_| ())
+}
+
+fn run_with(history: u8, ops: &[Op], faults: impl FnOnce(&MemoryFaults)) -> Result<(), TestCaseError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut world = World::new(history);
+        faults(&world.faults);
         world.join("");
         world.join("a");
         for op in ops {
@@ -392,6 +362,12 @@ proptest! {
         ops in proptest::collection::vec(op(), 40..160),
     ) {
         run(8, &ops)?;
+    }
+
+    // P1, P2, P4: who may not read several keys as of one moment.
+    #[test]
+    fn also_without_consistent_readings(ops in proptest::collection::vec(op(), 20..120)) {
+        run_with(8, &ops, MemoryFaults::refuse_readings)?;
     }
 
     // P1, P2, P4: whoever joins, and whenever.
@@ -473,7 +449,7 @@ fn a_load_that_a_reading_completes_is_not_what_has_arrived() {
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
     machine.step(now, delivered("a.x", 1, part));
     let effects = machine.step(now, Input::Drained);
-    assert!(matches!(effects[..], [Effect::Arrived(_), Effect::Read]), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Arrived(_), Effect::Read { whole: false }]), "{effects:?}");
 
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.y", 2, Headers::new()) else {
         unreachable!()
@@ -507,7 +483,7 @@ fn a_reading_of_several_moments_does_not_complete_a_set() {
     machine.step(now, Input::Drained);
     let part: Headers = [(BATCH_ID, "q"), (BATCH_SEQUENCE, "1")].into_iter().collect();
     machine.step(now, delivered("a.x", 1, part.clone()));
-    assert_eq!(machine.step(now, Input::Drained), [Effect::Read]);
+    assert_eq!(machine.step(now, Input::Drained), [Effect::Read { whole: false }]);
 
     let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.x", 1, part) else { unreachable!() };
     let reading =

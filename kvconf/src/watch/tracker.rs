@@ -22,12 +22,16 @@ struct Open {
     start: Revision,
     extent: Extent,
     seen: u32,
+    /// The entry before its first one, and that one.
+    between: (Revision, Revision),
 }
 
 /// Messages of a batch stand next to each other, so at most one set is open at a time.
 #[derive(Debug, Default)]
 pub(super) struct Tracker {
     open: Option<Open>,
+    /// The newest entry.
+    last: Revision,
 }
 
 impl Tracker {
@@ -40,12 +44,33 @@ impl Tracker {
         matches!(self.open, Some(Open { extent: Extent::Unknown { .. }, .. }))
     }
 
+    /// The first entry of the open set.
+    pub(super) fn first(&self) -> Option<Revision> {
+        self.open.as_ref().map(|open| open.between.1)
+    }
+
+    /// Whether a moment lies right before the open set: between its first entry and the one before that.
+    pub(super) fn begins_after(&self, moment: Revision) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|Open { between: (before, first), .. }| (*before..*first).contains(&moment))
+    }
+
+    /// How many entries, of whatever key, are to come up to the end of the open set; `None` where it does not say so.
+    pub(super) fn outstanding(&self) -> Option<u64> {
+        match self.open.as_ref()?.extent {
+            Extent::Known { end, .. } => Some(end.get().saturating_sub(self.last.get())),
+            Extent::Unknown { .. } => None,
+        }
+    }
+
     pub(super) fn close(&mut self) {
         self.open = None;
     }
 
     pub(super) fn observe(&mut self, revision: Revision, membership: &Membership) -> Step {
         let mut step = Step::default();
+        let before = std::mem::replace(&mut self.last, revision);
         if self.open.as_ref().is_some_and(|open| !open.contains(revision, membership)) {
             step.ends_previous = true;
             step.missing = self.open.take().is_some_and(|open| open.lacks());
@@ -54,7 +79,8 @@ impl Tracker {
             step.complete = true;
             return step;
         };
-        let new = || Open { id: id.clone(), start: *start, extent: *extent, seen: 0 };
+        let new =
+            || Open { id: id.clone(), start: *start, extent: *extent, seen: 0, between: (before, revision) };
         let open = self.open.get_or_insert_with(new);
         open.seen += 1;
         step.complete = match *extent {

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use super::{Builder, Server, wait_for_page};
 use crate::proxy::Proxy;
@@ -212,8 +213,9 @@ impl HubAndLeaf {
     pub async fn start() -> Self {
         let hub = Server::builder().name("hub").domain("hub").accept_leafnodes().start().await;
         let proxy = Proxy::start(hub.leafnode_port()).await;
+        // Uncompressed: what is on its way arrives piece by piece, and not when all of it is there.
         let remote = format!(
-            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\" }}], reconnect: \"1s\" }}",
+            "leafnodes {{ remotes: [{{ url: \"nats://127.0.0.1:{}\", compression: off }}], reconnect: \"1s\" }}",
             proxy.port()
         );
         let leaf = Server::builder().name("leaf").domain("leaf").config(remote).start().await;
@@ -229,7 +231,17 @@ impl HubAndLeaf {
         self.proxy.cut();
     }
 
-    /// Ends [`HubAndLeaf::part`].
+    /// Lets little through between them: so many bytes at once, and then nothing for a while.
+    pub fn slow(&self, bytes: usize, every: Duration) {
+        self.proxy.slow(bytes, every);
+    }
+
+    /// Keeps the connection between them, and lets nothing through.
+    pub fn stand_still(&self) {
+        self.proxy.hold();
+    }
+
+    /// Ends [`HubAndLeaf::part`] and the like. What was held back comes.
     pub fn unite(&self) {
         self.proxy.resume();
     }

@@ -1,11 +1,13 @@
 //! Buckets that copy others: mirrors on leaf nodes, and sources.
 
+use std::time::Duration;
+
 use kvconf::{
     Attribution, Bucket, BucketConfig, Caveat, CommitError, External, KvConfig, Live, Revision, Source,
     WatchState,
 };
 use kvconf_tests::server::{HubAndLeaf, Server};
-use kvconf_tests::wait_for;
+use kvconf_tests::{wait_for, wait_until};
 
 use super::{BOUND, Pool, health, live, reach};
 
@@ -41,6 +43,60 @@ async fn a_handle_on_a_mirror_sees_values_removals_and_whole_sets_with_their_aut
     let removed = hub.delete("shop.name").await.unwrap();
     reach(&pool, removed).await;
     assert_eq!(*pool.load().value(), Pool { min: 30, max: 40, name: None });
+}
+
+/// Keys that change together, with one between them that takes its time on a slow connection.
+#[derive(KvConfig, Debug, Clone, PartialEq)]
+struct Wide {
+    #[kv(default = 1)]
+    first: u32,
+    middle: Option<String>,
+    #[kv(default = 1)]
+    z_last: u32,
+}
+
+// P2, P5, P8: a mirror gets a set message by message.
+#[tokio::test]
+async fn a_mirror_that_is_cut_off_in_the_middle_of_a_set_shows_nothing_of_it() {
+    let (pair, hub, mirror) = mirrored(BucketConfig::new("b")).await;
+    let start = async || mirror.live::<Wide>().prefix("w").start().await.unwrap();
+    let there: Live<Wide> = hub.live().prefix("w").start().await.unwrap();
+    let set = async |value: u32, middle: String| {
+        let new = Wide { first: value, middle: Some(middle), z_last: value };
+        let change = |wide: &mut Wide| *wide = new.clone();
+        there.update(change).author("ops").await.unwrap().revision()
+    };
+    let both = |live: &Live<Wide>| (live.load().first, live.load().z_last);
+    let pool = start().await;
+    reach(&pool, set(2, "short".to_owned()).await).await;
+
+    // Nothing that compresses.
+    let long = (0..50_000_u64).map(|number| format!("{:x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+    let long: String = long.collect();
+    pair.slow(8 * 1_024, Duration::from_millis(20));
+    let revision = set(3, long).await;
+    let newest = async |key: &str| mirror.entry(key).await.unwrap().unwrap().revision();
+    wait_until("the first of three", BOUND, async || newest("w.first").await == revision - 2).await;
+    pair.stand_still();
+    assert!(newest("w.z_last").await < revision - 2, "too late: all of it is there");
+
+    let reading = mirror.read("w.>").await.unwrap();
+    let value = |key: &str| reading.get(key).map(|value| value.to_vec());
+    assert_eq!((value("w.first"), value("w.z_last")), (Some(b"2".to_vec()), Some(b"2".to_vec())));
+    assert!(reading.is_isolated());
+    let late = start().await;
+    assert_eq!((both(&late), both(&pool)), ((2, 2), (2, 2)));
+    for live in [&late, &pool] {
+        let told = health(live, |health| matches!(health.state, WatchState::OriginAway { .. })).await;
+        assert!(told.is_ready() && !told.is_current());
+        assert_eq!(both(live), (2, 2));
+    }
+    pair.unite();
+    for live in [&late, &pool] {
+        reach(live, revision).await;
+        assert_eq!(both(live), (3, 3));
+        health(live, |health| health.state == WatchState::Live).await;
+    }
 }
 
 // P2, P6, P7: they go to the hub, and come back by the mirror.

@@ -15,7 +15,8 @@ use super::set::{
     ChangeRef, Missing, goes_on, may_belong, members, missing, missing_in_all, open_set, parts_asked_for,
 };
 use super::target::{Found, Later, Stood};
-use crate::history::{Retention, entries_at, next_entries};
+use crate::history::{entries_at, next_entries};
+use crate::retention::Retention;
 use crate::store::{Point, Reading, Store};
 use crate::watch::sets::{Extent, MOST, Membership, membership};
 use crate::{Entry, Filter, Key, Prefix, ReadError, Revision};

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::history::{LostKey, Next, Retention, follows};
+use crate::history::LostKey;
+use crate::retention::{Next, Retention, follows};
 use crate::store::header::has_ttl;
 use crate::{Entry, Key, Operation, Revision};
 

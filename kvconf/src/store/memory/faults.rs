@@ -147,6 +147,19 @@ impl MemoryFaults {
         self.with(|state| state.planned.lost_acknowledgements += writes);
     }
 
+    /// From now on it is taken for a mirror, and this is how it stands with the bucket that it copies. Whoever writes to it
+    /// copies.
+    #[cfg(test)]
+    pub(crate) fn mirror(&self, origin: Option<crate::store::Origin>) {
+        self.with(|state| state.mirror = Some(origin));
+    }
+
+    /// From now on nobody may read several keys as of one moment.
+    #[cfg(test)]
+    pub(crate) fn refuse_readings(&self) {
+        self.with(|state| state.refuses_readings = true);
+    }
+
     /// How many subscriptions are open.
     #[must_use]
     pub fn subscriptions(&self) -> usize {

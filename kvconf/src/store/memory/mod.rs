@@ -70,6 +70,12 @@ struct State {
     /// How many subscriptions and batches there have been: their ids.
     ids: u64,
     planned: Planned,
+    /// Whether it is to be taken for a mirror, and how it stands with the bucket that it copies.
+    #[cfg(test)]
+    mirror: Option<Option<super::Origin>>,
+    /// Whether nobody may read several keys as of one moment.
+    #[cfg(test)]
+    refuses_readings: bool,
 }
 
 #[derive(Debug)]
@@ -103,6 +109,10 @@ impl MemoryStore {
             subscribers: BTreeMap::new(),
             ids: 0,
             planned: Planned::default(),
+            #[cfg(test)]
+            mirror: None,
+            #[cfg(test)]
+            refuses_readings: false,
         };
         let shared = Shared {
             name,
@@ -313,6 +323,11 @@ impl Store for MemoryStore {
     }
 
     fn read<'a>(&'a self, filters: &'a [Filter], at: Point) -> BoxFuture<'a, Result<Reading, ReadError>> {
+        #[cfg(test)]
+        if self.shared.with(|state, _| state.refuses_readings) {
+            let subject = "readings".to_owned();
+            return async move { Err(ReadError::NotPermitted { subject }) }.boxed();
+        }
         async move { self.read_log(|log| log.read(filters, at)) }.boxed()
     }
 
@@ -379,6 +394,17 @@ impl Store for MemoryStore {
         .boxed()
     }
 
+    #[cfg(test)]
+    fn is_mirror(&self) -> bool {
+        self.shared.with(|state, _| state.mirror.is_some())
+    }
+
+    #[cfg(test)]
+    fn standing<'a>(&'a self, _: &'a [Filter]) -> Option<BoxFuture<'a, Result<super::Standing, ReadError>>> {
+        let origin = self.shared.with(|state, _| state.mirror.clone())?;
+        Some(async move { Ok(super::Standing { newest: Revision::ZERO, origin }) }.boxed())
+    }
+
     #[cfg(feature = "fleet")]
     fn exchange(&self) -> Arc<dyn crate::store::exchange::Exchange> {
         Arc::new(self.shared.exchange.clone())
@@ -386,8 +412,16 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
+    fn origin(&self) -> Option<super::Origin> {
+        #[cfg(test)]
+        return self.shared.with(|state, _| state.mirror.clone()).flatten();
+        #[cfg(not(test))]
+        None
+    }
+
     fn open(&self, filters: &[Filter], start: Start) -> Result<Subscription, ReadError> {
         let wake = Arc::new(Notify::new());
+        let origin = self.origin();
         let (id, (pending, created, history, last), clock) = self.shared.with(|state, now| {
             state.planned.next_read()?;
             let taken = state.subscribers.len();
@@ -415,7 +449,7 @@ impl MemoryStore {
             told: Told::Now,
             clock: Some(clock),
             last: Some(Revision::new(last)),
-            origin: None,
+            origin,
             deliveries: deliveries.boxed(),
         })
     }

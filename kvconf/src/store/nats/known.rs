@@ -21,6 +21,8 @@ pub(super) struct Known {
     replicas: AtomicBool,
     /// Whether it is a mirror, or has sources.
     copy: AtomicBool,
+    /// Whether it is a mirror of all that another bucket has, at the same revisions.
+    mirror: AtomicBool,
     /// 0 stands for no limit.
     max_value_size: AtomicU64,
     /// When the bucket was created, in nanoseconds since 1970, as it last said it; 0 where it never did.
@@ -42,7 +44,9 @@ impl Known {
     pub(super) fn learn(&self, stream: &Stream) {
         let replicas = stream.get("num_replicas").and_then(Value::as_u64).unwrap_or(1);
         self.replicas.store(replicas > 1, Ordering::Relaxed);
-        let is_mirror = stream.get("mirror").is_some_and(Value::is_object);
+        let mirror = stream.get("mirror").and_then(Value::as_object);
+        let is_mirror = mirror.is_some();
+        self.mirror.store(mirror.is_some_and(copies_all), Ordering::Relaxed);
         let has_sources = stream.get("sources").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
         self.copy.store(is_mirror || has_sources, Ordering::Relaxed);
         if !is_mirror {
@@ -81,6 +85,11 @@ impl Known {
         self.copy.load(Ordering::Relaxed)
     }
 
+    /// Whether it is a mirror of all that another bucket has.
+    pub(super) fn is_a_mirror(&self) -> bool {
+        self.mirror.load(Ordering::Relaxed)
+    }
+
     pub(super) fn newest(&self) -> Revision {
         Revision::new(self.newest.load(Ordering::Relaxed))
     }
@@ -106,6 +115,19 @@ impl Known {
         let max = self.max_value_size.load(Ordering::Relaxed);
         usize::try_from(max).ok().filter(|max| *max > 0)
     }
+}
+
+/// Whether a mirror leaves nothing out. (A transform of all subjects, to another bucket's name, leaves out none either.)
+fn copies_all(mirror: &serde_json::Map<String, Value>) -> bool {
+    let is_wide = |filter: &str| match filter.split('.').collect::<Vec<_>>()[..] {
+        [""] | [">"] => true,
+        ["$KV", _, rest] => rest == ">",
+        _ => false,
+    };
+    let is_narrow = |filter: &Value| filter.as_str().is_some_and(|filter| !is_wide(filter));
+    let transforms = mirror.get("subject_transforms").and_then(Value::as_array);
+    let sources = transforms.into_iter().flatten().filter_map(|transform| transform.get("src"));
+    !sources.chain(mirror.get("filter_subject")).any(is_narrow)
 }
 
 /// After which time a way that is taken for forbidden is tried again at first; twice as long after each trial in vain.
@@ -239,10 +261,23 @@ mod tests {
         );
         known.learn(serde_json::json!({ "mirror": { "name": "KV_b" } }).as_object().unwrap());
         assert_eq!((known.allows_batches(), known.max_value_size()), (true, Some(7)));
-        assert!(known.is_a_copy());
+        assert!(known.is_a_copy() && known.is_a_mirror());
         known.learn(serde_json::json!({ "mirror": null, "sources": [] }).as_object().unwrap());
         assert!(!known.is_a_copy());
         known.learn(serde_json::json!({ "sources": [{ "name": "KV_b" }] }).as_object().unwrap());
-        assert!(known.is_a_copy());
+        assert!(known.is_a_copy() && !known.is_a_mirror());
+    }
+
+    // P2: where entries are left out, the rest of a set may never come.
+    #[test]
+    fn a_mirror_of_some_keys_is_none_of_all() {
+        let copies_all = |mirror: Value| copies_all(mirror.as_object().unwrap());
+        assert!(copies_all(serde_json::json!({ "name": "KV_b" })));
+        assert!(copies_all(serde_json::json!({ "name": "KV_b", "filter_subject": "$KV.b.>" })));
+        let renamed = serde_json::json!([{ "src": "$KV.b.>", "dest": "$KV.c.>" }]);
+        assert!(copies_all(serde_json::json!({ "name": "KV_b", "subject_transforms": renamed })));
+        assert!(!copies_all(serde_json::json!({ "name": "KV_b", "filter_subject": "$KV.b.app.>" })));
+        let narrow = serde_json::json!([{ "src": "$KV.b.app.>", "dest": "$KV.c.app.>" }]);
+        assert!(!copies_all(serde_json::json!({ "name": "KV_b", "subject_transforms": narrow })));
     }
 }

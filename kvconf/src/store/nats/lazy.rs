@@ -77,6 +77,10 @@ impl Store for LazyStore {
         &self.bucket
     }
 
+    fn is_mirror(&self) -> bool {
+        self.opened.get().is_some_and(Store::is_mirror)
+    }
+
     fn caveats(&self) -> Vec<Caveat> {
         self.opened.get().map_or_else(Vec::new, Store::caveats)
     }

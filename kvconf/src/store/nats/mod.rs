@@ -85,6 +85,10 @@ impl Store for NatsStore {
         &self.bucket
     }
 
+    fn is_mirror(&self) -> bool {
+        self.known.is_a_mirror()
+    }
+
     fn caveats(&self) -> Vec<Caveat> {
         self.caveats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -111,6 +111,11 @@ impl Machine {
         self.pending = 0;
         self.lateness.caught_up();
         self.doubt = false;
+        if self.holds(now) {
+            self.ask_for_the_origin(now, effects);
+            return;
+        }
+        self.release();
         self.tracker.close();
         if !self.open.changes.is_empty() {
             self.ready.push(std::mem::take(&mut self.open));

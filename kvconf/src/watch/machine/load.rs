@@ -46,7 +46,7 @@ impl Load {
         Self { fresh, remaining: pending, one_by_one: true, ..Self::default() }
     }
 
-    fn of(reading: Reading) -> Self {
+    pub(super) fn of(reading: Reading) -> Self {
         let mut load = Self::default();
         for entry in reading.entries {
             load.insert(Arc::new(entry));
@@ -58,6 +58,21 @@ impl Load {
         self.tail = self.tail.max(entry.revision());
         self.is_provisional |= !entry.headers().is_empty() && entry.headers().get(PROVISIONAL).is_some();
         self.fresh.put(entry);
+    }
+
+    /// The entries behind a moment, in their order.
+    pub(super) fn behind(&self, moment: Revision) -> Vec<Change> {
+        let mut behind: Vec<_> = self.fresh.iter().filter(|entry| entry.revision() > moment).collect();
+        behind.sort_unstable_by_key(|entry| entry.revision());
+        behind
+            .into_iter()
+            .map(|entry| Change { key: entry.key().clone(), entry: Some(Arc::clone(entry)) })
+            .collect()
+    }
+
+    /// Takes what stands behind the rest.
+    pub(super) fn extend(&mut self, changes: Vec<Change>) {
+        changes.into_iter().filter_map(|change| change.entry).for_each(|entry| self.insert(entry));
     }
 
     /// Takes an entry that was delivered.
@@ -257,6 +272,10 @@ impl Machine {
                 return;
             }
         };
+        if self.is_before_the_set(reading.revision) {
+            self.begin_before_the_set(now, reading, effects);
+            return;
+        }
         if matches!(self.phase, Phase::Down) || reading.revision < self.newest {
             self.waiting_since = self.waiting_since.map(|_| now);
             return;

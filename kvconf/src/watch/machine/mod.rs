@@ -10,7 +10,8 @@
 //!    bucket, so the doubt ends when everything pending is here.
 //!
 //! Between exact states nothing is published, and what was delivered waits. A set that does not say where it ends, or whose
-//! rest does not come, is settled by one consistent reading.
+//! rest does not come, is settled by one consistent reading. In a mirror, where such a reading can be of the middle of a set, it
+//! is held ([`hold`]).
 //!
 //! # Doubt
 //! Every gap, fault or reconnect has one answer: load the last entry of each key again and compare. That finds lost
@@ -18,6 +19,7 @@
 
 mod beside;
 mod deliver;
+mod hold;
 mod load;
 mod presume;
 mod timing;
@@ -34,6 +36,7 @@ pub(crate) use self::load::room_for;
 pub(crate) use self::presume::About;
 pub(crate) use self::timing::Tuning;
 
+use self::hold::Held;
 use self::load::{Load, SHORT_LOADS, Suspicion};
 use self::presume::Presumption;
 use super::compare::{Keys, apply};
@@ -101,6 +104,8 @@ pub(crate) enum Input {
     Contradicted,
     /// How it stands with the bucket that this one copies.
     Origin(Option<Origin>),
+    /// Whether the bucket gets what another one has, entry by entry. Said before `Opened`.
+    Mirror(bool),
     /// The deadline has passed.
     Deadline,
     /// Other prefixes are to be watched.
@@ -111,8 +116,9 @@ pub(crate) enum Input {
 pub(crate) enum Effect {
     /// Drop the subscription, if there is one, and open a new one: at once, or with a backoff after so many failures.
     Subscribe { failures: Option<u32> },
-    /// Read all prefixes consistently.
-    Read,
+    /// Read all prefixes consistently. `whole` where the state must not end in the middle of a change set, which in a mirror
+    /// it can.
+    Read { whole: bool },
     /// Count the keys of all prefixes.
     Count,
     /// Ask the bucket's leader for the newest revision, where a subscription that lives need not have it.
@@ -181,6 +187,12 @@ pub(crate) struct Machine {
     lateness: Lateness,
     /// What keeps a bucket that copies another one from having what that one has.
     origin: Option<Origin>,
+    /// When that was told.
+    origin_told: Option<Instant>,
+    /// Whether change sets come entry by entry.
+    is_mirror: bool,
+    /// The set whose rest is waited for.
+    held: Option<Held>,
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
@@ -240,6 +252,9 @@ impl Machine {
             pending: 0,
             lateness: Lateness::default(),
             origin: None,
+            origin_told: None,
+            is_mirror: false,
+            held: None,
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
@@ -295,7 +310,8 @@ impl Machine {
             Input::Contradicted => {
                 self.resync("a write got a revision that had been given before", &mut effects)
             }
-            Input::Origin(origin) => self.told_of_origin(origin, &mut effects),
+            Input::Origin(origin) => self.told_of_origin(now, origin, &mut effects),
+            Input::Mirror(is_mirror) => self.is_mirror = is_mirror,
             Input::Deadline => self.deadline_passed(now, &mut effects),
             Input::Watch(prefixes) => self.watch(now, prefixes, &mut effects),
         }
@@ -328,6 +344,7 @@ impl Machine {
 
     fn down(&mut self) {
         self.phase = Phase::Down;
+        self.unsettle();
         self.tracker = Tracker::default();
         self.open = ChangeSet::default();
         self.ready.clear();
@@ -427,12 +444,13 @@ impl Machine {
         let is_refused = self.no_reading_until.is_some_and(|until| now < until);
         if !self.reading && !is_refused {
             self.reading = true;
-            effects.push(Effect::Read);
+            effects.push(Effect::Read { whole: self.is_mirror && !self.gives_up(now) });
         }
     }
 
     fn publish_ready(&mut self, effects: &mut Vec<Effect>) {
         self.waiting_since = None;
+        self.release();
         let sets = std::mem::take(&mut self.ready);
         self.prune_at = PRUNE_AT;
         if !sets.is_empty()
@@ -447,24 +465,28 @@ impl Machine {
     }
 
     /// The state of a watch that has published all there is.
-    fn following(&self) -> WatchState {
+    pub(super) fn following(&self) -> WatchState {
         match &self.origin {
             Some(Origin::Away { bucket, cause }) => {
                 WatchState::OriginAway { origin: bucket.clone(), cause: cause.clone() }
             }
             Some(Origin::Replaced { bucket }) => WatchState::OriginReplaced { origin: bucket.clone() },
             Some(Origin::Ahead { entries }) => WatchState::Lagging { pending: *entries },
-            None => self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by }),
+            None => match self.missing() {
+                Some(pending) => WatchState::Lagging { pending },
+                None => self.lateness.by().map_or(WatchState::Live, |by| WatchState::Late { by }),
+            },
         }
     }
 
-    fn told_of_origin(&mut self, origin: Option<Origin>, effects: &mut Vec<Effect>) {
+    fn told_of_origin(&mut self, now: Instant, origin: Option<Origin>, effects: &mut Vec<Effect>) {
         let had_none = self.origin.is_none();
         self.origin = origin;
+        self.origin_told = Some(now);
         // Where something else is wrong as well, it is told when that is over.
         let is_settled = match self.watch_state {
             WatchState::Live | WatchState::OriginAway { .. } | WatchState::OriginReplaced { .. } => true,
-            WatchState::Lagging { .. } => !had_none,
+            WatchState::Lagging { .. } => !had_none || self.missing().is_some(),
             _ => false,
         };
         if is_settled && matches!(self.phase, Phase::Live) {

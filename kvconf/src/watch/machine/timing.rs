@@ -20,6 +20,9 @@ pub(crate) struct Tuning {
     /// How long a bucket that is known to be the same must stay behind what it delivered before to be believed. A replica
     /// that lags catches up within milliseconds; what stays is a newest entry that was removed without a marker.
     pub(crate) replica_patience: Duration,
+    /// How long the rest of a change set is waited for in a mirror whose origin is heard of and has nothing more. What says that
+    /// it is a part of a set is none then: anybody can write the header.
+    pub(crate) rest_patience: Duration,
     /// How long no consistent reading is asked for after one was refused. Permissions can be granted later, and a refusal costs
     /// the server a line in its log.
     pub(crate) read_again: Duration,
@@ -39,6 +42,7 @@ impl Default for Tuning {
             lag_patience: Duration::from_millis(500),
             suspicion: Duration::from_secs(10),
             replica_patience: Duration::from_secs(1),
+            rest_patience: Duration::from_secs(15),
             read_again: Duration::from_secs(60),
             count_every: Duration::from_secs(30),
             check_every: Duration::from_secs(5),
@@ -82,6 +86,9 @@ impl Machine {
 
     /// How long to wait for what makes the state exact.
     fn patience(&self) -> Duration {
+        if self.is_settled_before_the_set() {
+            return self.tuning.check_every / 5;
+        }
         let only_the_set = self.tracker.is_open() && self.pending == 0;
         if only_the_set { self.tuning.set_patience } else { self.tuning.lag_patience }
     }
@@ -132,6 +139,9 @@ impl Machine {
         }
         if self.pending > self.margin() {
             self.set_state(WatchState::Lagging { pending: self.pending }, effects);
+        }
+        if self.holds(now) {
+            self.tell_of_the_held(now, effects);
         }
         self.ask_for_a_reading(now, effects);
         if !self.reading {

@@ -28,7 +28,7 @@ fn live(incarnation: Option<u64>) -> (Machine, Instant) {
 }
 
 fn reads(effects: &[Effect]) -> bool {
-    effects.contains(&Effect::Read)
+    effects.contains(&Effect::Read { whole: false })
 }
 
 // P5: permissions can be granted at any time.

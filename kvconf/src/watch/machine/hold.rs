@@ -1,0 +1,155 @@
+//! Waiting for the rest of a change set in a mirror.
+//!
+//! A mirror gets a set entry by entry. Where the connection to its origin stands still in between, all that there is in the
+//! mirror, and all that it will deliver, ends in the middle of the set: neither a heartbeat nor a reading of the newest state
+//! settles that. So the set is held back, and the state before it is what counts: a reading as of that moment, where the bucket
+//! still keeps it, or the state that was published before.
+//!
+//! It is held until its rest is there, or until something came that is not of it. Where the origin is heard of and has nothing
+//! more, what claims to be a part of a set is none, and counts like any other entry after [`Tuning::rest_patience`].
+//!
+//! [`Tuning::rest_patience`]: super::Tuning::rest_patience
+
+use tokio::time::Instant;
+
+use super::load::Load;
+use super::{Effect, Machine, Phase};
+use crate::Revision;
+use crate::store::{Origin, Reading};
+use crate::watch::{Change, WatchState};
+
+/// What is wrong with a load that ends in the middle of a set.
+const IN_PART: &str = "the mirror has a part of a change set";
+
+/// A set whose rest is waited for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// Its first entry.
+    first: Revision,
+    since: Instant,
+    /// Whether it takes so long that it is told.
+    is_late: bool,
+    /// Whether the state before it was read and published.
+    is_settled: bool,
+}
+
+impl Machine {
+    /// Whether the rest of the open set is to be waited for.
+    pub(super) fn holds(&mut self, now: Instant) -> bool {
+        let Some(first) = self.tracker.first().filter(|_| self.is_mirror) else { return false };
+        if self.held.is_none_or(|held| held.first != first) {
+            self.held = Some(Held { first, since: now, is_late: false, is_settled: false });
+        }
+        !self.gives_up(now)
+    }
+
+    /// The set that is open and held.
+    fn held(&self) -> Option<&Held> {
+        self.held.as_ref().filter(|held| self.tracker.first() == Some(held.first))
+    }
+
+    /// Whether the rest of the open set does not come any more.
+    pub(super) fn gives_up(&self, now: Instant) -> bool {
+        let Some(held) = self.held() else { return false };
+        // Not what was told before, or right after: that nothing is heard of an origin takes a few seconds to show.
+        let settles = held.since + self.tuning.rest_patience / 3;
+        let is_there = !matches!(self.origin, Some(Origin::Away { .. } | Origin::Ahead { .. }));
+        now >= held.since + self.tuning.rest_patience
+            && is_there
+            && self.origin_told.is_some_and(|told| told >= settles)
+    }
+
+    /// Nothing is held any more.
+    pub(super) fn release(&mut self) {
+        if self.held.take().is_some_and(|held| held.is_settled) {
+            self.no_reading_until = None;
+        }
+    }
+
+    /// As [`Machine::release`], where the same set may be delivered again.
+    pub(super) fn unsettle(&mut self) {
+        if let Some(held) = &mut self.held
+            && std::mem::take(&mut held.is_settled)
+        {
+            self.no_reading_until = None;
+        }
+    }
+
+    /// Whether everything that stands before the held set is published.
+    pub(super) fn is_settled_before_the_set(&self) -> bool {
+        self.held().is_some_and(|held| held.is_settled)
+    }
+
+    /// How many entries the held set lacks, where it takes so long that it is told.
+    pub(super) fn missing(&self) -> Option<u64> {
+        self.held().filter(|held| held.is_late)?;
+        Some(self.tracker.outstanding().unwrap_or(1).max(1))
+    }
+
+    /// Tells of the set that is held.
+    pub(super) fn tell_of_the_held(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if let Some(held) = &mut self.held
+            && now >= held.since + self.tuning.lag_patience
+        {
+            held.is_late = true;
+        }
+        if self.missing().is_none() {
+            return;
+        }
+        let state = match self.phase {
+            Phase::Live => self.following(),
+            _ => WatchState::Suspect { what: IN_PART },
+        };
+        self.set_state(state, effects);
+    }
+
+    /// A load is not told how it stands with the origin: it has to be begun again for that.
+    pub(super) fn ask_for_the_origin(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        if !matches!(self.phase, Phase::Loading(_)) {
+            return;
+        }
+        let known = self.held().map(|held| held.since).max(self.origin_told);
+        if known.is_some_and(|known| now >= known + self.tuning.rest_patience) {
+            self.resync("the rest of a change set does not come", effects);
+        }
+    }
+
+    /// Whether a reading is of the moment right before the open set, and nothing later was published.
+    pub(super) fn is_before_the_set(&self, moment: Revision) -> bool {
+        let applied = if self.epoch == self.applied_epoch { self.applied } else { Revision::ZERO };
+        self.is_mirror
+            && !self.set_back
+            && moment >= self.floor.max(applied)
+            && self.tracker.begins_after(moment)
+    }
+
+    /// Takes a reading of the moment right before the open set for the state; what came of the set stays open.
+    pub(super) fn begin_before_the_set(&mut self, now: Instant, reading: Reading, effects: &mut Vec<Effect>) {
+        self.holds(now);
+        let moment = reading.revision;
+        let part: Vec<Change> = match &self.phase {
+            Phase::Down => return,
+            Phase::Loading(load) => load.behind(moment),
+            Phase::Live => std::mem::take(&mut self.open).changes,
+        };
+        self.ready.clear();
+        self.doubt = false;
+        self.floor = moment;
+        let newest = self.newest;
+        self.newest = newest.min(moment);
+        self.finish_load(now, Load::of(reading), effects);
+        self.newest = newest;
+        match &mut self.phase {
+            Phase::Down => {}
+            // Not believed yet.
+            Phase::Loading(load) => load.extend(part),
+            Phase::Live => {
+                self.open.changes = part;
+                self.waiting_since = Some(now);
+                self.no_reading_until = Some(now + self.tuning.suspicion);
+                self.held.iter_mut().for_each(|held| held.is_settled = true);
+                self.tell_of_the_held(now, effects);
+            }
+        }
+    }
+}

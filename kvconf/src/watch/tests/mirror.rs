@@ -1,0 +1,292 @@
+//! A mirror gets change sets entry by entry, and its connection to the origin can stand still at any place.
+
+use std::collections::VecDeque;
+
+use super::*;
+use crate::store::Origin;
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Something that happens to the origin, or to the watch.
+    Do(Op),
+    /// The mirror gets so many entries more.
+    Copy(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let stamped = op().prop_map(|op| match op {
+        // Of others' batches nothing tells on a mirror.
+        Op::Batch(members, _) => Op::Batch(members, true),
+        // Nothing of these is different for a mirror.
+        Op::Recreate | Op::Replay => Op::Run(100),
+        op => op,
+    });
+    prop_oneof![6 => stamped.prop_map(Step::Do), 4 => (0_usize..5).prop_map(Step::Copy)]
+}
+
+/// A bucket that is written to by copying what stands in its origin. The model is of the origin.
+struct Mirrored {
+    world: World,
+    /// What the mirror does not have yet.
+    outstanding: VecDeque<(Key, Option<Bytes>, Headers)>,
+}
+
+impl Mirrored {
+    fn write(&mut self, changes: Vec<(Key, Option<Bytes>, Headers)>) {
+        let plain = changes.iter().map(|(key, value, _)| (key.clone(), value.clone()));
+        self.world.model.write(&plain.collect::<Vec<_>>());
+        self.outstanding.extend(changes);
+    }
+
+    async fn copy(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some((key, value, headers)) = self.outstanding.pop_front() else { return };
+            self.world.store.write(write(&key, value.as_ref(), headers)).await.unwrap();
+        }
+    }
+
+    async fn perform(&mut self, step: &Step) {
+        let bytes = |value: u8| Bytes::from(value.to_string());
+        match step {
+            Step::Copy(count) => self.copy(*count).await,
+            Step::Do(Op::Put(key, value)) => {
+                self.write(vec![(Key::new(KEYS[*key]).unwrap(), Some(bytes(*value)), Headers::new())]);
+            }
+            Step::Do(Op::Delete(key)) => {
+                self.write(vec![(Key::new(KEYS[*key]).unwrap(), None, Headers::new())]);
+            }
+            Step::Do(Op::Forge(key, value, how)) => {
+                let of_set = format!("{}/3 :1@3 a:3@3 a.deep:3@3 b:3@3", how % 3 + 1);
+                let headers = [(CHANGE, "change-1".to_owned()), (SET, of_set)].into_iter().collect();
+                self.write(vec![(Key::new(KEYS[*key]).unwrap(), Some(bytes(*value)), headers)]);
+            }
+            Step::Do(Op::Batch(members, _)) => {
+                let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
+                for (key, value) in members {
+                    let key = Key::new(KEYS[*key]).unwrap();
+                    if changes.iter().all(|(other, _)| *other != key) {
+                        changes.push((key, value.map(bytes)));
+                    }
+                }
+                self.world.batches += 1;
+                let layout = Layout::new(&changes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+                let id = format!("change-{}", self.world.batches);
+                let headers =
+                    |at: usize| [(CHANGE, id.clone()), (SET, layout.header(at + 1))].into_iter().collect();
+                let stamped = changes.into_iter().enumerate();
+                self.write(stamped.map(|(at, (key, value))| (key, value, headers(at))).collect());
+            }
+            Step::Do(op) => self.world.perform(op).await,
+        }
+        // How it would be told after some seconds.
+        let away = || Origin::Away { bucket: "origin".to_owned(), cause: None };
+        self.world.faults.mirror((!self.outstanding.is_empty()).then(away));
+    }
+}
+
+fn run_mirrored(
+    history: u8,
+    steps: &[Step],
+    faults: impl FnOnce(&MemoryFaults),
+) -> Result<(), TestCaseError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut mirrored = Mirrored { world: World::new(history), outstanding: VecDeque::new() };
+        mirrored.world.faults.mirror(None);
+        faults(&mirrored.world.faults);
+        mirrored.world.join("");
+        mirrored.world.join("a");
+        for step in steps {
+            mirrored.perform(step).await;
+        }
+        // However long the connection stands still.
+        mirrored.world.faults.resume();
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        mirrored.world.check()?;
+        mirrored.perform(&Step::Copy(usize::MAX)).await;
+        mirrored.world.converge().await?;
+        mirrored.world.check()
+    })
+}
+
+proptest! {
+    #![proptest_config(crate::cases(200))]
+
+    // P1, P2, P4
+    #[test]
+    fn a_mirror_never_shows_a_part_of_a_set(steps in proptest::collection::vec(step(), 1..80)) {
+        run_mirrored(64, &steps, |_| ())?;
+    }
+
+    // P1, P2, P4
+    #[test]
+    fn also_where_few_revisions_are_kept(steps in proptest::collection::vec(step(), 40..120)) {
+        run_mirrored(8, &steps, |_| ())?;
+    }
+
+    // P1, P2, P4
+    #[test]
+    fn also_for_who_may_not_read_as_of_a_moment(steps in proptest::collection::vec(step(), 1..80)) {
+        run_mirrored(8, &steps, MemoryFaults::refuse_readings)?;
+    }
+}
+
+/// Two keys that are changed together, `a.x` and `a.y`, the mirror having the first one only; both had a value before.
+async fn cut_off(origin: Option<Origin>) -> Mirrored {
+    let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new() };
+    for step in [Op::Put(0, 1), Op::Put(1, 1), Op::Batch(vec![(0, Some(2)), (1, Some(2))], true)] {
+        mirrored.perform(&Step::Do(step)).await;
+    }
+    mirrored.copy(3).await;
+    mirrored.world.faults.mirror(origin);
+    mirrored
+}
+
+fn away() -> Option<Origin> {
+    Some(Origin::Away { bucket: "origin".to_owned(), cause: None })
+}
+
+impl World {
+    /// The values of the first reader's states so far.
+    fn seen(&self) -> Vec<String> {
+        let published = self.readers[0].published.lock().unwrap();
+        let values = |state: &State| -> Vec<String> {
+            state.values().map(|value| String::from_utf8_lossy(value).into_owned()).collect()
+        };
+        published.iter().map(|step| values(&step.state).join(" ")).collect()
+    }
+}
+
+// P2, P5: it need not wait for the origin.
+#[tokio::test(start_paused = true)]
+async fn a_start_on_a_mirror_that_is_cut_off_in_a_set_begins_before_the_set() {
+    let mut mirrored = cut_off(away()).await;
+    mirrored.world.join("a");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(mirrored.world.seen(), ["1 1"]);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(mirrored.world.seen(), ["1 1"]);
+    mirrored.perform(&Step::Copy(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(mirrored.world.seen(), ["1 1", "2 2"]);
+}
+
+// P2, P5: without a reading as of a moment nothing tells what stood there before.
+#[tokio::test(start_paused = true)]
+async fn without_the_state_before_the_set_a_start_waits_for_its_rest() {
+    let mut mirrored = cut_off(away()).await;
+    mirrored.world.faults.refuse_readings();
+    mirrored.world.join("a");
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!(mirrored.world.seen(), Vec::<String>::new());
+    mirrored.perform(&Step::Copy(1)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(mirrored.world.seen(), ["2 2"]);
+}
+
+// P5: anybody can write the header, and an origin that is there would have sent the rest.
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_a_set_that_its_origin_does_not_have_is_not_waited_for() {
+    for may_read in [true, false] {
+        let mut mirrored = cut_off(None).await;
+        if !may_read {
+            mirrored.world.faults.refuse_readings();
+        }
+        mirrored.world.join("a");
+        tokio::time::sleep(Duration::from_secs(14)).await;
+        let before = mirrored.world.seen();
+        assert_eq!(before, if may_read { vec!["1 1"] } else { vec![] });
+        tokio::time::sleep(Duration::from_secs(26)).await;
+        assert_eq!(mirrored.world.seen().last().map(String::as_str), Some("2 1"), "may read: {may_read}");
+    }
+}
+
+fn reading(entries: &[(&str, u64)], revision: u64) -> Input {
+    let entry = |(key, revision): &(&str, u64)| match delivered_before(key, *revision, 1, 0) {
+        Input::Delivered(Delivery::Entry { entry, .. }) => Arc::unwrap_or_clone(entry),
+        _ => unreachable!("an entry"),
+    };
+    let entries = entries.iter().map(entry).collect();
+    Input::Read(Ok(Reading { entries, revision: Revision::new(revision), isolated: true }))
+}
+
+/// The first of two messages of a set.
+fn first_of_two(key: &str, revision: u64, sequence: u64) -> Input {
+    let headers: Headers = [(CHANGE, "c"), (SET, "1/2 a:2@2")].into_iter().collect();
+    match delivered(key, revision, headers) {
+        Input::Delivered(Delivery::Entry { entry, .. }) => {
+            Input::Delivered(Delivery::Entry { entry, sequence, pending: 0 })
+        }
+        other => other,
+    }
+}
+
+fn states(effects: &[Effect]) -> Vec<String> {
+    let state = |effect: &Effect| match effect {
+        Effect::State(state) => Some(state.to_string()),
+        _ => None,
+    };
+    effects.iter().filter_map(state).collect()
+}
+
+// P5
+#[test]
+fn a_watch_that_waits_for_the_rest_of_a_set_says_so() {
+    let (mut machine, now) = watching("a", 1);
+    machine.step(now, Input::Mirror(true));
+    machine.step(now, delivered("a.x", 1, Headers::new()));
+    machine.step(now, Input::Drained);
+    machine.step(now, first_of_two("a.x", 2, 2));
+    assert_eq!(machine.step(now, Input::Drained), []);
+
+    let patience = now + Duration::from_millis(50);
+    assert_eq!(machine.step(patience, Input::Deadline), [Effect::Read { whole: true }]);
+    let effects = machine.step(patience, reading(&[("a.x", 1)], 1));
+    assert_eq!(effects, [Effect::Loaded { as_arrived: false }], "it is the state that was published");
+    let later = patience + Duration::from_secs(1);
+    assert_eq!(machine.deadline(), Some(later));
+    assert_eq!(states(&machine.step(later, Input::Deadline)), ["lagging, 1 entries behind"]);
+    let effects = machine.step(later, Input::Origin(away()));
+    assert_eq!(states(&effects), ["nothing is heard of bucket origin, which this one copies"]);
+
+    machine.step(later, Input::Origin(None));
+    let rest: Headers = [(CHANGE, "c"), (SET, "2/2 a:2@2")].into_iter().collect();
+    machine.step(later, delivered("a.y", 3, rest));
+    let effects = machine.step(later, Input::Drained);
+    assert_eq!((states(&effects), machine.watch_state()), (vec!["live".to_owned()], &WatchState::Live));
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Publish(update) if update.revision.get() == 3))
+    );
+}
+
+// P1, P2: a bucket that looks emptied, and then has a set in part, is not believed at once; the set is not lost over that.
+#[test]
+fn what_came_of_a_set_is_kept_while_the_state_before_it_is_not_believed() {
+    let (mut machine, now) = watching("a", 2);
+    machine.step(now, Input::Mirror(true));
+    machine.step(now, delivered("a.x", 1, Headers::new()));
+    machine.step(now, delivered("a.y", 2, Headers::new()));
+    machine.step(now, Input::Drained);
+    machine.step(now, Input::Delivered(Delivery::Fault(Fault::Reconnected)));
+    let (incarnation, history, clock, promised, last) = (None, Some(64), None, Revision::ZERO, None);
+    machine.step(now, Input::Opened { pending: 1, incarnation, history, clock, promised, last });
+    machine.step(now, first_of_two("a.x", 3, 1));
+    machine.step(now, Input::Drained);
+    let patience = now + Duration::from_millis(50);
+    assert_eq!(machine.step(patience, Input::Deadline), [Effect::Read { whole: true }]);
+    machine.step(patience, reading(&[], 2));
+    assert!(matches!(machine.watch_state(), WatchState::Suspect { .. }), "{:?}", machine.watch_state());
+
+    let rest: Headers = [(CHANGE, "c"), (SET, "2/2 a:2@2")].into_iter().collect();
+    let Input::Delivered(Delivery::Entry { entry, .. }) = delivered("a.y", 4, rest) else { unreachable!() };
+    machine.step(patience, Input::Delivered(Delivery::Entry { entry, sequence: 2, pending: 0 }));
+    let effects = machine.step(patience, Input::Drained);
+    let published = effects.iter().find_map(|effect| match effect {
+        Effect::Publish(update) => Some(update),
+        _ => None,
+    });
+    let keys = published.iter().flat_map(|update| &update.sets).flat_map(|set| &set.changes);
+    let keys: Vec<String> = keys.map(|change| change.key.to_string()).collect();
+    assert_eq!(keys, ["a.x", "a.y"]);
+}
