@@ -129,7 +129,8 @@ impl Bucket {
     /// other; [`Reading::is_isolated`] tells.
     ///
     /// A mirror gets a change of several keys one after the other. Where it has one of kvconf's in part, the state before that
-    /// is read; of those of other clients nothing tells there.
+    /// is read; of those of other clients nothing tells there. A mirror that was cut off and catches up has keys that are older than
+    /// others for a moment; a [`Live`](crate::Live) handle waits for the end of that.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -58,7 +58,8 @@ pub enum WatchState {
         what: &'static str,
     },
     /// The bucket is a mirror of another one, or copies one by its sources, and has not heard of it for seconds: it serves
-    /// what it has, and nobody knows what the other one has by now.
+    /// what it has, and nobody knows what the other one has by now. What a mirror gets when it hears of it again is served once it
+    /// has all of it, or after ten seconds.
     #[display("nothing is heard of bucket {origin}, which this one copies{}", because(cause.as_deref()))]
     OriginAway {
         /// The bucket that is copied.

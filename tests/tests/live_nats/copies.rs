@@ -99,6 +99,43 @@ async fn a_mirror_that_is_cut_off_in_the_middle_of_a_set_shows_nothing_of_it() {
     }
 }
 
+// P1: what its origin has let go of meanwhile never comes.
+#[tokio::test]
+async fn a_mirror_that_was_cut_off_shows_no_state_that_its_origin_never_had() {
+    let mut settings = BucketConfig::new("b");
+    settings.history = Some(8);
+    let (pair, hub, mirror) = mirrored(settings).await;
+    let name = async |number: u32| {
+        let digits = (0..2_000_u64).map(|at| format!("{:x}", (at + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let name = format!("{number} {}", digits.collect::<String>());
+        hub.put("shop.name", name).await.unwrap();
+    };
+    name(0).await;
+    let pool = live(&mirror, "shop").await;
+    let number =
+        |pool: &Pool| pool.name.as_ref().and_then(|name| name.split(' ').next()?.parse::<u32>().ok());
+    health(&pool, |health| health.state == WatchState::Live && number(pool.load().value()) == Some(0)).await;
+
+    pair.part();
+    health(&pool, |health| matches!(health.state, WatchState::OriginAway { .. })).await;
+    name(1).await;
+    hub.put("shop.min", "5").await.unwrap();
+    for later in 2..=20 {
+        name(later).await;
+    }
+    // The names 1 to 12 are gone, and the next one needs its time.
+    pair.slow(4 * 1_024, Duration::from_millis(20));
+    let has_all = || {
+        let now = pool.load();
+        assert!(now.min == 1 || number(now.value()) != Some(0), "min was never 5 with the first name");
+        number(now.value()) == Some(20)
+    };
+    wait_until("the newest name", BOUND, async || has_all()).await;
+    assert_eq!(pool.load().min, 5);
+    pair.unite();
+    health(&pool, |health| health.state == WatchState::Live).await;
+}
+
 // P2, P6, P7: they go to the hub, and come back by the mirror.
 #[tokio::test]
 async fn changes_of_several_keys_are_made_through_a_mirror_when_its_origin_takes_them() {

@@ -1,14 +1,20 @@
-//! Waiting for the rest of a change set in a mirror.
+//! Waiting in a mirror: for the rest of a change set, and until one that was cut off has caught up.
 //!
 //! A mirror gets a set entry by entry. Where the connection to its origin stands still in between, all that there is in the
 //! mirror, and all that it will deliver, ends in the middle of the set: neither a heartbeat nor a reading of the newest state
 //! settles that. So the set is held back, and the state before it is what counts: a reading as of that moment, where the bucket
 //! still keeps it, or the state that was published before.
 //!
-//! It is held until its rest is there, or until something came that is not of it. Where the origin is heard of and has nothing
+//! The set is held until its rest is there, or until something came that is not of it. Where the origin is heard of and has nothing
 //! more, what claims to be a part of a set is none, and counts like any other entry after [`Tuning::rest_patience`].
 //!
+//! A mirror that was cut off catches up by copying what its origin still keeps. What was pushed out there meanwhile never
+//! comes: a key that was overwritten often keeps its old value while newer ones of other keys are there already, until its own
+//! newest one is copied, too. So what such a mirror delivers is held back until it has caught up, or for
+//! [`Tuning::catch_up_patience`].
+//!
 //! [`Tuning::rest_patience`]: super::Tuning::rest_patience
+//! [`Tuning::catch_up_patience`]: super::Tuning::catch_up_patience
 
 use tokio::time::Instant;
 
@@ -33,7 +39,42 @@ pub(super) struct Held {
     is_settled: bool,
 }
 
+/// How a mirror that was cut off comes back.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct CatchUp {
+    /// Whether nothing was heard of its origin, and it has not had all of it since.
+    is_under_way: bool,
+    /// Since when something is held back for that.
+    since: Option<Instant>,
+}
+
 impl Machine {
+    /// Whether what was delivered is to be held back until the mirror has caught up.
+    pub(super) fn catches_up(&mut self, now: Instant) -> bool {
+        if !self.is_mirror || !self.catch_up.is_under_way {
+            return false;
+        }
+        let since = *self.catch_up.since.get_or_insert(now);
+        now < since + self.tuning.catch_up_patience
+    }
+
+    /// Whether something is held back until the mirror has caught up.
+    pub(super) const fn is_held_back(&self) -> bool {
+        self.catch_up.since.is_some()
+    }
+
+    /// Takes note of what is told of the origin. Whether that ends a catch-up for which something was held back.
+    pub(super) fn follow_catch_up(&mut self) -> bool {
+        match self.origin {
+            Some(Origin::Away { .. }) => self.catch_up.is_under_way = true,
+            Some(Origin::Ahead { .. }) => {}
+            Some(Origin::Replaced { .. }) | None => {
+                return std::mem::take(&mut self.catch_up).since.is_some();
+            }
+        }
+        false
+    }
+
     /// Whether the rest of the open set is to be waited for.
     pub(super) fn holds(&mut self, now: Instant) -> bool {
         let Some(first) = self.tracker.first().filter(|_| self.is_mirror) else { return false };

@@ -11,7 +11,7 @@
 //!
 //! Between exact states nothing is published, and what was delivered waits. A set that does not say where it ends, or whose
 //! rest does not come, is settled by one consistent reading. In a mirror, where such a reading can be of the middle of a set, it
-//! is held ([`hold`]).
+//! is held, and so is what comes while a mirror catches up ([`hold`]).
 //!
 //! # Doubt
 //! Every gap, fault or reconnect has one answer: load the last entry of each key again and compare. That finds lost
@@ -36,7 +36,7 @@ pub(crate) use self::load::room_for;
 pub(crate) use self::presume::About;
 pub(crate) use self::timing::Tuning;
 
-use self::hold::Held;
+use self::hold::{CatchUp, Held};
 use self::load::{Load, SHORT_LOADS, Suspicion};
 use self::presume::Presumption;
 use super::compare::{Keys, apply};
@@ -193,6 +193,7 @@ pub(crate) struct Machine {
     is_mirror: bool,
     /// The set whose rest is waited for.
     held: Option<Held>,
+    catch_up: CatchUp,
     tracker: Tracker,
     open: ChangeSet,
     ready: Vec<ChangeSet>,
@@ -255,6 +256,7 @@ impl Machine {
             origin_told: None,
             is_mirror: false,
             held: None,
+            catch_up: CatchUp::default(),
             tracker: Tracker::default(),
             open: ChangeSet::default(),
             ready: Vec::new(),
@@ -411,9 +413,17 @@ impl Machine {
         if self.history >= u64::from(SAFE_HISTORY) { self.history - 1 } else { 0 }
     }
 
+    /// Whether a watch that is live has something that is not published yet.
+    fn has_news(&self) -> bool {
+        matches!(self.phase, Phase::Live) && !(self.ready.is_empty() && self.open.changes.is_empty())
+    }
+
     fn publish_if_exact(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if let Phase::Loading(load) = &mut self.phase {
             effects.extend(load.hand_on());
+        }
+        if self.has_news() && self.catches_up(now) {
+            return;
         }
         if self.tracker.is_open() || self.doubt || self.pending > self.margin() {
             self.ask_for_a_reading_of_an_endless_set(now, effects);
@@ -483,6 +493,7 @@ impl Machine {
         let had_none = self.origin.is_none();
         self.origin = origin;
         self.origin_told = Some(now);
+        let has_caught_up = self.follow_catch_up();
         // Where something else is wrong as well, it is told when that is over.
         let is_settled = match self.watch_state {
             WatchState::Live | WatchState::OriginAway { .. } | WatchState::OriginReplaced { .. } => true,
@@ -491,6 +502,9 @@ impl Machine {
         };
         if is_settled && matches!(self.phase, Phase::Live) {
             self.set_state(self.following(), effects);
+        }
+        if has_caught_up {
+            self.publish_if_exact(now, effects);
         }
     }
 

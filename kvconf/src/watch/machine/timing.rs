@@ -23,6 +23,8 @@ pub(crate) struct Tuning {
     /// How long the rest of a change set is waited for in a mirror whose origin is heard of and has nothing more. What says that
     /// it is a part of a set is none then: anybody can write the header.
     pub(crate) rest_patience: Duration,
+    /// How long what a mirror delivers that was cut off is held back while it catches up.
+    pub(crate) catch_up_patience: Duration,
     /// How long no consistent reading is asked for after one was refused. Permissions can be granted later, and a refusal costs
     /// the server a line in its log.
     pub(crate) read_again: Duration,
@@ -43,6 +45,7 @@ impl Default for Tuning {
             suspicion: Duration::from_secs(10),
             replica_patience: Duration::from_secs(1),
             rest_patience: Duration::from_secs(15),
+            catch_up_patience: Duration::from_secs(10),
             read_again: Duration::from_secs(60),
             count_every: Duration::from_secs(30),
             check_every: Duration::from_secs(5),
@@ -86,7 +89,7 @@ impl Machine {
 
     /// How long to wait for what makes the state exact.
     fn patience(&self) -> Duration {
-        if self.is_settled_before_the_set() {
+        if self.is_settled_before_the_set() || self.is_held_back() {
             return self.tuning.check_every / 5;
         }
         let only_the_set = self.tracker.is_open() && self.pending == 0;
@@ -136,6 +139,15 @@ impl Machine {
     fn overdue(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         if matches!(&self.phase, Phase::Loading(load) if load.remaining > 0) {
             return;
+        }
+        if matches!(self.phase, Phase::Live) && self.is_held_back() {
+            if self.catches_up(now) {
+                return;
+            }
+            self.publish_if_exact(now, effects);
+            if self.waiting_since.is_none() {
+                return;
+            }
         }
         if self.pending > self.margin() {
             self.set_state(WatchState::Lagging { pending: self.pending }, effects);

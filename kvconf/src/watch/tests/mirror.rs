@@ -29,6 +29,8 @@ struct Mirrored {
     world: World,
     /// What the mirror does not have yet.
     outstanding: VecDeque<(Key, Option<Bytes>, Headers)>,
+    /// Whether nothing has been heard of the origin for long when something is outstanding.
+    is_away: bool,
 }
 
 impl Mirrored {
@@ -76,23 +78,23 @@ impl Mirrored {
                 let stamped = changes.into_iter().enumerate();
                 self.write(stamped.map(|(at, (key, value))| (key, value, headers(at))).collect());
             }
+            // Too short to be told, all in all.
+            Step::Do(Op::Run(ms)) if !self.is_away => self.world.perform(&Op::Run(ms % 100)).await,
             Step::Do(op) => self.world.perform(op).await,
         }
-        // How it would be told after some seconds.
-        let away = || Origin::Away { bucket: "origin".to_owned(), cause: None };
-        self.world.faults.mirror((!self.outstanding.is_empty()).then(away));
+        self.world.faults.mirror(if self.is_away && !self.outstanding.is_empty() { away() } else { None });
     }
 }
 
 fn run_mirrored(
     history: u8,
-    steps: &[Step],
+    (steps, is_away): (&[Step], bool),
     faults: impl FnOnce(&MemoryFaults),
 ) -> Result<(), TestCaseError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
-        let mut mirrored = Mirrored { world: World::new(history), outstanding: VecDeque::new() };
+        let mut mirrored = Mirrored { world: World::new(history), outstanding: VecDeque::new(), is_away };
         mirrored.world.faults.mirror(None);
         faults(&mirrored.world.faults);
         mirrored.world.join("");
@@ -100,10 +102,12 @@ fn run_mirrored(
         for step in steps {
             mirrored.perform(step).await;
         }
-        // However long the connection stands still.
         mirrored.world.faults.resume();
-        tokio::time::sleep(Duration::from_secs(120)).await;
-        mirrored.world.check()?;
+        if is_away {
+            // However long the connection stands still.
+            tokio::time::sleep(Duration::from_secs(120)).await;
+            mirrored.world.check()?;
+        }
         mirrored.perform(&Step::Copy(usize::MAX)).await;
         mirrored.world.converge().await?;
         mirrored.world.check()
@@ -115,26 +119,110 @@ proptest! {
 
     // P1, P2, P4
     #[test]
-    fn a_mirror_never_shows_a_part_of_a_set(steps in proptest::collection::vec(step(), 1..80)) {
-        run_mirrored(64, &steps, |_| ())?;
+    fn a_mirror_never_shows_a_part_of_a_set(
+        steps in proptest::collection::vec(step(), 1..80),
+        is_away: bool,
+    ) {
+        run_mirrored(64, (&steps, is_away), |_| ())?;
     }
 
     // P1, P2, P4
     #[test]
-    fn also_where_few_revisions_are_kept(steps in proptest::collection::vec(step(), 40..120)) {
-        run_mirrored(8, &steps, |_| ())?;
+    fn also_where_few_revisions_are_kept(
+        steps in proptest::collection::vec(step(), 40..120),
+        is_away: bool,
+    ) {
+        run_mirrored(8, (&steps, is_away), |_| ())?;
     }
 
     // P1, P2, P4
     #[test]
-    fn also_for_who_may_not_read_as_of_a_moment(steps in proptest::collection::vec(step(), 1..80)) {
-        run_mirrored(8, &steps, MemoryFaults::refuse_readings)?;
+    fn also_for_who_may_not_read_as_of_a_moment(
+        steps in proptest::collection::vec(step(), 1..80),
+        is_away: bool,
+    ) {
+        run_mirrored(8, (&steps, is_away), MemoryFaults::refuse_readings)?;
+    }
+}
+
+/// Writes to few keys, so that many are pushed out before they are copied; and how long each part of the copying takes.
+fn outage() -> impl Strategy<Value = (Vec<Op>, Vec<u16>)> {
+    let key = 0..3_usize;
+    let member = (key.clone(), proptest::option::weighted(0.8, any::<u8>()));
+    let write = prop_oneof![
+        4 => (key.clone(), any::<u8>()).prop_map(|(k, v)| Op::Put(k, v)),
+        1 => key.prop_map(Op::Delete),
+        2 => proptest::collection::vec(member, 2..4).prop_map(|members| Op::Batch(members, true)),
+    ];
+    (proptest::collection::vec(write, 1..80), proptest::collection::vec(0_u16..60, 60))
+}
+
+impl Mirrored {
+    /// The mirror gets what its origin still keeps.
+    async fn catch_up(&mut self, history: usize, pauses: &[u16]) {
+        let mut pauses = pauses.iter().cycle();
+        while let Some((key, ..)) = self.outstanding.front() {
+            let newer = self.outstanding.iter().skip(1).filter(|(other, ..)| other == key).count();
+            if newer >= history {
+                self.outstanding.pop_front();
+                self.world.faults.skip();
+            } else {
+                self.copy(1).await;
+            }
+            tokio::time::sleep(Duration::from_millis((*pauses.next().unwrap()).into())).await;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(crate::cases(200))]
+
+    // P1, P2, P4: what is pushed out at the origin while nothing is copied never comes.
+    #[test]
+    fn a_mirror_that_catches_up_shows_no_state_that_never_was(outages in proptest::collection::vec(outage(), 1..4)) {
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(async {
+            let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new(), is_away: true };
+            mirrored.world.faults.mirror(None);
+            mirrored.world.join("");
+            mirrored.world.join("a");
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            for (writes, pauses) in &outages {
+                for write in writes {
+                    mirrored.perform(&Step::Do(write.clone())).await;
+                }
+                // Long enough to be told, whenever it is looked at.
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                mirrored.catch_up(8, pauses).await;
+                mirrored.world.faults.mirror(None);
+                tokio::time::sleep(Duration::from_secs(3)).await;
+            }
+            mirrored.world.converge().await?;
+            mirrored.world.check()
+        })?;
+    }
+}
+
+// P5: whatever the server says of its origin, what is delivered is served in the end.
+#[tokio::test(start_paused = true)]
+async fn what_a_mirror_delivers_is_not_held_back_for_ever() {
+    let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new(), is_away: true };
+    mirrored.world.faults.mirror(away());
+    mirrored.world.join("a");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for (value, seconds, seen) in [(1, 9, vec![""]), (2, 3, vec!["", "2"]), (3, 1, vec!["", "2", "3"])] {
+        mirrored.perform(&Step::Do(Op::Put(0, value))).await;
+        mirrored.copy(1).await;
+        mirrored.world.faults.mirror(away());
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        assert_eq!(mirrored.world.seen(), seen, "{value}");
     }
 }
 
 /// Two keys that are changed together, `a.x` and `a.y`, the mirror having the first one only; both had a value before.
 async fn cut_off(origin: Option<Origin>) -> Mirrored {
-    let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new() };
+    let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new(), is_away: true };
     for step in [Op::Put(0, 1), Op::Put(1, 1), Op::Batch(vec![(0, Some(2)), (1, Some(2))], true)] {
         mirrored.perform(&Step::Do(step)).await;
     }
@@ -258,6 +346,25 @@ fn a_watch_that_waits_for_the_rest_of_a_set_says_so() {
     assert!(
         effects.iter().any(|effect| matches!(effect, Effect::Publish(update) if update.revision.get() == 3))
     );
+}
+
+// P1
+#[test]
+fn what_comes_while_a_mirror_catches_up_is_published_at_once_when_it_has() {
+    let (mut machine, now) = watching("a", 0);
+    machine.step(now, Input::Mirror(true));
+    machine.step(now, Input::Drained);
+    let published = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Publish(_)));
+    machine.step(now, Input::Origin(away()));
+    machine.step(now, delivered("a.x", 1, Headers::new()));
+    assert!(!published(&machine.step(now, Input::Drained)));
+    machine.step(now, Input::Origin(Some(Origin::Ahead { entries: 1_000 })));
+    machine.step(now, delivered("a.x", 2, Headers::new()));
+    assert!(!published(&machine.step(now, Input::Drained)));
+    assert!(published(&machine.step(now, Input::Origin(None))));
+    machine.step(now, Input::Origin(Some(Origin::Ahead { entries: 1_000 })));
+    machine.step(now, delivered("a.x", 3, Headers::new()));
+    assert!(published(&machine.step(now, Input::Drained)), "it only lags");
 }
 
 // P1, P2: a bucket that looks emptied, and then has a set in part, is not believed at once; the set is not lost over that.
