@@ -151,7 +151,10 @@ impl Machine {
         }
         let known = self.held().map(|held| held.since).max(self.origin_told);
         if known.is_some_and(|known| now >= known + self.tuning.rest_patience) {
+            // It is no failure: without a pause, for the rest may come at any moment.
+            self.failures = 0;
             self.resync("the rest of a change set does not come", effects);
+            self.failures = 0;
         }
     }
 
