@@ -15,7 +15,7 @@ use crate::figures::{Row, median, micros, quantile};
 use crate::live_server::Setup;
 use crate::settings::Checkout;
 
-const RUNS: usize = 9;
+const RUNS: usize = 31;
 const PUTS: u32 = 500;
 
 /// A struct kept live by hand: a stock watch, an `ArcSwap`, and a word to whoever waits, as kvconf gives one.
