@@ -199,39 +199,21 @@ impl World {
     }
 
     async fn forge(&mut self, key: usize, value: u8, how: u8) {
-        let key = Key::new(KEYS[key]).unwrap();
-        let place = how % 3 + 1;
-        let of_set = format!("{place}/3 :1@3 a:3@3 a.deep:3@3 b:3@3");
-        let headers = [(CHANGE, "change-1".to_owned()), (SET, of_set)].into_iter().collect();
+        let (key, headers) = (Key::new(KEYS[key]).unwrap(), forged(how));
         let value = Bytes::from(value.to_string());
         self.store.write(write(&key, Some(&value), headers)).await.unwrap();
         self.model.write(&[(key, Some(value))]);
     }
 
     async fn batch(&mut self, members: &[(usize, Option<u8>)], stamped: bool) {
-        let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
-        for (key, value) in members {
-            let key = Key::new(KEYS[*key]).unwrap();
-            if changes.iter().all(|(other, _)| *other != key) {
-                changes.push((key, value.map(|v| Bytes::from(v.to_string()))));
-            }
-        }
+        let changes = changes_of(members);
         self.batches += 1;
-        let keys: Vec<Key> = changes.iter().map(|(key, _)| key.clone()).collect();
-        let layout = Layout::new(&keys);
-        let id = format!("change-{}", self.batches);
-        let headers = |at: usize| -> Headers {
-            if stamped {
-                [(CHANGE, id.clone()), (SET, layout.header(at + 1))].into_iter().collect()
-            } else {
-                Headers::new()
-            }
-        };
-        let writes = changes
-            .iter()
-            .enumerate()
-            .map(|(at, (key, value))| write(key, value.as_ref(), headers(at)))
-            .collect();
+        let mut headers = set_headers(self.batches, &changes);
+        if !stamped {
+            headers.fill(Headers::new());
+        }
+        let headers = changes.iter().zip(headers);
+        let writes = headers.map(|((key, value), headers)| write(key, value.as_ref(), headers)).collect();
         self.store.write_batch(writes).await.unwrap();
         self.model.write(&changes);
     }
@@ -320,6 +302,32 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// What a batch changes: each key once.
+fn changes_of(members: &[(usize, Option<u8>)]) -> Vec<(Key, Option<Bytes>)> {
+    let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
+    for (key, value) in members {
+        let key = Key::new(KEYS[*key]).unwrap();
+        if changes.iter().all(|(other, _)| *other != key) {
+            changes.push((key, value.map(|v| Bytes::from(v.to_string()))));
+        }
+    }
+    changes
+}
+
+/// What kvconf writes on each message of a change set.
+fn set_headers(number: u32, changes: &[(Key, Option<Bytes>)]) -> Vec<Headers> {
+    let layout = Layout::new(&changes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
+    let id = format!("change-{number}");
+    let headers = |place| [(CHANGE, id.clone()), (SET, layout.header(place))].into_iter().collect();
+    (1..=changes.len()).map(headers).collect()
+}
+
+/// What claims to be a part of a set of three.
+fn forged(how: u8) -> Headers {
+    let of_set = format!("{}/3 :1@3 a:3@3 a.deep:3@3 b:3@3", how % 3 + 1);
+    [(CHANGE, "change-1".to_owned()), (SET, of_set)].into_iter().collect()
 }
 
 fn write(key: &Key, value: Option<&Bytes>, headers: Headers) -> Write {

@@ -58,25 +58,15 @@ impl Mirrored {
                 self.write(vec![(Key::new(KEYS[*key]).unwrap(), None, Headers::new())]);
             }
             Step::Do(Op::Forge(key, value, how)) => {
-                let of_set = format!("{}/3 :1@3 a:3@3 a.deep:3@3 b:3@3", how % 3 + 1);
-                let headers = [(CHANGE, "change-1".to_owned()), (SET, of_set)].into_iter().collect();
+                let headers = forged(*how);
                 self.write(vec![(Key::new(KEYS[*key]).unwrap(), Some(bytes(*value)), headers)]);
             }
             Step::Do(Op::Batch(members, _)) => {
-                let mut changes: Vec<(Key, Option<Bytes>)> = Vec::new();
-                for (key, value) in members {
-                    let key = Key::new(KEYS[*key]).unwrap();
-                    if changes.iter().all(|(other, _)| *other != key) {
-                        changes.push((key, value.map(bytes)));
-                    }
-                }
+                let changes = changes_of(members);
                 self.world.batches += 1;
-                let layout = Layout::new(&changes.iter().map(|(key, _)| key.clone()).collect::<Vec<_>>());
-                let id = format!("change-{}", self.world.batches);
-                let headers =
-                    |at: usize| [(CHANGE, id.clone()), (SET, layout.header(at + 1))].into_iter().collect();
-                let stamped = changes.into_iter().enumerate();
-                self.write(stamped.map(|(at, (key, value))| (key, value, headers(at))).collect());
+                let headers = set_headers(self.world.batches, &changes);
+                let stamped = changes.into_iter().zip(headers);
+                self.write(stamped.map(|((key, value), headers)| (key, value, headers)).collect());
             }
             // Too short to be told, all in all.
             Step::Do(Op::Run(ms)) if !self.is_away => self.world.perform(&Op::Run(ms % 100)).await,
