@@ -1,10 +1,9 @@
 //! Several servers that belong together.
 
-use std::net::TcpListener;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::ports::Port;
 use super::{Builder, Server, wait_for_page};
 use crate::proxy::Proxy;
 
@@ -13,6 +12,8 @@ use crate::proxy::Proxy;
 pub struct Cluster {
     servers: Vec<Server>,
     links: Vec<Link>,
+    /// Where they call each other; they must know it of each other before they start.
+    _routes: Vec<Port>,
 }
 
 /// The way by which one server of a cluster calls another one.
@@ -37,11 +38,13 @@ impl Cluster {
     /// # Panics
     /// When one of them is not ready in time, with its log.
     pub async fn start_with(size: usize, settings: &Builder) -> Self {
-        let ports = free_ports(size);
-        let urls = urls(ports.iter().copied());
-        let routes: Vec<_> =
-            ports.iter().map(|port| format!("listen: \"127.0.0.1:{port}\", routes: [{urls}]")).collect();
-        Self::start_routed(&routes, settings, Vec::new()).await
+        let ports = any_ports(size);
+        let urls = urls(ports.iter().map(Port::number));
+        let routes: Vec<_> = ports
+            .iter()
+            .map(|port| format!("listen: \"127.0.0.1:{}\", routes: [{urls}]", port.number()))
+            .collect();
+        Self::start_routed(&routes, settings, Vec::new(), ports).await
     }
 
     /// Starts `size` servers that can be parted by [`Cluster::isolate`].
@@ -49,30 +52,31 @@ impl Cluster {
     /// # Panics
     /// When one of them is not ready in time, with its log.
     pub async fn start_divisible(size: usize) -> Self {
-        let ports = free_ports(size);
+        let ports = any_ports(size);
         let mut links = Vec::new();
         for from in 0..size {
             for (to, port) in ports.iter().enumerate().filter(|(to, _)| *to != from) {
-                links.push(Link { from, to, proxy: Proxy::start(*port).await });
+                links.push(Link { from, to, proxy: Proxy::start(port.number()).await });
             }
         }
         let routes: Vec<_> = (1..)
-            .zip(ports)
+            .zip(&ports)
             .enumerate()
             .map(|(number, (nobody, port))| {
                 let own = links.iter().filter(|link| link.from == number).map(|link| link.proxy.port());
                 // Servers tell each other of their addresses and would connect past the proxies: they are given one where
                 // nobody listens.
                 format!(
-                    "listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:{nobody}\", routes: [{}]",
+                    "listen: \"127.0.0.1:{}\", advertise: \"127.0.0.1:{nobody}\", routes: [{}]",
+                    port.number(),
                     urls(own)
                 )
             })
             .collect();
-        Self::start_routed(&routes, &Server::builder(), links).await
+        Self::start_routed(&routes, &Server::builder(), links, ports).await
     }
 
-    async fn start_routed(routes: &[String], settings: &Builder, links: Vec<Link>) -> Self {
+    async fn start_routed(routes: &[String], settings: &Builder, links: Vec<Link>, ports: Vec<Port>) -> Self {
         // All are launched before any is waited for: none is healthy before it sees the others.
         let mut servers: Vec<_> = routes
             .iter()
@@ -85,7 +89,7 @@ impl Cluster {
         for server in &mut servers {
             server.ready().await;
         }
-        let cluster = Self { servers, links };
+        let cluster = Self { servers, links, _routes: ports };
         cluster.meta_leader().await;
         cluster
     }
@@ -247,26 +251,11 @@ impl HubAndLeaf {
     }
 }
 
+fn any_ports(count: usize) -> Vec<Port> {
+    std::iter::repeat_with(Port::any).take(count).collect()
+}
+
 /// A list of routes.
 fn urls(ports: impl Iterator<Item = u16>) -> String {
     ports.map(|port| format!("\"nats://127.0.0.1:{port}\"")).collect::<Vec<_>>().join(", ")
-}
-
-/// Ports that nobody listens on. Servers of a cluster must know each other's before they start.
-///
-/// Below those that systems hand out to whoever asks for any port: one of those could be taken in between.
-fn free_ports(count: usize) -> Vec<u16> {
-    const FIRST: u32 = 10_000;
-    const MANY: u32 = 20_000;
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Processes begin in different places.
-    let begin = std::process::id().wrapping_mul(97);
-    let ports = (0..MANY).map(|_| {
-        let number = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY;
-        u16::try_from(FIRST + number).expect("a port has 16 bits")
-    });
-    let free: Vec<u16> =
-        ports.filter(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).take(count).collect();
-    assert_eq!(free.len(), count, "there are free ports");
-    free
 }

@@ -3,9 +3,10 @@
 mod binary;
 mod cluster;
 mod folder;
+mod ports;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::net::TcpStream;
 
 use crate::wait_for;
 use folder::Folder;
+use ports::Port;
 
 pub use binary::{PINNED, default_binary, installed};
 pub use cluster::{Cluster, HubAndLeaf};
@@ -96,19 +98,25 @@ impl Builder {
 
     fn spawn(self) -> Server {
         let folder = if self.on_disk { Folder::on_disk() } else { Folder::new() };
-        let (ports, asked) = (Ports::default(), Ports::default());
-        let mut server = Server { settings: self, folder, ports, asked, process: Process(None) };
+        let ports = Ports::any(self.leafnodes);
+        let mut server = Server { settings: self, folder, ports, process: Process(None) };
         server.launch();
         server
     }
 }
 
 /// Which ports a server listens on; kept over restarts.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 struct Ports {
-    client: Option<u16>,
-    monitoring: Option<u16>,
-    leafnodes: Option<u16>,
+    client: Port,
+    monitoring: Port,
+    leafnodes: Option<Port>,
+}
+
+impl Ports {
+    fn any(leafnodes: bool) -> Self {
+        Self { client: Port::any(), monitoring: Port::any(), leafnodes: leafnodes.then(Port::any) }
+    }
 }
 
 /// A running server, killed when dropped.
@@ -119,8 +127,6 @@ pub struct Server {
     folder: Folder,
     settings: Builder,
     ports: Ports,
-    /// Those that the running process was started with; a reload must name the same.
-    asked: Ports,
 }
 
 /// What a server had stored at one moment. From [`Server::back_up`].
@@ -168,14 +174,14 @@ impl Server {
 
     /// The port where clients connect; the same after a restart.
     #[must_use]
-    pub fn port(&self) -> u16 {
-        self.ports.client.expect("a ready server has a port")
+    pub const fn port(&self) -> u16 {
+        self.ports.client.number()
     }
 
     /// The port where leaf nodes connect.
     #[must_use]
     pub fn leafnode_port(&self) -> u16 {
-        self.ports.leafnodes.expect("the server was started with `accept_leafnodes`")
+        self.ports.leafnodes.as_ref().expect("the server was started with `accept_leafnodes`").number()
     }
 
     /// The process id, while it runs.
@@ -332,7 +338,7 @@ impl Server {
 
     /// One of the server's monitoring pages, such as `/jsz`; `None` while it does not answer with success.
     pub async fn monitoring(&self, page: &str) -> Option<String> {
-        let port = self.ports.monitoring?;
+        let port = self.ports.monitoring.number();
         let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
         let request = format!("GET {page} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n");
         stream.write_all(request.as_bytes()).await.ok()?;
@@ -344,7 +350,6 @@ impl Server {
     }
 
     fn launch(&mut self) {
-        self.asked = self.ports;
         let folder = self.folder.path();
         let config = folder.join("server.conf");
         fs::write(&config, self.config_text()).expect("write the configuration");
@@ -364,12 +369,10 @@ impl Server {
 
     fn config_text(&self) -> String {
         let folder = self.folder.path().display();
-        let listen = |port: Option<u16>| port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
         let mut text = format!(
-            "listen: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nlog_file: \"{folder}/server.log\"\n\
-             ports_file_dir: \"{folder}\"\n",
-            listen(self.asked.client),
-            listen(self.asked.monitoring),
+            "listen: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nlog_file: \"{folder}/server.log\"\n",
+            self.port(),
+            self.ports.monitoring.number(),
         );
         if let Some(name) = &self.settings.name {
             text.push_str(&format!("server_name: {name}\n"));
@@ -381,8 +384,8 @@ impl Server {
                 domain.unwrap_or_default()
             ));
         }
-        if self.settings.leafnodes {
-            let port = listen(self.asked.leafnodes);
+        if let Some(port) = &self.ports.leafnodes {
+            let port = port.number();
             text.push_str(&format!("leafnodes {{ listen: \"127.0.0.1:{port}\", no_advertise: true }}\n"));
         }
         text.push_str(&self.settings.extra);
@@ -391,17 +394,8 @@ impl Server {
 
     /// Waits until the server says that it and its JetStream are healthy.
     async fn ready(&mut self) {
-        let pid = self.pid().expect("it was launched");
-        let file = self.folder.path().join(format!("nats-server_{pid}.ports"));
         let deadline = tokio::time::Instant::now() + READY_WITHIN;
-        loop {
-            if let Some(ports) = read_ports(&file) {
-                self.ports = Ports { leafnodes: self.ports.leafnodes, ..ports };
-                if self.monitoring("/healthz").await.is_some() {
-                    self.ports.leafnodes = self.listening_leafnode_port().await;
-                    return;
-                }
-            }
+        while self.monitoring("/healthz").await.is_none() {
             let ended = self.process.0.as_mut().and_then(|child| child.try_wait().ok().flatten());
             let late = tokio::time::Instant::now() >= deadline;
             assert!(
@@ -412,26 +406,12 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
-
-    /// The one port that the ports file leaves out.
-    async fn listening_leafnode_port(&self) -> Option<u16> {
-        let page: serde_json::Value = serde_json::from_str(&self.monitoring("/varz").await?).ok()?;
-        page.get("leaf")?.get("port")?.as_u64()?.try_into().ok()
-    }
 }
 
 /// Runs a command that signals a server.
 fn run(command: &mut Command) {
     let sent = command.output().unwrap_or_else(|error| panic!("signal a server: {error}"));
     assert!(sent.status.success(), "signal a server: {}", String::from_utf8_lossy(&sent.stderr));
-}
-
-fn read_ports(file: &Path) -> Option<Ports> {
-    let text = fs::read_to_string(file).ok()?;
-    // Half written while the server is at it: then it is no JSON yet.
-    let ports: serde_json::Value = serde_json::from_str(&text).ok()?;
-    let port = |name: &str| ports.get(name)?.get(0)?.as_str()?.rsplit_once(':')?.1.parse().ok();
-    Some(Ports { client: Some(port("nats")?), monitoring: Some(port("monitoring")?), leafnodes: None })
 }
 
 /// Asks the first of `servers` that answers for a monitoring page until `accept` takes it.
