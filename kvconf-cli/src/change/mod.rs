@@ -25,8 +25,8 @@ pub(crate) use author::author;
 pub(crate) use carry_out::{Done, Planned, carry_out};
 pub(crate) use parts::Attended;
 pub(crate) use show::{
-    add_difference, changes_table, counted, differences_table, flag_parts, no_differences, plan_json,
-    problems_json, value_json,
+    add_difference, changes_table, counted, differences_table, flag_parts, keys_were, no_differences,
+    plan_json, problems_json, value_json,
 };
 pub(crate) use written::{agree, finish};
 

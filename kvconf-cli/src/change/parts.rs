@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kvconf::Applied;
 
-use super::counted;
+use super::keys_were;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
@@ -90,8 +90,8 @@ impl<E: Into<Failure>> LastWord<E> {
         let revert = |change: &str| format!("kvconf revert {change} takes back what was written");
         match outcome {
             Some(Ok(applied)) => {
-                let (keys, revision) = (counted(keys, "key"), applied.revision());
-                fail(format!("interrupted; {keys} were written before, up to revision {revision}"))
+                let (keys_were, revision) = (keys_were(keys), applied.revision());
+                fail(format!("interrupted; {keys_were} written before, up to revision {revision}"))
                     .hint(format!("kvconf revert {}", applied.change()))
             }
             Some(Err(error)) => match stopped(error) {
@@ -107,8 +107,8 @@ impl<E: Into<Failure>> LastWord<E> {
             ))
             .hint("run this again: it goes on where it stopped"),
             None => {
-                let keys = counted(keys, "key");
-                fail(format!("interrupted while {keys} were being written: they may have been written or not"))
+                let keys_were = keys_were(keys);
+                fail(format!("interrupted while {keys_were} being written: they may have been written or not"))
                     .hint(change.map_or_else(|| "kvconf log".to_owned(), |change| format!("kvconf show {change}")))
             }
         }

@@ -18,6 +18,11 @@ pub(crate) fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
+/// `1 key was`, `1000 keys were`.
+pub(crate) fn keys_were(count: usize) -> String {
+    format!("{} {}", counted(count, "key"), if count == 1 { "was" } else { "were" })
+}
+
 /// One line for each key: what is added, removed and changed.
 pub(crate) fn changes_table(plan: &PlainPlan, secrecy: Secrecy) -> Table {
     let changes = plan.changes().map(|change| (change.key(), change.before(), change.after()));

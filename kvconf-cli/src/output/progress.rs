@@ -105,7 +105,7 @@ pub(crate) fn waiting(words: &str, since: Duration) -> String {
 /// How far it is, in 40 columns.
 pub(crate) fn bar(done: u64, total: Option<u64>) -> String {
     match total.filter(|total| *total > 0) {
-        None => format!("{done} keys"),
+        None => format!("{done} key{}", if done == 1 { "" } else { "s" }),
         Some(total) => {
             let share = (done.min(total) as f64 / total as f64 * BAR as f64) as usize;
             let drawn = "#".repeat(share) + &" ".repeat(BAR - share);

@@ -202,7 +202,8 @@ impl Rm {
         if !self.yes {
             // Found out before somebody is asked.
             let status = Store::open(connection.clone(), &name).await?.status().await?;
-            let holds = format!("bucket {name} holds {} entries, {} bytes", status.entries, status.bytes);
+            let entries = if status.entries == 1 { "entry" } else { "entries" };
+            let holds = format!("bucket {name} holds {} {entries}, {} bytes", status.entries, status.bytes);
             if !session.is_attended() {
                 let failure = Failure::new(Exit::Declined, format!("{holds}; there is nobody to ask whether it may go"));
                 return Err(failure.hint("--yes answers beforehand"));

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::change::{
-    MOST_AT_ONCE, WriteArgs, author, counted, hold_against_schemas, make, make_of_file, problems_json, refused, tell_unchecked, with,
+    MOST_AT_ONCE, WriteArgs, author, counted, hold_against_schemas, keys_were, make, make_of_file, problems_json, refused, tell_unchecked, with,
 };
 use crate::document::{Wanted, Wish};
 use crate::exit::Exit;
@@ -399,11 +399,11 @@ impl Writer<'_> {
             () = interrupt.wait() => {}
         }
         Err(match tokio::time::timeout(LAST_WORD_WITHIN, writing).await {
-            Ok(Ok(())) => Failure::new(Exit::Interrupted, format!("interrupted; {} were written", counted(before + keys, "key"))),
+            Ok(Ok(())) => Failure::new(Exit::Interrupted, format!("interrupted; {} written", keys_were(before + keys))),
             Ok(Err(failure)) => failure.exiting(Exit::Interrupted),
             Err(_) => Failure::new(
                 Exit::Interrupted,
-                format!("interrupted; {} were written, and {keys} more or none of them", counted(before, "key")),
+                format!("interrupted; {} written, and {keys} more or none of them", keys_were(before)),
             ),
         }
         .hint("run this again: it goes on where it stopped"))
@@ -443,7 +443,7 @@ impl Writer<'_> {
                     failure = failure.hint("somebody writes to these keys; run this again: it goes on where it stopped");
                 }
                 Err(if self.written > 0 {
-                    failure.hint(format!("{} were written, up to revision {}", counted(self.written, "key"), self.newest))
+                    failure.hint(format!("{} written, up to revision {}", keys_were(self.written), self.newest))
                 } else {
                     failure
                 })

@@ -78,7 +78,7 @@ pub enum CommitError {
     #[display("the change was not written")]
     Write(WriteError),
     /// Writing one by one stopped in the middle.
-    #[display("{} keys were written, {key} was not", written.len())]
+    #[display("{}, {key} was not", were_written(written.len()))]
     #[from(ignore)]
     Partial {
         /// What was written, with the revisions.
@@ -90,7 +90,7 @@ pub enum CommitError {
         error: Box<CommitError>,
     },
     /// Writing in parts was stopped after one of them, as whoever was told of it wanted.
-    #[display("stopped: {} keys were written, {left} were not", written.len())]
+    #[display("stopped: {}, {left} {} not", were_written(written.len()), if *left == 1 { "was" } else { "were" })]
     #[from(ignore)]
     Stopped {
         /// What was written, with the revisions.
@@ -98,6 +98,10 @@ pub enum CommitError {
         /// How many keys were not.
         left: usize,
     },
+}
+
+fn were_written(count: usize) -> String {
+    if count == 1 { "1 key was written".to_owned() } else { format!("{count} keys were written") }
 }
 
 impl CommitError {

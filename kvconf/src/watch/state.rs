@@ -16,7 +16,7 @@ pub enum WatchState {
     Live,
     /// It delivers, and has more to do than it can keep up with; or the bucket copies another one, and lacks so much of it,
     /// or of a change of several keys.
-    #[display("lagging, {pending} entries behind")]
+    #[display("lagging, {pending} {} behind", if *pending == 1 { "entry" } else { "entries" })]
     Lagging {
         /// How many entries are waiting.
         pending: u64,

@@ -326,7 +326,7 @@ fn a_watch_that_waits_for_the_rest_of_a_set_says_so() {
     assert_eq!(effects, [Effect::Loaded { as_arrived: false }], "it is the state that was published");
     let later = patience + Duration::from_secs(1);
     assert_eq!(machine.deadline(), Some(later));
-    assert_eq!(states(&machine.step(later, Input::Deadline)), ["lagging, 1 entries behind"]);
+    assert_eq!(states(&machine.step(later, Input::Deadline)), ["lagging, 1 entry behind"]);
     let effects = machine.step(later, Input::Origin(away()));
     assert_eq!(states(&effects), ["nothing is heard of bucket origin, which this one copies"]);
 
