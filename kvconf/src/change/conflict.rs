@@ -3,8 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use derive_more::{Display, Error};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use tokio::time::{Instant, timeout};
 
+use super::ASKED_AT_ONCE;
 use crate::store::{ReadError, Store};
 use crate::{Attribution, Entry, Key, Revision, WriteError};
 
@@ -155,13 +158,19 @@ pub(super) fn is_electing(error: &ReadError) -> bool {
     error.is_retryable() || matches!(error, ReadError::BucketNotFound { .. })
 }
 
+async fn answer(store: &dyn Store, key: &Key) -> Result<Option<Entry>, ReadError> {
+    let found = timeout(ANSWER_WITHIN, store.entry(key, None)).await;
+    found.map_err(|_| ReadError::Timeout { what: "an entry", after: ANSWER_WITHIN })?
+}
+
 async fn look(store: &dyn Store, keys: &[(Key, Revision)], change: &str) -> Result<Verdict, ReadError> {
     let mut written = Vec::new();
     let mut behind = None;
     let mut conflict = None;
-    for (key, expected) in keys {
-        let found = timeout(ANSWER_WITHIN, store.entry(key, None)).await;
-        let found = found.map_err(|_| ReadError::Timeout { what: "an entry", after: ANSWER_WITHIN })??;
+    let answers: Vec<BoxFuture<'_, _>> = keys.iter().map(|(key, _)| answer(store, key).boxed()).collect();
+    let mut answers = stream::iter(keys).zip(stream::iter(answers).buffered(ASKED_AT_ONCE));
+    while let Some(((key, expected), found)) = answers.next().await {
+        let found = found?;
         let ours = found.as_ref().filter(|entry| Attribution::of(entry).change.as_deref() == Some(change));
         if let Some(entry) = ours {
             written.push((key.clone(), entry.revision()));

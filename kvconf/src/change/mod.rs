@@ -36,3 +36,6 @@ pub use rollback::{
     ChangeRef, ChangedSince, PlainKeys, Rollback, RollbackCommit, RollbackError, RollbackPlan,
 };
 pub use update::Update;
+
+/// How many keys of one change are asked for at once; one by one, a far server takes its way for each of them.
+const ASKED_AT_ONCE: usize = 16;

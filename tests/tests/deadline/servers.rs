@@ -1,11 +1,13 @@
 //! What only a real server can show: it goes back when everybody is gone.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use kvconf::{Bucket, KvConfig, Live, Plan, Storage};
+use kvconf_tests::proxy::Proxy;
 use kvconf_tests::server::{Cluster, Server, installed};
 use kvconf_tests::{wait_for, wait_until};
 
@@ -129,6 +131,35 @@ async fn who_starts_at_the_deadline_sees_all_of_the_change_or_nothing() {
         let seen = async || live.load().limits.values().all(|limit| *limit == round);
         wait_until("the reader sees it", BOUND, seen).await;
     }
+}
+
+/// Sixty keys are looked at, and the server is a fifth of a second away: asked one by one, these take twelve seconds.
+// P6
+#[tokio::test]
+async fn many_keys_far_away_are_confirmed_taken_back_and_told_as_conflicts_soon() {
+    const SOON: Duration = Duration::from_secs(5);
+    let server = Server::start().await;
+    with(&server).await;
+    let proxy = Proxy::start(server.port()).await;
+    let far = Bucket::open(async_nats::connect(proxy.url()).await.unwrap(), "cfg").await.unwrap();
+    let (near, live) = (start(&another(&server).await).await, start(&far).await);
+    proxy.slow(256 * 1024, Duration::from_millis(100));
+    let change = limits(&live, 1).await.commit().confirm_within(LATER).await.unwrap();
+    let begun = Instant::now();
+    change.confirm().author("ops").await.unwrap();
+    assert!(begun.elapsed() < SOON, "confirmed after {:?}", begun.elapsed());
+    live.wait_for(change.revision()).await.unwrap();
+    let change = limits(&live, 2).await.commit().confirm_within(LATER).await.unwrap();
+    let begun = Instant::now();
+    change.take_back().author("ops").await.unwrap();
+    assert!(begun.elapsed() < SOON, "taken back after {:?}", begun.elapsed());
+    let stale = limits(&live, 3).await;
+    let applied = limits(&near, 4).await.commit().author("dev").await.unwrap();
+    assert_eq!(applied.written().len(), 60);
+    let begun = Instant::now();
+    let conflict = stale.commit().author("ops").await.unwrap_err();
+    assert!(conflict.is_conflict() && conflict.to_string().contains("by dev"), "{conflict}");
+    assert!(begun.elapsed() < SOON, "told after {:?}", begun.elapsed());
 }
 
 async fn limits(live: &Live<Shop>, value: u32) -> Plan<Shop> {

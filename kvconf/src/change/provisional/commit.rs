@@ -11,6 +11,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::{Held, Provisional};
 use crate::attribution::{BEFORE, PROVISIONAL, new_change_id};
+use crate::change::ASKED_AT_ONCE;
 use crate::change::commit::{Commit, CommitError, Job, MAX_REASON_BYTES, Mark};
 use crate::change::conflict::Conflict;
 use crate::change::guard::Unwritten;
@@ -23,9 +24,6 @@ use crate::{Attribution, Key, Operation, Revision};
 /// The oldest server whose keys go back. Measured: with two or more older revisions, gets and expectations of 2.11.11 and
 /// 2.12.4 took keys for absent (with memory storage 119 of 120); 2.12.5, 2.12.6, 2.12.8, 2.14.0, 2.14.6 and 2.15.1 none.
 const OLDEST: &str = "2.12.5";
-
-/// How many keys are looked at at once.
-const AT_ONCE: usize = 16;
 
 /// Why a change with a deadline was not made. No value was changed.
 #[derive(Debug, Display, Error, From)]
@@ -293,7 +291,7 @@ fn is_too_old(version: &str) -> bool {
 async fn ways_back(store: &dyn Store, writes: &[Planned]) -> Result<Vec<Planned>, ProvisionalError> {
     let way = |write: &Planned| way_back(store, write.key.clone(), write.expected).boxed();
     let ways: Vec<BoxFuture<'_, _>> = writes.iter().map(way).collect();
-    stream::iter(ways).buffered(AT_ONCE).try_collect().await
+    stream::iter(ways).buffered(ASKED_AT_ONCE).try_collect().await
 }
 
 async fn way_back(store: &dyn Store, key: Key, expected: Revision) -> Result<Planned, ProvisionalError> {

@@ -6,10 +6,12 @@ use std::sync::atomic::Ordering;
 
 use derive_more::{Display, Error};
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 
 use super::commit::cut;
 use super::{Held, Provisional};
 use crate::attribution::{CONFIRMS, TAKES_BACK, new_change_id};
+use crate::change::ASKED_AT_ONCE;
 use crate::change::commit::{Applied, CommitError, Job, Mark, Terms};
 use crate::change::conflict::Conflict;
 use crate::change::guard::Guards;
@@ -224,9 +226,13 @@ impl<'a> Settle<'a> {
         let mut done = Vec::new();
         let mut over = None;
         let mut conflict = None;
-        for held in &self.change.held {
-            match self.standing(held).await? {
-                Standing::Held(entry) => writes.push(self.write(held, &entry).await?),
+        let standings: Vec<BoxFuture<'_, _>> =
+            self.change.held.iter().map(|held| self.standing(held).boxed()).collect();
+        let mut standings =
+            stream::iter(&self.change.held).zip(stream::iter(standings).buffered(ASKED_AT_ONCE));
+        while let Some((held, standing)) = standings.next().await {
+            match standing? {
+                Standing::Held(write) => writes.push(write),
                 Standing::Back(_) if self.verb == Verb::Confirm => {
                     over = Some(SettleError::WentBack { change: Arc::clone(&self.change.change) });
                 }
@@ -262,7 +268,7 @@ impl<'a> Settle<'a> {
         let change = &self.change.change;
         let settled = |verb: Verb| entry.headers().get(verb.header()) == Some(&**change);
         Ok(if entry.revision() == held.revision {
-            Standing::Held(entry)
+            Standing::Held(self.write(held, &entry).await?)
         } else if settled(self.verb) {
             Standing::Done(entry)
         } else if settled(Verb::Confirm) {
@@ -300,8 +306,8 @@ fn again(held: &Held, entry: &Entry, expected: Revision) -> Planned {
 
 /// How one key stands.
 enum Standing {
-    /// As the change has left it.
-    Held(Entry),
+    /// As the change has left it; with what settles it.
+    Held(Planned),
     /// The server has brought back what was there before.
     Back(Entry),
     /// This very call was made before.
