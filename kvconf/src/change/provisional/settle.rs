@@ -232,7 +232,7 @@ impl<'a> Settle<'a> {
             stream::iter(&self.change.held).zip(stream::iter(standings).buffered(ASKED_AT_ONCE));
         while let Some((held, standing)) = standings.next().await {
             match standing? {
-                Standing::Held(write) => writes.push(write),
+                Standing::Held(write) => writes.push(*write),
                 Standing::Back(_) if self.verb == Verb::Confirm => {
                     over = Some(SettleError::WentBack { change: Arc::clone(&self.change.change) });
                 }
@@ -268,7 +268,7 @@ impl<'a> Settle<'a> {
         let change = &self.change.change;
         let settled = |verb: Verb| entry.headers().get(verb.header()) == Some(&**change);
         Ok(if entry.revision() == held.revision {
-            Standing::Held(self.write(held, &entry).await?)
+            Standing::Held(Box::new(self.write(held, &entry).await?))
         } else if settled(self.verb) {
             Standing::Done(entry)
         } else if settled(Verb::Confirm) {
@@ -307,7 +307,7 @@ fn again(held: &Held, entry: &Entry, expected: Revision) -> Planned {
 /// How one key stands.
 enum Standing {
     /// As the change has left it; with what settles it.
-    Held(Planned),
+    Held(Box<Planned>),
     /// The server has brought back what was there before.
     Back(Entry),
     /// This very call was made before.
