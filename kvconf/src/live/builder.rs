@@ -212,6 +212,9 @@ impl<T: KvConfig> LiveBuilder<T> {
 
     /// Loads the struct and keeps it live. Must be called inside a tokio runtime.
     ///
+    /// On a bucket that is a mirror and has not copied yet all that its origin has, it waits for that, five seconds at most: what such
+    /// a mirror holds may be a state that never was.
+    ///
     /// # Errors
     /// [`StartError::Invalid`] with every problem when the bucket's values are not valid: there is no good state to serve
     /// yet. [`StartError::Timeout`] and [`StartError::NotPermitted`] when the bucket cannot be read.

@@ -9,7 +9,7 @@ use kvconf::{
 use kvconf_tests::server::{HubAndLeaf, Server};
 use kvconf_tests::{wait_for, wait_until};
 
-use super::{BOUND, Pool, health, live, reach};
+use super::{BOUND, Pool, another, health, live, reach};
 
 const HUB: &str = "$JS.hub.API";
 
@@ -124,16 +124,36 @@ async fn a_mirror_that_was_cut_off_shows_no_state_that_its_origin_never_had() {
         name(later).await;
     }
     // The names 1 to 12 are gone, and the next one needs its time.
-    pair.slow(4 * 1_024, Duration::from_millis(20));
-    let has_all = || {
-        let now = pool.load();
-        assert!(now.min == 1 || number(now.value()) != Some(0), "min was never 5 with the first name");
-        number(now.value()) == Some(20)
+    pair.slow(4 * 1_024, Duration::from_millis(300));
+    let check =
+        |now: &Pool| assert!(now.min == 1 || number(now) != Some(0), "min was never 5 with the first name");
+    let begins = async |key: &str, with: &str| {
+        mirror.get(key).await.unwrap().is_some_and(|value| value.starts_with(with.as_bytes()))
     };
-    wait_until("the newest name", BOUND, async || has_all()).await;
-    assert_eq!(pool.load().min, 5);
+    wait_until("the mirror has the first of it", BOUND, async || begins("shop.min", "5").await).await;
+    let bucket = another(&pair.leaf).await;
+    let starting = tokio::spawn(async move {
+        let late = live(&bucket, "shop").await;
+        let first = late.load().value().clone();
+        (late, first)
+    });
+    let has_more = async || {
+        check(pool.load().value());
+        !begins("shop.name", "0 ").await
+    };
+    wait_until("the mirror has more of it", BOUND, has_more).await;
     pair.unite();
-    health(&pool, |health| health.state == WatchState::Live).await;
+    let (late, first) = starting.await.unwrap();
+    check(&first);
+    for live in [&pool, &late] {
+        let is_newest = async || {
+            check(live.load().value());
+            number(live.load().value()) == Some(20)
+        };
+        wait_until("the newest name", BOUND, is_newest).await;
+        assert_eq!(live.load().min, 5);
+        health(live, |health| health.state == WatchState::Live).await;
+    }
 }
 
 // P2, P6, P7: they go to the hub, and come back by the mirror.

@@ -13,10 +13,6 @@ use super::known::Way;
 use super::stream::stream_name;
 use crate::store::Origin;
 
-/// How many entries may be on their way without a word: as many as a watch takes in one go. Of a bucket that is written all
-/// the time some always are.
-const IN_FLIGHT: u64 = 256;
-
 /// The bucket that a mirror on another domain copies.
 #[derive(Debug)]
 pub(super) struct Mirrored {
@@ -139,7 +135,7 @@ impl Upstream {
             return Some(Origin::Away { bucket, cause: away.error.as_ref().map(ToString::to_string) });
         }
         let entries = all.fold(0_u64, |sum, upstream| sum.saturating_add(upstream.lag));
-        (entries > IN_FLIGHT).then_some(Origin::Ahead { entries })
+        (entries > 0).then_some(Origin::Ahead { entries })
     }
 }
 
@@ -211,10 +207,11 @@ mod tests {
     }
 
     #[test]
-    fn more_than_what_is_on_its_way_anyhow_is_ahead() {
+    fn what_was_not_copied_yet_is_ahead() {
         let lagging =
             |lag: u64| worst(&format!(r#"[{{ "active": 1, "lag": {lag} }}, {{ "active": 1, "lag": 1 }}]"#));
-        assert_eq!(lagging(255), None);
+        assert_eq!(lagging(0), Some(Origin::Ahead { entries: 1 }));
         assert_eq!(lagging(256), Some(Origin::Ahead { entries: 257 }));
+        assert_eq!(worst(r#"[{ "active": 1, "lag": 0 }]"#), None);
     }
 }

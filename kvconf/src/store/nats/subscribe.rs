@@ -42,6 +42,9 @@ impl NatsStore {
         filters: &[Filter],
         start: Start,
     ) -> Result<Subscription, ReadError> {
+        // What a mirror does not have before it is asked for a consumer may well be missing from what that one delivers.
+        let lacked = if self.known.is_a_mirror() { self.info_if_permitted().await } else { None };
+        let lacked = lacked.and_then(|info| info.ok()?.origin());
         // The consumer is asked for first: a bucket that is created again in between is then noticed, because the
         // consumer of the former one falls silent.
         let promised = async {
@@ -76,7 +79,7 @@ impl NatsStore {
             Some(info) => self.origin_of(info).await,
             None => None,
         };
-        let told = Told::Now;
+        let (origin, told) = (origin.or(lacked), Told::Now);
         Ok(Subscription { pending, incarnation, history, told, clock, promised, last, origin, deliveries })
     }
 

@@ -11,7 +11,7 @@
 //! A mirror that was cut off catches up by copying what its origin still keeps. What was pushed out there meanwhile never
 //! comes: a key that was overwritten often keeps its old value while newer ones of other keys are there already, until its own
 //! newest one is copied, too. So what such a mirror delivers is held back until it has caught up, or for
-//! [`Tuning::catch_up_patience`].
+//! [`Tuning::catch_up_patience`]. So is the load of whoever begins again in the meantime, and, for half as long, of whoever starts.
 //!
 //! [`Tuning::rest_patience`]: super::Tuning::rest_patience
 //! [`Tuning::catch_up_patience`]: super::Tuning::catch_up_patience
@@ -22,7 +22,12 @@ use super::load::Load;
 use super::{Effect, Machine, Phase};
 use crate::Revision;
 use crate::store::{Origin, Reading};
+use crate::watch::compare::{Keys, difference};
 use crate::watch::{Change, WatchState};
+
+/// How many entries may be on their way from the origin without a word: as many as a watch takes in one go. Of a bucket that
+/// is written all the time some always are.
+const IN_FLIGHT: u64 = 256;
 
 /// What is wrong with a load that ends in the middle of a set.
 const IN_PART: &str = "the mirror has a part of a change set";
@@ -46,6 +51,8 @@ pub(super) struct CatchUp {
     is_under_way: bool,
     /// Since when something is held back for that.
     since: Option<Instant>,
+    /// When the origin is asked for next, while a load is held back.
+    pub(super) ask_at: Option<Instant>,
 }
 
 impl Machine {
@@ -58,18 +65,75 @@ impl Machine {
         now < since + self.tuning.catch_up_patience
     }
 
+    /// Whether a load is to be held back until the mirror has caught up. The first one of a mirror whose origin is away is not:
+    /// whether it had all of it is not known, and more is not to be had.
+    pub(super) fn is_too_early(&mut self, now: Instant, fresh: &Keys) -> bool {
+        let is_early = self.is_mirror
+            && match &self.origin {
+                Some(Origin::Ahead { .. }) if !self.loaded => true,
+                Some(Origin::Ahead { .. } | Origin::Away { .. }) => {
+                    let is_other = || !difference(&self.keys, fresh, &self.prefixes).is_empty();
+                    self.loaded && self.catch_up.is_under_way && is_other()
+                }
+                Some(Origin::Replaced { .. }) | None => false,
+            };
+        // Whoever starts has less time: without a state there is no service.
+        let share = if self.loaded { 1 } else { 2 };
+        is_early && now < *self.catch_up.since.get_or_insert(now) + self.tuning.catch_up_patience / share
+    }
+
+    /// Holds a load back.
+    pub(super) fn wait_for_the_origin(&mut self, now: Instant, mut load: Load, effects: &mut Vec<Effect>) {
+        load.remaining = 0;
+        self.phase = Phase::Loading(load);
+        self.waiting_since = None;
+        self.catch_up.ask_at.get_or_insert(now + self.tuning.check_every / 20);
+        let state = match self.origin {
+            Some(Origin::Ahead { entries }) => WatchState::Lagging { pending: entries },
+            _ => self.following(),
+        };
+        self.set_state(state, effects);
+    }
+
+    /// Asks for the origin of a mirror whose load is held back, and takes the load once that has lasted for long enough.
+    pub(super) fn ask_whether_it_has_caught_up(&mut self, now: Instant, effects: &mut Vec<Effect>) {
+        self.catch_up.ask_at = Some(now + self.tuning.check_every / 20);
+        effects.push(Effect::Check);
+        self.publish_if_exact(now, effects);
+    }
+
+    /// Nothing is held back any more: a load was taken.
+    pub(super) fn take_as_it_is(&mut self) {
+        self.catch_up.ask_at = None;
+        if !self.catch_up.is_under_way {
+            self.catch_up.since = None;
+        }
+    }
+
+    /// What is to be told of the origin.
+    pub(super) fn trouble(&self) -> Option<&Origin> {
+        self.origin.as_ref().filter(|origin| !matches!(origin, Origin::Ahead { entries: ..=IN_FLIGHT }))
+    }
+
+    /// Whether the mirror has something to catch up with.
+    pub(super) const fn is_catching_up(&self) -> bool {
+        self.catch_up.is_under_way || self.is_held_back()
+    }
+
     /// Whether something is held back until the mirror has caught up.
     pub(super) const fn is_held_back(&self) -> bool {
         self.catch_up.since.is_some()
     }
 
-    /// Takes note of what is told of the origin. Whether that ends a catch-up for which something was held back.
+    /// Takes note of what is told of the origin. Whether that ends a catch-up, so that all has to be loaded again: the last of
+    /// it may be on its way.
     pub(super) fn follow_catch_up(&mut self) -> bool {
         match self.origin {
             Some(Origin::Away { .. }) => self.catch_up.is_under_way = true,
             Some(Origin::Ahead { .. }) => {}
             Some(Origin::Replaced { .. }) | None => {
-                return std::mem::take(&mut self.catch_up).since.is_some();
+                let ended = std::mem::take(&mut self.catch_up);
+                return self.is_mirror && (ended.is_under_way || ended.since.is_some());
             }
         }
         false
@@ -94,7 +158,7 @@ impl Machine {
         let Some(held) = self.held() else { return false };
         // Not what was told before, or right after: that nothing is heard of an origin takes a few seconds to show.
         let settles = held.since + self.tuning.rest_patience / 3;
-        let is_there = !matches!(self.origin, Some(Origin::Away { .. } | Origin::Ahead { .. }));
+        let is_there = !matches!(self.trouble(), Some(Origin::Away { .. } | Origin::Ahead { .. }));
         now >= held.since + self.tuning.rest_patience
             && is_there
             && self.origin_told.is_some_and(|told| told >= settles)

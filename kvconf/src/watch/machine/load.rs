@@ -179,6 +179,10 @@ impl Machine {
 
     /// The state as loaded is complete. It replaces the published one, unless it looks as if the server did not tell all.
     pub(super) fn finish_load(&mut self, now: Instant, load: Load, effects: &mut Vec<Effect>) {
+        if self.is_too_early(now, &load.fresh) {
+            self.wait_for_the_origin(now, load, effects);
+            return;
+        }
         let tail = load.tail.max(self.floor);
         if tail.max(self.cursor) < self.promised {
             // Not believed, however long it lasts: asked for again until a copy delivers it, or the leader has it no more.
@@ -211,6 +215,7 @@ impl Machine {
             }
         }
         // Believed: the next load is not suspect for the same reason.
+        self.take_as_it_is();
         self.newest = self.newest.min(tail);
         self.suspect = None;
         self.failures = 0;
@@ -222,7 +227,7 @@ impl Machine {
         // The first state is handed out by `snapshot_of`: nobody has one yet that could be told the difference.
         let sets = if self.loaded { difference(&self.keys, &load.fresh, &self.prefixes) } else { Vec::new() };
         self.keys = load.fresh;
-        let state = if self.origin.is_some() { self.following() } else { WatchState::Live };
+        let state = if self.trouble().is_some() { self.following() } else { WatchState::Live };
         self.set_state(state, effects);
         self.publish(sets, self.newest.max(self.floor), effects);
         effects.push(Effect::Loaded { as_arrived: load.one_by_one });

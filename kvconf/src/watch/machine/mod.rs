@@ -352,6 +352,7 @@ impl Machine {
         self.ready.clear();
         self.doubt = false;
         self.cut_off = false;
+        self.catch_up.ask_at = None;
         self.waiting_since = None;
         self.reading = false;
         self.counting = None;
@@ -476,7 +477,7 @@ impl Machine {
 
     /// The state of a watch that has published all there is.
     pub(super) fn following(&self) -> WatchState {
-        match &self.origin {
+        match self.trouble() {
             Some(Origin::Away { bucket, cause }) => {
                 WatchState::OriginAway { origin: bucket.clone(), cause: cause.clone() }
             }
@@ -490,10 +491,13 @@ impl Machine {
     }
 
     fn told_of_origin(&mut self, now: Instant, origin: Option<Origin>, effects: &mut Vec<Effect>) {
-        let had_none = self.origin.is_none();
+        let had_none = self.trouble().is_none();
         self.origin = origin;
         self.origin_told = Some(now);
-        let has_caught_up = self.follow_catch_up();
+        if self.follow_catch_up() && !matches!(self.phase, Phase::Down) {
+            self.resync("the mirror has caught up", effects);
+            return;
+        }
         // Where something else is wrong as well, it is told when that is over.
         let is_settled = match self.watch_state {
             WatchState::Live | WatchState::OriginAway { .. } | WatchState::OriginReplaced { .. } => true,
@@ -502,9 +506,6 @@ impl Machine {
         };
         if is_settled && matches!(self.phase, Phase::Live) {
             self.set_state(self.following(), effects);
-        }
-        if has_caught_up {
-            self.publish_if_exact(now, effects);
         }
     }
 

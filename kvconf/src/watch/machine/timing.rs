@@ -23,7 +23,7 @@ pub(crate) struct Tuning {
     /// How long the rest of a change set is waited for in a mirror whose origin is heard of and has nothing more. What says that
     /// it is a part of a set is none then: anybody can write the header.
     pub(crate) rest_patience: Duration,
-    /// How long what a mirror delivers that was cut off is held back while it catches up.
+    /// How long what a mirror delivers that was cut off is held back while it catches up; a first state half as long.
     pub(crate) catch_up_patience: Duration,
     /// How long no consistent reading is asked for after one was refused. Permissions can be granted later, and a refusal costs
     /// the server a line in its log.
@@ -79,12 +79,17 @@ impl Machine {
         let check = self.next_check.filter(|_| live);
         let reload = self.next_reload.filter(|_| live);
         let expiry = self.next_expiry.filter(|_| live);
-        [waiting, changing, suspect, count, check, reload, expiry].into_iter().flatten().min()
+        let origin = self.catch_up.ask_at;
+        [waiting, changing, suspect, origin, count, check, reload, expiry].into_iter().flatten().min()
     }
 
     /// When to ask again for what the watch itself is not told of: sooner while something is wrong, so that its end shows.
     pub(super) fn check_after(&self) -> Duration {
-        if self.origin.is_some() { self.tuning.check_every / 5 } else { self.tuning.check_every }
+        if self.trouble().is_some() || self.is_catching_up() {
+            self.tuning.check_every / 5
+        } else {
+            self.tuning.check_every
+        }
     }
 
     /// How long to wait for what makes the state exact.
@@ -110,6 +115,9 @@ impl Machine {
         if !self.reading && due(self.waiting_since.map(|since| since + self.patience())) {
             self.waiting_since = Some(now);
             self.overdue(now, effects);
+        }
+        if due(self.catch_up.ask_at) {
+            self.ask_whether_it_has_caught_up(now, effects);
         }
         if due(self.changing_since.map(|since| since + self.tuning.lag_patience)) {
             // It takes milliseconds, and then nobody is bothered with it.

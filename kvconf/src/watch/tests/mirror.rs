@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::store::Origin;
 
@@ -135,8 +137,9 @@ proptest! {
     }
 }
 
-/// Writes to few keys, so that many are pushed out before they are copied; and how long each part of the copying takes.
-fn outage() -> impl Strategy<Value = (Vec<Op>, Vec<u16>)> {
+/// Writes to few keys, so that many are pushed out before they are copied; and what happens to the watch after each entry that
+/// is copied, or only how long it takes.
+fn outage() -> impl Strategy<Value = (Vec<Op>, Vec<Op>)> {
     let key = 0..3_usize;
     let member = (key.clone(), proptest::option::weighted(0.8, any::<u8>()));
     let write = prop_oneof![
@@ -144,14 +147,23 @@ fn outage() -> impl Strategy<Value = (Vec<Op>, Vec<u16>)> {
         1 => key.prop_map(Op::Delete),
         2 => proptest::collection::vec(member, 2..4).prop_map(|members| Op::Batch(members, true)),
     ];
-    (proptest::collection::vec(write, 1..80), proptest::collection::vec(0_u16..60, 60))
+    let beside = prop_oneof![
+        40 => (0_u16..20).prop_map(Op::Run),
+        1 => any::<u8>().prop_map(Op::Cut),
+        1 => any::<u8>().prop_map(Op::Lose),
+        2 => (0..PREFIXES.len()).prop_map(Op::Join),
+        1 => Just(Op::Leave),
+    ];
+    (proptest::collection::vec(write, 1..80), proptest::collection::vec(beside, 60))
 }
 
 impl Mirrored {
     /// The mirror gets what its origin still keeps.
-    async fn catch_up(&mut self, history: usize, pauses: &[u16]) {
-        let mut pauses = pauses.iter().cycle();
+    async fn catch_up(&mut self, history: usize, beside: &[Op]) {
+        let mut beside = beside.iter().cycle();
         while let Some((key, ..)) = self.outstanding.front() {
+            let entries = self.outstanding.len() as u64;
+            self.world.faults.mirror(Some(Origin::Ahead { entries }));
             let newer = self.outstanding.iter().skip(1).filter(|(other, ..)| other == key).count();
             if newer >= history {
                 self.outstanding.pop_front();
@@ -159,7 +171,7 @@ impl Mirrored {
             } else {
                 self.copy(1).await;
             }
-            tokio::time::sleep(Duration::from_millis((*pauses.next().unwrap()).into())).await;
+            self.world.perform(beside.next().unwrap()).await;
         }
     }
 }
@@ -178,13 +190,13 @@ proptest! {
             mirrored.world.join("");
             mirrored.world.join("a");
             tokio::time::sleep(Duration::from_secs(3)).await;
-            for (writes, pauses) in &outages {
+            for (writes, beside) in &outages {
                 for write in writes {
                     mirrored.perform(&Step::Do(write.clone())).await;
                 }
                 // Long enough to be told, whenever it is looked at.
                 tokio::time::sleep(Duration::from_secs(10)).await;
-                mirrored.catch_up(8, pauses).await;
+                mirrored.catch_up(8, beside).await;
                 mirrored.world.faults.mirror(None);
                 tokio::time::sleep(Duration::from_secs(3)).await;
             }
@@ -327,10 +339,6 @@ fn a_watch_that_waits_for_the_rest_of_a_set_says_so() {
     let later = patience + Duration::from_secs(1);
     assert_eq!(machine.deadline(), Some(later));
     assert_eq!(states(&machine.step(later, Input::Deadline)), ["lagging, 1 entry behind"]);
-    let effects = machine.step(later, Input::Origin(away()));
-    assert_eq!(states(&effects), ["nothing is heard of bucket origin, which this one copies"]);
-
-    machine.step(later, Input::Origin(None));
     let rest: Headers = [(CHANGE, "c"), (SET, "2/2 a:2@2")].into_iter().collect();
     machine.step(later, delivered("a.y", 3, rest));
     let effects = machine.step(later, Input::Drained);
@@ -342,7 +350,7 @@ fn a_watch_that_waits_for_the_rest_of_a_set_says_so() {
 
 // P1
 #[test]
-fn what_comes_while_a_mirror_catches_up_is_published_at_once_when_it_has() {
+fn what_comes_while_a_mirror_catches_up_is_loaded_again_at_once_when_it_has() {
     let (mut machine, now) = watching("a", 0);
     machine.step(now, Input::Mirror(true));
     machine.step(now, Input::Drained);
@@ -353,9 +361,15 @@ fn what_comes_while_a_mirror_catches_up_is_published_at_once_when_it_has() {
     machine.step(now, Input::Origin(Some(Origin::Ahead { entries: 1_000 })));
     machine.step(now, delivered("a.x", 2, Headers::new()));
     assert!(!published(&machine.step(now, Input::Drained)));
-    assert!(published(&machine.step(now, Input::Origin(None))));
+    // The last of it may be on its way.
+    let effects = machine.step(now, Input::Origin(None));
+    assert_eq!(states(&effects), ["reading the bucket again: the mirror has caught up"]);
+    assert_eq!(effects.last(), Some(&Effect::Subscribe { failures: Some(0) }));
+    machine.step(now, opened_with(1));
+    machine.step(now, delivered_before("a.x", 2, 1, 0));
+    assert!(published(&machine.step(now, Input::Drained)));
     machine.step(now, Input::Origin(Some(Origin::Ahead { entries: 1_000 })));
-    machine.step(now, delivered("a.x", 3, Headers::new()));
+    machine.step(now, delivered_before("a.x", 3, 2, 0));
     assert!(published(&machine.step(now, Input::Drained)), "it only lags");
 }
 
@@ -368,8 +382,7 @@ fn what_came_of_a_set_is_kept_while_the_state_before_it_is_not_believed() {
     machine.step(now, delivered("a.y", 2, Headers::new()));
     machine.step(now, Input::Drained);
     machine.step(now, Input::Delivered(Delivery::Fault(Fault::Reconnected)));
-    let (incarnation, history, clock, promised, last) = (None, Some(64), None, Revision::ZERO, None);
-    machine.step(now, Input::Opened { pending: 1, incarnation, history, clock, promised, last });
+    machine.step(now, opened_with(1));
     machine.step(now, first_of_two("a.x", 3, 1));
     machine.step(now, Input::Drained);
     let patience = now + Duration::from_millis(50);
@@ -388,4 +401,71 @@ fn what_came_of_a_set_is_kept_while_the_state_before_it_is_not_believed() {
     let keys = published.iter().flat_map(|update| &update.sets).flat_map(|set| &set.changes);
     let keys: Vec<String> = keys.map(|change| change.key.to_string()).collect();
     assert_eq!(keys, ["a.x", "a.y"]);
+}
+
+// P1, P5: who starts waits for what the mirror lacks, and not for ever.
+#[tokio::test(start_paused = true)]
+async fn a_start_on_a_mirror_that_lacks_something_waits_for_five_seconds() {
+    for caught_up_after in [1, 60] {
+        let mut mirrored = Mirrored { world: World::new(8), outstanding: VecDeque::new(), is_away: false };
+        mirrored.perform(&Step::Do(Op::Put(0, 1))).await;
+        mirrored.copy(1).await;
+        mirrored.world.faults.mirror(Some(Origin::Ahead { entries: 3 }));
+        mirrored.world.join("a");
+        tokio::time::sleep(Duration::from_secs(caught_up_after.min(4))).await;
+        assert_eq!(mirrored.world.seen(), Vec::<String>::new());
+        if caught_up_after < 4 {
+            mirrored.world.faults.mirror(None);
+        }
+        tokio::time::sleep(Duration::from_millis(1_300)).await;
+        assert_eq!(mirrored.world.seen(), ["1"], "{caught_up_after}");
+    }
+}
+
+fn opened_with(pending: u64) -> Input {
+    let (incarnation, history, clock, promised, last) = (None, Some(64), None, Revision::ZERO, None);
+    Input::Opened { pending, incarnation, history, clock, promised, last }
+}
+
+/// A mirror with `a.x`, nothing being heard of its origin.
+fn without_its_origin() -> (Machine, Instant) {
+    let (mut machine, now) = watching("a", 1);
+    machine.step(now, Input::Mirror(true));
+    machine.step(now, delivered_before("a.x", 1, 1, 0));
+    machine.step(now, Input::Drained);
+    machine.step(now, Input::Origin(away()));
+    (machine, now)
+}
+
+// P1: what the mirror was the last to get may still be on its way when it says that it has all.
+#[test]
+fn after_an_outage_of_its_origin_a_mirror_is_read_again_also_where_nothing_came() {
+    let (mut machine, now) = without_its_origin();
+    let effects = machine.step(now, Input::Origin(None));
+    assert_eq!(states(&effects), ["reading the bucket again: the mirror has caught up"]);
+    machine.step(now, opened_with(1));
+    machine.step(now, delivered_before("a.x", 1, 1, 0));
+    let effects = machine.step(now, Input::Drained);
+    assert_eq!(states(&effects), ["live"]);
+    assert_eq!(machine.step(now, Input::Origin(None)), []);
+}
+
+// P1, P5: what is the same as before is no state that never was; what is not waits for the origin.
+#[test]
+fn a_watch_that_begins_again_while_its_mirror_is_cut_off_waits_only_for_what_is_new() {
+    let (mut machine, now) = without_its_origin();
+    let is_loaded = |effects: &[Effect]| effects.iter().any(|effect| matches!(effect, Effect::Loaded { .. }));
+    for (revision, is_same) in [(1, true), (2, false)] {
+        machine.step(now, Input::Delivered(Delivery::Fault(Fault::Reconnected)));
+        machine.step(now, opened_with(1));
+        machine.step(now, delivered_before("a.x", revision, 1, 0));
+        let effects = machine.step(now, Input::Drained);
+        assert_eq!(is_loaded(&effects), is_same, "{revision}: {effects:?}");
+        let told = "nothing is heard of bucket origin, which this one copies";
+        assert_eq!(machine.watch_state().to_string(), told);
+    }
+    let asked = machine.deadline().unwrap();
+    assert_eq!(machine.step(asked, Input::Deadline), [Effect::Check]);
+    machine.step(asked, Input::Delivered(Delivery::Fault(Fault::Reconnected)));
+    assert_eq!(machine.deadline(), None, "nobody is asked before it is read again");
 }
