@@ -67,6 +67,10 @@ use expand::Body;
 /// Checks on an `Option` are for the value in it; on a `Secret` for what it holds, except that a `validate` function gets
 /// the secret itself. On `entries`, `length` and `validate` see the whole map.
 ///
+/// `validate` functions, codecs and comparisons run where a change is judged, and everything behind it waits: they are to compute, not
+/// to wait. They may ask the handle, which answers from before the change; a thread of its own that they wait for, and that asks the
+/// handle for what the change is about (`explain`, overrides), would wait for them in turn, for ever.
+///
 /// # Defaults
 /// A literal is read as a value of the field's type while compiling: `default = "3s"` for a `Duration`, `"10.0.0.1"` for an
 /// `IpAddr`, `["NL", "BE"]` for a `Vec<String>`, `[("gold", 3)]` for a map. One that does not fit, or that fails the field's
