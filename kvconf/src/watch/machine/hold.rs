@@ -99,6 +99,10 @@ impl Machine {
     pub(super) fn ask_whether_it_has_caught_up(&mut self, now: Instant, effects: &mut Vec<Effect>) {
         self.catch_up.ask_at = Some(now + self.tuning.check_every / 20);
         effects.push(Effect::Check);
+        // A set that has begun to come since waits for its rest as any other one does.
+        if self.tracker.is_open() {
+            self.waiting_since.get_or_insert(now);
+        }
         self.publish_if_exact(now, effects);
     }
 
@@ -158,7 +162,7 @@ impl Machine {
         let Some(held) = self.held() else { return false };
         // Not what was told before, or right after: that nothing is heard of an origin takes a few seconds to show.
         let settles = held.since + self.tuning.rest_patience / 3;
-        let is_there = !matches!(self.trouble(), Some(Origin::Away { .. } | Origin::Ahead { .. }));
+        let is_there = !matches!(self.origin, Some(Origin::Away { .. } | Origin::Ahead { .. }));
         now >= held.since + self.tuning.rest_patience
             && is_there
             && self.origin_told.is_some_and(|told| told >= settles)
