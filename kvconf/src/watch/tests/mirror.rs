@@ -130,7 +130,7 @@ fn run_mirrored(
 }
 
 proptest! {
-    #![proptest_config(crate::cases(200))]
+    #![proptest_config(crate::cases(100))]
 
     // P1, P2, P4
     #[test]
@@ -200,7 +200,7 @@ impl Mirrored {
 }
 
 proptest! {
-    #![proptest_config(crate::cases(200))]
+    #![proptest_config(crate::cases(100))]
 
     // P1, P2, P4: what is pushed out at the origin while nothing is copied never comes.
     #[test]
