@@ -25,6 +25,20 @@ async fn a_restarted_server_keeps_its_port_and_its_streams() {
     assert_eq!(stream.cached_info().state.messages, 1);
 }
 
+/// Else who asks for any port in between may get it, and the server finds it taken when it comes back.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nobody_else_gets_the_port_of_a_server_that_is_down() {
+    let mut server = Server::start().await;
+    server.kill();
+    let other = tokio::net::TcpSocket::new_v4().unwrap();
+    let refused = other.bind(([127, 0, 0, 1], server.port()).into()).unwrap_err();
+    assert_eq!(refused.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(tokio::net::TcpStream::connect(("127.0.0.1", server.port())).await.is_err(), "nobody answers");
+    server.restart().await;
+    server.client().await;
+}
+
 #[tokio::test]
 async fn a_dropped_server_is_gone() {
     let server = Server::start().await;
