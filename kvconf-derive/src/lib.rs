@@ -68,8 +68,8 @@ use expand::Body;
 /// the secret itself. On `entries`, `length` and `validate` see the whole map.
 ///
 /// `validate` functions, codecs and comparisons run where a change is judged, and everything behind it waits: they are to compute, not
-/// to wait. They may ask the handle, which answers from before the change; a thread of its own that they wait for, and that asks the
-/// handle for what the change is about (`explain`, overrides), would wait for them in turn, for ever.
+/// to wait. They may ask the handle, which answers from before the change. But they must not wait for another thread that asks it for an
+/// explanation, an origin or an override: that thread waits for them in turn, and both do so for ever.
 ///
 /// # Defaults
 /// A literal is read as a value of the field's type while compiling: `default = "3s"` for a `Duration`, `"10.0.0.1"` for an

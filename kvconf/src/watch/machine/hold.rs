@@ -68,18 +68,19 @@ impl Machine {
     /// Whether a load is to be held back until the mirror has caught up. The first one of a mirror whose origin is away is not:
     /// whether it had all of it is not known, and more is not to be had.
     pub(super) fn is_too_early(&mut self, now: Instant, fresh: &Keys) -> bool {
-        let is_early = self.is_mirror
-            && match &self.origin {
-                Some(Origin::Ahead { .. }) if !self.loaded => true,
-                Some(Origin::Ahead { .. } | Origin::Away { .. }) => {
-                    let is_other = || !difference(&self.keys, fresh, &self.prefixes).is_empty();
-                    self.loaded && self.catch_up.is_under_way && is_other()
-                }
-                Some(Origin::Replaced { .. }) | None => false,
-            };
+        let is_early = match &self.origin {
+            Some(Origin::Ahead { .. } | Origin::Away { .. }) if self.loaded => {
+                self.catch_up.is_under_way && !difference(&self.keys, fresh, &self.prefixes).is_empty()
+            }
+            Some(Origin::Ahead { .. }) => true,
+            Some(Origin::Away { .. } | Origin::Replaced { .. }) | None => false,
+        };
+        if !self.is_mirror || !is_early {
+            return false;
+        }
         // Whoever starts has less time: without a state there is no service.
         let share = if self.loaded { 1 } else { 2 };
-        is_early && now < *self.catch_up.since.get_or_insert(now) + self.tuning.catch_up_patience / share
+        now < *self.catch_up.since.get_or_insert(now) + self.tuning.catch_up_patience / share
     }
 
     /// Holds a load back.
@@ -87,7 +88,8 @@ impl Machine {
         load.remaining = 0;
         self.phase = Phase::Loading(load);
         self.waiting_since = None;
-        self.catch_up.ask_at.get_or_insert(now + self.tuning.check_every / 20);
+        let ask_at = now + self.tuning.ask_origin_every;
+        self.catch_up.ask_at.get_or_insert(ask_at);
         let state = match self.origin {
             Some(Origin::Ahead { entries }) => WatchState::Lagging { pending: entries },
             _ => self.following(),
@@ -97,7 +99,7 @@ impl Machine {
 
     /// Asks for the origin of a mirror whose load is held back, and takes the load once that has lasted for long enough.
     pub(super) fn ask_whether_it_has_caught_up(&mut self, now: Instant, effects: &mut Vec<Effect>) {
-        self.catch_up.ask_at = Some(now + self.tuning.check_every / 20);
+        self.catch_up.ask_at = Some(now + self.tuning.ask_origin_every);
         effects.push(Effect::Check);
         // A set that has begun to come since waits for its rest as any other one does.
         if self.tracker.is_open() {

@@ -25,6 +25,8 @@ pub(crate) struct Tuning {
     pub(crate) rest_patience: Duration,
     /// How long what a mirror delivers that was cut off is held back while it catches up; a first state half as long.
     pub(crate) catch_up_patience: Duration,
+    /// How often a mirror is asked whether it has caught up while a load is held back for that.
+    pub(crate) ask_origin_every: Duration,
     /// How long no consistent reading is asked for after one was refused. Permissions can be granted later, and a refusal costs
     /// the server a line in its log.
     pub(crate) read_again: Duration,
@@ -46,6 +48,7 @@ impl Default for Tuning {
             replica_patience: Duration::from_secs(1),
             rest_patience: Duration::from_secs(15),
             catch_up_patience: Duration::from_secs(10),
+            ask_origin_every: Duration::from_millis(250),
             read_again: Duration::from_secs(60),
             count_every: Duration::from_secs(30),
             check_every: Duration::from_secs(5),
