@@ -164,15 +164,23 @@ impl Cluster {
     pub async fn stream_leader(&self, stream: &str) -> usize {
         let page = "/jsz?streams=true";
         let leader = wait_for_page("a leader of the stream", self.running(), page, |page| {
-            let accounts = page.get("account_details")?.as_array()?;
-            let mut streams =
-                accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array()).flatten();
-            let found =
-                streams.find(|found| found.get("name").and_then(|name| name.as_str()) == Some(stream))?;
-            let leader = found.get("cluster")?.get("leader")?.as_str()?;
+            let leader = stream_detail(page, stream)?.get("cluster")?.get("leader")?.as_str()?;
             self.index(leader)
         });
         leader.await
+    }
+
+    /// How many messages of a stream each running server has in its own store: copies follow their leader, and what has run
+    /// out leaves each of them by its own clock. A server without a copy is left out.
+    pub async fn stored(&self, stream: &str) -> Vec<u64> {
+        let mut all = Vec::new();
+        for server in self.servers.iter().filter(|server| server.pid().is_some()) {
+            let page = server.monitoring("/jsz?streams=true").await;
+            let page: Option<serde_json::Value> = page.and_then(|page| serde_json::from_str(&page).ok());
+            let detail = page.as_ref().and_then(|page| stream_detail(page, stream));
+            all.extend(detail.and_then(|detail| detail.get("state")?.get("messages")?.as_u64()));
+        }
+        all
     }
 
     /// The index of the server that leads the cluster; waits while there is none.
@@ -249,6 +257,14 @@ impl HubAndLeaf {
     pub fn unite(&self) {
         self.proxy.resume();
     }
+}
+
+/// What a server says of one stream.
+fn stream_detail<'a>(page: &'a serde_json::Value, stream: &str) -> Option<&'a serde_json::Value> {
+    let accounts = page.get("account_details")?.as_array()?;
+    let mut streams =
+        accounts.iter().filter_map(|account| account.get("stream_detail")?.as_array()).flatten();
+    streams.find(|found| found.get("name").and_then(|name| name.as_str()) == Some(stream))
 }
 
 fn any_ports(count: usize) -> Vec<Port> {

@@ -2,21 +2,28 @@
 //! lost is what is gone and said to be gone by what is left.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::time::Duration;
 
-use kvconf::{Bucket, BucketConfig, Key, KvConfig, Live, LostKey, PastError};
+use kvconf::{
+    Bucket, BucketConfig, Key, KvConfig, Live, LostKey, PastError, RollbackError, StartError, WriteError,
+};
 use kvconf_tests::server::Cluster;
 use kvconf_tests::{Backend, wait_for, wait_until};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use tokio::time::Instant;
 
 use crate::history::backend::rev;
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// How long a value lives that is there for a time: longer than all writes of a case take.
+/// How long a value lives that is there for a time: longer than all writes of a case should take.
 const TTL: Duration = Duration::from_secs(8);
+
+/// How often a case is tried that servers did not let come to its end.
+const TRIES: u32 = 5;
 
 const KEYS: [&str; 4] = ["g.a", "g.b", "g.c", "elsewhere.z"];
 
@@ -82,9 +89,32 @@ struct Written {
 
 type State = BTreeMap<&'static str, Written>;
 
+/// Why a case says nothing: servers gave no answer, as while they elect a leader, or values ran out before all was written.
+#[derive(Debug)]
+struct Hindered(String);
+
+fn answered<T, E: Debug>(result: Result<T, E>, is_retryable: impl FnOnce(&E) -> bool) -> Result<T, Hindered> {
+    result.map_err(|error| {
+        let told = format!("{error:?}");
+        assert!(is_retryable(&error), "{told}");
+        Hindered(told)
+    })
+}
+
+/// Where a case is tried, and how.
+struct Case<'a, S> {
+    bucket: &'a Bucket,
+    history: usize,
+    ttl: Duration,
+    /// How many entries each copy of the bucket has.
+    stored: S,
+}
+
 /// What was written, and what of it is left.
 #[derive(Default)]
 struct Truth {
+    /// When the first value was written that runs out.
+    lent: Option<Instant>,
     /// The state right after each revision; the first is that before all.
     states: Vec<State>,
     left: BTreeMap<&'static str, Vec<Written>>,
@@ -121,6 +151,11 @@ impl Truth {
         self.states.push(now.collect());
     }
 
+    /// What has a time to live may be gone, and what is written then would not replace what is thought to stand there.
+    fn may_run_out(&self, ttl: Duration) -> bool {
+        self.lent.is_some_and(|lent| lent.elapsed() >= ttl)
+    }
+
     /// Keys that would be gone with what runs out.
     fn lent_only(&self) -> Vec<usize> {
         let is_lent = |at: &usize| {
@@ -130,6 +165,7 @@ impl Truth {
     }
 
     fn run_out(&mut self) {
+        self.lent = None;
         for left in self.left.values_mut() {
             left.retain(|entry| entry.kind != Kind::Lend);
         }
@@ -178,137 +214,158 @@ impl Truth {
     }
 }
 
-async fn run(bucket: &Bucket, truth: &mut Truth, write: Write, history: usize) {
-    let (key, value) = (KEYS[write.key], format!("v{}", truth.states.len()));
-    let found = rev(truth.newest(key));
-    let mut request = match write.kind {
-        Kind::Put => bucket.put(key, value.clone()),
-        Kind::Lend => bucket.put(key, value.clone()).ttl(TTL),
-        Kind::Delete => bucket.delete(key),
-        Kind::Purge => bucket.purge(key),
-    };
-    if write.is_careful {
-        request = request.expect(found);
-    }
-    let is_value = matches!(write.kind, Kind::Put | Kind::Lend);
-    truth.written(write, is_value.then_some(value), history);
-    assert_eq!(request.await.unwrap().get(), truth.last(), "nobody else writes");
+async fn all_left(bucket: &Bucket) -> Option<Vec<(String, u64)>> {
+    let entries = bucket.history(">").await.ok()?;
+    Some(entries.iter().map(|entry| (entry.key().to_string(), entry.revision().get())).collect())
 }
 
-async fn all_left(bucket: &Bucket) -> Vec<(String, u64)> {
-    let entries = bucket.history(">").await.unwrap();
-    entries.iter().map(|entry| (entry.key().to_string(), entry.revision().get())).collect()
-}
-
-/// Waits until what has a time to live is gone. Of every key something else is left, so that no marker is written.
-async fn until_run_out(bucket: &Bucket, truth: &mut Truth, history: usize) {
-    for key in truth.lent_only() {
-        run(bucket, truth, Write { key, kind: Kind::Put, is_careful: true }, history).await;
-    }
-    truth.run_out();
-    let mut expected: Vec<_> = truth
-        .left
-        .iter()
-        .flat_map(|(key, left)| left.iter().map(|entry| (key.to_string(), entry.revision)))
-        .collect();
-    expected.sort_by_key(|(_, revision)| *revision);
-    let has_run_out = async || {
-        bucket.status().await.unwrap().entries == expected.len() as u64 && all_left(bucket).await == expected
-    };
-    wait_until("what runs out", BOUND, has_run_out).await;
-}
-
-async fn try_steps(bucket: &Bucket, history: u32, starts_full: bool, steps: &[Step]) {
-    let live = bucket.live::<Gone>().start().await.unwrap();
-    let mut truth = Truth { states: vec![State::new()], ..Truth::default() };
-    let history = history as usize;
-    if starts_full {
-        for key in 0..KEYS.len() {
-            run(bucket, &mut truth, Write { key, kind: Kind::Put, is_careful: true }, history).await;
+impl<S: AsyncFn() -> Vec<u64>> Case<'_, S> {
+    async fn run(&self, truth: &mut Truth, write: Write) -> Result<(), Hindered> {
+        let (key, value) = (KEYS[write.key], format!("v{}", truth.states.len()));
+        let found = rev(truth.newest(key));
+        let mut request = match write.kind {
+            Kind::Put => self.bucket.put(key, value.clone()),
+            Kind::Lend => self.bucket.put(key, value.clone()).ttl(self.ttl),
+            Kind::Delete => self.bucket.delete(key),
+            Kind::Purge => self.bucket.purge(key),
+        };
+        if write.is_careful {
+            request = request.expect(found);
         }
-    }
-    for step in steps {
-        match step {
-            Step::Write(write) => run(bucket, &mut truth, *write, history).await,
-            Step::Pass => until_run_out(bucket, &mut truth, history).await,
+        if write.kind == Kind::Lend {
+            truth.lent.get_or_insert_with(Instant::now);
         }
+        let is_value = matches!(write.kind, Kind::Put | Kind::Lend);
+        truth.written(write, is_value.then_some(value), self.history);
+        let written = request.await;
+        if truth.may_run_out(self.ttl) {
+            return Err(Hindered("the writes took too long".to_owned()));
+        }
+        let is_retryable =
+            |error: &WriteError| error.is_retryable() || matches!(error, WriteError::Unconfirmed { .. });
+        assert_eq!(answered(written, is_retryable)?.get(), truth.last(), "nobody else writes");
+        Ok(())
     }
-    until_run_out(bucket, &mut truth, history).await;
-    let first = all_left(bucket).await.first().map_or(u64::MAX, |(_, revision)| *revision);
-    for moment in 0..=truth.last() {
-        is_as_told(bucket, &live, &truth, (moment, first), history).await;
+
+    /// Waits until what has a time to live is gone. Of every key something else is left, so that no marker is written.
+    async fn until_run_out(&self, truth: &mut Truth) -> Result<(), Hindered> {
+        for key in truth.lent_only() {
+            self.run(truth, Write { key, kind: Kind::Put, is_careful: true }).await?;
+        }
+        truth.run_out();
+        let mut expected: Vec<_> = truth
+            .left
+            .iter()
+            .flat_map(|(key, left)| left.iter().map(|entry| (key.to_string(), entry.revision)))
+            .collect();
+        expected.sort_by_key(|(_, revision)| *revision);
+        let count = expected.len() as u64;
+        let has_run_out = async || {
+            // Each copy by its own clock, and any of them may be asked.
+            self.bucket.status().await.is_ok_and(|status| status.entries == count)
+                && (self.stored)().await.iter().all(|stored| *stored == count)
+                && all_left(self.bucket).await.is_some_and(|left| left == expected)
+        };
+        wait_until("what runs out", BOUND, has_run_out).await;
+        Ok(())
+    }
+
+    async fn try_steps(&self, starts_full: bool, steps: &[Step]) -> Result<(), Hindered> {
+        let is_late = |error: &StartError| matches!(error, StartError::Timeout { .. });
+        let live = answered(self.bucket.live::<Gone>().start().await, is_late)?;
+        let mut truth = Truth { states: vec![State::new()], ..Truth::default() };
+        if starts_full {
+            for key in 0..KEYS.len() {
+                self.run(&mut truth, Write { key, kind: Kind::Put, is_careful: true }).await?;
+            }
+        }
+        for step in steps {
+            match step {
+                Step::Write(write) => self.run(&mut truth, *write).await?,
+                Step::Pass => self.until_run_out(&mut truth).await?,
+            }
+        }
+        self.until_run_out(&mut truth).await?;
+        let left = all_left(self.bucket).await.ok_or_else(|| Hindered("what is left".to_owned()))?;
+        let first = left.first().map_or(u64::MAX, |(_, revision)| *revision);
+        for moment in 0..=truth.last() {
+            self.is_as_told(&live, &truth, (moment, first)).await?;
+        }
+        Ok(())
+    }
+
+    // P8
+    async fn is_as_told(
+        &self,
+        live: &Live<Gone>,
+        truth: &Truth,
+        (moment, first): (u64, u64),
+    ) -> Result<(), Hindered> {
+        let is_past = moment > 0 && moment < truth.last();
+        let told: BTreeMap<&str, Told> = KEYS[..3]
+            .iter()
+            .map(|key| match truth.told(key, moment, self.history) {
+                // Before all there was nothing, and the present is what there is.
+                Told::Lost if !is_past => (*key, Told::Value(None)),
+                told => (*key, told),
+            })
+            .collect();
+        for (key, told) in &told {
+            assert!(truth.is_true(key, moment, told) || truth.is_untraced(key, moment), "{key} at {moment}");
+        }
+        let lost: Vec<&str> =
+            told.iter().filter(|(_, told)| **told == Told::Lost).map(|(key, _)| *key).collect();
+        let values: BTreeMap<&str, String> = told
+            .iter()
+            .filter_map(
+                |(key, told)| if let Told::Value(value) = told { Some((*key, value.clone()?)) } else { None },
+            )
+            .collect();
+
+        let is_in_range = !is_past || moment >= first;
+        match self.bucket.at("g", rev(moment)).await {
+            Ok(then) => {
+                let found = then.entries().filter_map(|entry| {
+                    let value = entry.put_value()?;
+                    Some((entry.key().as_str(), String::from_utf8_lossy(value).into_owned()))
+                });
+                assert_eq!((found.collect(), Vec::new()), (values.clone(), lost.clone()), "keys at {moment}");
+            }
+            Err(PastError::Lost { keys, .. }) => assert_eq!(names(&keys), lost, "keys at {moment}"),
+            Err(PastError::OutOfRange { .. }) => assert!(!is_in_range, "{moment}, from {first} on"),
+            other => drop(answered(other, PastError::is_retryable)?),
+        }
+        let value = |key: &str| values.get(key).cloned();
+        match live.at(rev(moment)).await {
+            Ok(then) => {
+                let expected = Gone { a: value("g.a"), b: value("g.b"), c: value("g.c") };
+                assert_eq!((then.value(), Vec::new()), (&expected, lost.clone()), "struct at {moment}");
+            }
+            Err(PastError::Lost { keys, .. }) => assert_eq!(names(&keys), lost, "struct at {moment}"),
+            Err(PastError::OutOfRange { .. }) => assert!(!is_in_range, "{moment}, from {first} on"),
+            other => drop(answered(other, PastError::is_retryable)?),
+        }
+        if moment < truth.last() {
+            let plan = answered(live.rollback_to(rev(moment)).plan().await, RollbackError::is_retryable)?;
+            assert_eq!(names(plan.lost()), lost, "plan of going back to {moment}");
+            let now = |key: &Key| truth.left.get(key.as_str()).and_then(|left| left.last()?.value.clone());
+            for (key, before, after) in plan.values() {
+                let text = |value: Option<&bytes::Bytes>| {
+                    value.map(|value| String::from_utf8_lossy(value).into_owned())
+                };
+                assert_eq!(
+                    (text(before), text(after)),
+                    (now(key), value(key.as_str())),
+                    "{key} back to {moment}"
+                );
+            }
+        }
+        Ok(())
     }
 }
 
 fn names(lost: &[LostKey]) -> Vec<&str> {
     lost.iter().map(|lost| lost.key.as_str()).collect()
-}
-
-// P8
-async fn is_as_told(
-    bucket: &Bucket,
-    live: &Live<Gone>,
-    truth: &Truth,
-    (moment, first): (u64, u64),
-    history: usize,
-) {
-    let is_past = moment > 0 && moment < truth.last();
-    let told: BTreeMap<&str, Told> = KEYS[..3]
-        .iter()
-        .map(|key| match truth.told(key, moment, history) {
-            // Before all there was nothing, and the present is what there is.
-            Told::Lost if !is_past => (*key, Told::Value(None)),
-            told => (*key, told),
-        })
-        .collect();
-    for (key, told) in &told {
-        assert!(truth.is_true(key, moment, told) || truth.is_untraced(key, moment), "{key} at {moment}");
-    }
-    let lost: Vec<&str> = told.iter().filter(|(_, told)| **told == Told::Lost).map(|(key, _)| *key).collect();
-    let values: BTreeMap<&str, String> = told
-        .iter()
-        .filter_map(
-            |(key, told)| if let Told::Value(value) = told { Some((*key, value.clone()?)) } else { None },
-        )
-        .collect();
-
-    let is_in_range = !is_past || moment >= first;
-    match bucket.at("g", rev(moment)).await {
-        Ok(then) => {
-            let found = then.entries().filter_map(|entry| {
-                let value = entry.put_value()?;
-                Some((entry.key().as_str(), String::from_utf8_lossy(value).into_owned()))
-            });
-            assert_eq!((found.collect(), Vec::new()), (values.clone(), lost.clone()), "keys at {moment}");
-        }
-        Err(PastError::Lost { keys, .. }) => assert_eq!(names(&keys), lost, "keys at {moment}"),
-        Err(PastError::OutOfRange { .. }) => assert!(!is_in_range, "{moment}, from {first} on"),
-        Err(other) => panic!("{other:?} at {moment}"),
-    }
-    let value = |key: &str| values.get(key).cloned();
-    match live.at(rev(moment)).await {
-        Ok(then) => {
-            let expected = Gone { a: value("g.a"), b: value("g.b"), c: value("g.c") };
-            assert_eq!((then.value(), Vec::new()), (&expected, lost.clone()), "struct at {moment}");
-        }
-        Err(PastError::Lost { keys, .. }) => assert_eq!(names(&keys), lost, "struct at {moment}"),
-        Err(PastError::OutOfRange { .. }) => assert!(!is_in_range, "{moment}, from {first} on"),
-        Err(other) => panic!("{other:?} at {moment}"),
-    }
-    if moment < truth.last() {
-        let plan = live.rollback_to(rev(moment)).plan().await.unwrap();
-        assert_eq!(names(plan.lost()), lost, "plan of going back to {moment}");
-        let now = |key: &Key| truth.left.get(key.as_str()).and_then(|left| left.last()?.value.clone());
-        for (key, before, after) in plan.values() {
-            let text =
-                |value: Option<&bytes::Bytes>| value.map(|value| String::from_utf8_lossy(value).into_owned());
-            assert_eq!(
-                (text(before), text(after)),
-                (now(key), value(key.as_str())),
-                "{key} back to {moment}"
-            );
-        }
-    }
 }
 
 fn keeping(name: &str, history: u32) -> BucketConfig {
@@ -326,20 +383,37 @@ proptest! {
     fn what_ran_out_under_a_later_value_is_lost_and_nothing_else((history, starts_full, steps) in steps(60)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let bucket = Bucket::memory_with(keeping("cfg", history)).unwrap();
-        runtime.block_on(try_steps(&bucket, history, starts_full, &steps));
+        let case = Case { bucket: &bucket, history: history as usize, ttl: TTL, stored: async || Vec::new() };
+        runtime.block_on(case.try_steps(starts_full, &steps)).unwrap();
     }
 }
 
 /// Cases with few and with many entries behind a moment: they are looked through, or asked for by their keys.
-async fn tried_on(bucket: impl AsyncFn(BucketConfig) -> Bucket, cases: u32) {
+async fn tried_on(
+    bucket: impl AsyncFn(BucketConfig) -> Bucket,
+    stored: impl AsyncFn(&Bucket) -> Vec<u64>,
+    cases: u32,
+) {
     let mut runner = TestRunner::deterministic();
     let mut all = Vec::new();
     for case in 0..cases {
         let (history, starts_full, mut steps) = steps(90).new_tree(&mut runner).unwrap().current();
         steps.retain(|step| matches!(step, Step::Write(_)));
-        let bucket = bucket(keeping(&format!("cfg{case}"), history)).await;
+        let (bucket, stored) = (&bucket, &stored);
         // At once: each waits as long as a value lives.
-        all.push(async move { try_steps(&bucket, history, starts_full, &steps).await });
+        all.push(async move {
+            let mut hindered = Vec::new();
+            for attempt in 1..=TRIES {
+                let bucket = &bucket(keeping(&format!("cfg{case}-{attempt}"), history)).await;
+                let stored = async || stored(bucket).await;
+                let case = Case { bucket, history: history as usize, ttl: TTL * attempt, stored };
+                match case.try_steps(starts_full, &steps).await {
+                    Ok(()) => return,
+                    Err(Hindered(why)) => hindered.push(why),
+                }
+            }
+            panic!("no answers: {hindered:?}");
+        });
     }
     futures_util::future::join_all(all).await;
 }
@@ -348,7 +422,7 @@ async fn tried_on(bucket: impl AsyncFn(BucketConfig) -> Bucket, cases: u32) {
 #[tokio::test]
 async fn on_a_server_what_ran_out_under_a_later_value_is_lost_too() {
     let backend = Backend::nats().await;
-    tried_on(async |config| backend.bucket(config).await, kvconf_tests::cases(2)).await;
+    tried_on(async |config| backend.bucket(config).await, async |_| Vec::new(), kvconf_tests::cases(2)).await;
 }
 
 // P8: the leader is asked there, for a copy that lags says that nothing came since.
@@ -365,5 +439,6 @@ async fn on_three_replicas_it_is_as_well() {
         cluster.stream_leader(&stream).await;
         bucket
     };
-    tried_on(made, kvconf_tests::cases(1)).await;
+    let stored = async |bucket: &Bucket| cluster.stored(&format!("KV_{}", bucket.name())).await;
+    tried_on(made, stored, kvconf_tests::cases(1)).await;
 }
