@@ -13,6 +13,10 @@ pub enum FleetError {
     /// The question was not put: not connected, not permitted.
     #[display("the fleet could not be asked")]
     Ask(ReadError),
+    /// Nobody said in time that it is there, and somebody listens: instances that are out of reach for a moment, or others that
+    /// only listen. Only a wait for a change fails with this; whether the fleet has it is not known.
+    #[display("nobody answers, though somebody listens")]
+    Silent,
     /// The candidate is larger than one message can be. It can be committed all the same, without asking.
     #[display("the candidate of {bytes} bytes is too large to ask about, the most is {max}")]
     #[from(ignore)]
@@ -40,7 +44,11 @@ impl FleetError {
     /// Whether the same call can succeed later without anybody changing anything.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        matches!(self, Self::Ask(error) if error.is_retryable())
+        match self {
+            Self::Ask(error) => error.is_retryable(),
+            Self::Silent => true,
+            _ => false,
+        }
     }
 }
 

@@ -66,7 +66,10 @@ impl List {
                     let member = match told.said {
                         Said::Who(member) => member,
                         // It leaves.
-                        Said::Error(refusal) if refusal.code == 410 => continue,
+                        Said::Error(refusal) if refusal.code == 410 => {
+                            found.have_left = true;
+                            continue;
+                        }
                         _ => {
                             found.unreadable += 1;
                             continue;
@@ -77,7 +80,11 @@ impl List {
                     }
                 }
                 Came::Garbage => found.unreadable += 1,
-                Came::Nobody | Came::Late => break,
+                Came::Nobody => break,
+                Came::Late => {
+                    found.is_silent = found.members.is_empty() && !found.have_left;
+                    break;
+                }
             }
         }
         Ok(found.roster(self.fleet.store.name()))
@@ -103,6 +110,8 @@ struct Found {
     members: BTreeMap<String, Member>,
     doubled: Vec<String>,
     unreadable: usize,
+    have_left: bool,
+    is_silent: bool,
 }
 
 impl Found {
@@ -126,7 +135,8 @@ impl Found {
     fn roster(self, bucket: &str) -> Roster {
         let mut members: Vec<Member> = self.members.into_values().collect();
         members.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
-        Roster { bucket: bucket.to_owned(), members, doubled: self.doubled, unreadable: self.unreadable }
+        let Self { doubled, unreadable, is_silent, .. } = self;
+        Roster { bucket: bucket.to_owned(), members, doubled, unreadable, is_silent }
     }
 }
 
@@ -138,6 +148,8 @@ pub struct Roster {
     members: Vec<Member>,
     doubled: Vec<String>,
     unreadable: usize,
+    #[serde(skip)]
+    is_silent: bool,
 }
 
 impl Roster {
@@ -169,12 +181,22 @@ impl Roster {
     pub const fn unreadable(&self) -> usize {
         self.unreadable
     }
+
+    /// Whether nobody answered in time although somebody listens: instances that are out of reach for a moment, or others that
+    /// only listen. Where nobody listens, servers say so.
+    #[must_use]
+    pub const fn is_silent(&self) -> bool {
+        self.is_silent
+    }
 }
 
 impl fmt::Display for Roster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.members.is_empty() {
             f.write_str("nobody answers")?;
+            if self.is_silent {
+                f.write_str(", though somebody listens")?;
+            }
         }
         for (at, member) in self.members.iter().enumerate() {
             write!(f, "{}{member}", if at == 0 { "" } else { "\n" })?;

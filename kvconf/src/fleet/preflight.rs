@@ -356,6 +356,9 @@ impl fmt::Display for Preflight {
         }
         if first {
             f.write_str("nobody answers")?;
+            if self.roster.is_silent() {
+                f.write_str(", though somebody listens")?;
+            }
         }
         self.write_problems(f)?;
         for (opinion, words) in

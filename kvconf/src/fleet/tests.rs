@@ -4,7 +4,8 @@ use std::future::IntoFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{Instance, Opinion, Share};
+use super::{FleetError, FleetWaitError, Instance, Opinion, Share};
+use crate::instance::scope::everybody;
 use crate::{Bucket, CommitError, KvConfig, Live};
 
 #[derive(KvConfig, Debug, Clone)]
@@ -93,6 +94,27 @@ async fn nobody_answers_without_being_told_to() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_fleet_that_listens_and_does_not_answer_is_not_taken_for_an_empty_one() {
+    let bucket = Bucket::memory();
+    let live = bucket.live::<App>().start().await.unwrap();
+    let fleet = bucket.fleet();
+    let _listener = fleet.store.exchange().listen(&everybody()).await.unwrap();
+    let silent = "nobody answers, though somebody listens";
+    let roster = fleet.list().await.unwrap();
+    assert!(roster.is_silent());
+    assert_eq!(roster.to_string(), silent);
+    let plan = live.edit().set(App::fields().max, 7).plan().await.unwrap();
+    assert_eq!(plan.preflight().await.unwrap().to_string(), silent);
+    let applied = plan.commit().author("ops").await.unwrap();
+    let error = applied.wait_for_fleet().or_rollback().await.unwrap_err();
+    assert!(matches!(error, FleetWaitError::Ask(FleetError::Silent)), "{error:?}");
+    let error = applied.wait_for_fleet().among(&roster).await.unwrap_err();
+    assert!(matches!(error, FleetWaitError::Ask(FleetError::Silent)), "{error:?}");
+    // Not known to be too few: nothing is taken back.
+    assert_eq!(bucket.get("app.max").await.unwrap().as_deref(), Some(&b"7"[..]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_an_instance_would_reject_is_not_written() {
     let bucket = Bucket::memory();
     let a: Live<App> = join(&bucket, "a").await;
@@ -167,7 +189,7 @@ async fn a_change_that_too_few_take_goes_back() {
         "the change was taken back: 1 of 2 instances have it, 1 rejects it\n  × app.max: 50 is outside \
          1..=10\n      in b"
     );
-    let super::FleetWaitError::TakenBack { applied, .. } = error else { panic!("{error:?}") };
+    let FleetWaitError::TakenBack { applied, .. } = error else { panic!("{error:?}") };
     a.wait_for(applied.revision()).await.unwrap();
     assert_eq!(a.load().max, 9);
     let entry = bucket.entry("app.max").await.unwrap().unwrap();

@@ -164,6 +164,10 @@ impl FleetWait {
                 list.run().await?
             }
         };
+        // Whoever took this for an empty fleet would leave a bad change where it is.
+        if roster.is_silent() {
+            return Err(FleetError::Silent);
+        }
         let mut tally = Tally::<Vec<Settled>>::default();
         let mut parts = parts(&roster, &mut tally, |prefixes| {
             let own = |key: &Key| prefixes.iter().any(|prefix| key.under(prefix).is_some());
@@ -508,7 +512,8 @@ impl IntoFuture for FleetWait {
     type IntoFuture = BoxFuture<'static, Self::Output>;
 
     /// # Errors
-    /// [`FleetWaitError`]. A fleet of nobody has everything.
+    /// [`FleetWaitError`]. A fleet of nobody has everything; whether it is one is not known where somebody listens and nobody
+    /// answers ([`FleetError::Silent`]).
     ///
     /// # Cancel safety
     /// Dropping the future takes nothing back, unless it was about to.
