@@ -294,29 +294,42 @@ async fn thousand(server: &Server) {
     }
 }
 
+/// How many of them say who they are.
+const KNOWN: usize = 990;
+
+const TOLD: &str = "960 accept, 15 reject, 15 are silent\n  × app.max: 70 is outside 1..=10\n      in rejects-000, rejects-001, \
+    rejects-002, rejects-003, rejects-004 and 10 more\n  silent: silent-000, silent-001, silent-002, silent-003, silent-004 \
+    and 10 more\n  answers that could not be read: 10\n";
+
+fn set_for_a_thousand(value: u32, more: &str) -> String {
+    format!("set app.max={value} --expect {KNOWN} --yes -q {more}")
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_instances_are_listed_asked_and_waited_for() {
-    const KNOWN: usize = 990;
+async fn a_thousand_instances_are_listed_and_asked() {
     let (server, bucket) = server_with_bucket().await;
     thousand(&server).await;
     let kvconf = Kvconf::of(&server);
     let listed = kvconf.run(&format!("fleet --expect {KNOWN} --within 20s")).await;
     assert_eq!((listed.code, listed.out.lines().count()), (0, KNOWN), "{}", listed.err);
-    let set = |value: u32, more: &str| format!("set app.max={value} --expect {KNOWN} --yes -q {more}");
-    let told = "960 accept, 15 reject, 15 are silent\n  × app.max: 70 is outside 1..=10\n      in rejects-000, rejects-001, \
-        rejects-002, rejects-003, rejects-004 and 10 more\n  silent: silent-000, silent-001, silent-002, silent-003, \
-        silent-004 and 10 more\n  answers that could not be read: 10\n";
-    let refused = kvconf.text(&set(70, "")).await;
+    let refused = kvconf.text(&set_for_a_thousand(70, "")).await;
     let error = format!(
-        "error: the fleet would reject the change\n  because {told}  help: mend it, or write it all the same with --force \
+        "error: the fleet would reject the change\n  because {TOLD}  help: mend it, or write it all the same with --force \
          --reason TEXT\n"
     );
     assert_eq!((refused.code, refused.err.as_str()), (5, error.as_str()));
     assert_eq!(bucket.get("app.max").await.unwrap(), None);
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_instances_are_waited_for() {
+    let (server, bucket) = server_with_bucket().await;
+    thousand(&server).await;
+    let kvconf = Kvconf::of(&server);
+    let set = set_for_a_thousand;
     let forced = kvconf.text(&set(70, "--force -m sale --wait 96% --within 30s")).await;
     assert_eq!((forced.code, forced.err.as_str()), (0, ""), "{forced}");
-    assert!(forced.out.contains(&format!("fleet: {told}")), "{forced}");
+    assert!(forced.out.contains(&format!("fleet: {TOLD}")), "{forced}");
     assert!(
         forced.out.contains(" of 990 instances have it") && forced.out.contains("; 951 are enough"),
         "{forced}"

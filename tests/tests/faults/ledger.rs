@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// How often each writer writes. Fast enough for hundreds of writes in a fault, slow enough for many faults on one machine.
-const PACE: Duration = Duration::from_millis(20);
+const PACE: Duration = Duration::from_millis(30);
 
 /// No checks: a torn state must be seen, not rejected.
 #[derive(KvConfig, Debug, Clone, PartialEq)]

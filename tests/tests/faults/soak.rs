@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng};
 use super::scene::{PROMPT, Scene, stream};
 use super::table::Row;
 
-/// How long it takes unless told otherwise: not longer than the longest of the other faults.
-const SECONDS: u64 = 20;
+/// How long it takes unless told otherwise: shorter than the longest of the other faults.
+const SECONDS: u64 = 12;
 
 /// Within which time a handle follows again after any of them. The last attempt to begin may have been waiting for an
 /// answer for five seconds, or for four before the next.
