@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use kvconf::fleet::{FleetWait, FleetWaitError, Progress};
+use kvconf::fleet::{FleetError, FleetWait, FleetWaitError, Progress};
 use kvconf::{Applied, Bucket, Key, Revision};
 use serde_json::{Value, json};
 
@@ -16,6 +16,8 @@ use crate::session::Session;
 impl From<FleetWaitError> for Failure {
     fn from(error: FleetWaitError) -> Self {
         match error {
+            error @ FleetWaitError::Ask(FleetError::Silent) => Self::new(Exit::Failed, error)
+                .hint("the change stands; `kvconf fleet` asks again who is there"),
             FleetWaitError::Ask(error) => error.into(),
             error @ FleetWaitError::Short(_) => Self::new(Exit::Differs, error)
                 .hint("the change stands; `kvconf fleet` shows who lags or rejects"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use kvconf::fleet::Member;
+use kvconf::fleet::{Member, Roster};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -87,12 +87,13 @@ impl Fleet {
             session.out.note(format!("answers that could not be read: {}", roster.unreadable()))?;
         }
         let count = roster.members().len();
-        session.out.note(summary(count, behind))?;
+        let summary = summary(&roster, behind);
+        session.out.note(&summary)?;
         let missing = self.expect.is_some_and(|expected| count < expected);
-        if self.check && (behind > 0 || missing) {
+        if self.check && (behind > 0 || missing || roster.is_silent()) {
             let words = match self.expect.filter(|_| missing) {
                 Some(expected) => format!("{count} of {expected} instances answer"),
-                None => summary(count, behind),
+                None => summary,
             };
             return Err(Failure::new(Exit::Differs, words));
         }
@@ -100,8 +101,9 @@ impl Fleet {
     }
 }
 
-fn summary(count: usize, behind: usize) -> String {
-    let instances = match count {
+fn summary(roster: &Roster, behind: usize) -> String {
+    let instances = match roster.members().len() {
+        0 if roster.is_silent() => return "no instance answers, though somebody listens".to_owned(),
         0 => return "no instance answers".to_owned(),
         1 => "1 instance".to_owned(),
         many => format!("{many} instances"),

@@ -267,6 +267,33 @@ async fn an_instance_with_layers_judges_what_a_layer_makes_of_it() {
     assert_eq!(roster.code, 0, "{roster}");
 }
 
+#[tokio::test]
+async fn a_fleet_that_listens_and_does_not_answer_is_not_an_empty_one() {
+    let (server, bucket) = server_with_bucket().await;
+    let kvconf = Kvconf::of(&server);
+    let listener = server.client().await;
+    let _heard = listener.subscribe("kvconf.>").await.unwrap();
+    listener.flush().await.unwrap();
+    assert_snapshot!(kvconf.text("fleet --check").await, @r"
+    exit 11
+    --- err
+    note: no instance answers, though somebody listens
+    error: no instance answers, though somebody listens
+    ");
+    let told = kvconf.text("set app.max=70 --wait 100% --or-rollback --yes -q").await;
+    assert_snapshot!(told, @r"
+    exit 1
+    --- out
+    +  app.max  70
+    1 key written to prod, revision 1
+    --- err
+    error: what the fleet has is not known
+      because nobody answers, though somebody listens
+      help: the change stands; `kvconf fleet` asks again who is there
+    ");
+    assert_eq!(bucket.get("app.max").await.unwrap().as_deref(), Some(&b"70"[..]));
+}
+
 /// How a thousand instances behave, and how many do.
 const MANNERS: [(Manner, usize); 6] = [
     (Manner::Good, 900),
