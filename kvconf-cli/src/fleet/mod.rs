@@ -57,6 +57,9 @@ pub(crate) async fn preflight(
         return Err(Failure::new(Exit::Refused, words).hint("kvconf fleet lists them"));
     }
     if verdict.votes().is_empty() {
+        if verdict.roster().is_silent() {
+            session.out.note(format!("the fleet was asked in vain: {verdict}"))?;
+        }
         return Ok(None);
     }
     let document = serde_json::to_value(&verdict).map_err(|error| Failure::new(Exit::Failed, error))?;

@@ -108,6 +108,8 @@ fn line(progress: Option<Progress>, since: Duration) -> String {
     let since = since.as_secs();
     match progress {
         None => format!("asking the fleet … {since} s"),
-        Some(progress) => format!("{} of {} have it … {since} s", progress.applied, progress.asked),
+        Some(progress) => {
+            format!("{} of {} have it … {since} s", progress.applied, progress.asked + progress.missing)
+        }
     }
 }

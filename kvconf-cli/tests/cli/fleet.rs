@@ -280,13 +280,15 @@ async fn a_fleet_that_listens_and_does_not_answer_is_not_an_empty_one() {
     note: no instance answers, though somebody listens
     error: no instance answers, though somebody listens
     ");
-    let told = kvconf.text("set app.max=70 --wait 100% --or-rollback --yes -q").await;
-    assert_snapshot!(told, @r"
+    let told = kvconf.text("set app.max=70 --wait 100% --or-rollback --yes").await;
+    assert_snapshot!(normalised(&told.to_string(), None), @r"
     exit 1
     --- out
     +  app.max  70
     1 key written to prod, revision 1
     --- err
+    note: the fleet was asked in vain: nobody answers, though somebody listens
+    note: kvconf revert [change] takes it back
     error: what the fleet has is not known
       because nobody answers, though somebody listens
       help: the change stands; `kvconf fleet` asks again who is there

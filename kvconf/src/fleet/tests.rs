@@ -115,6 +115,37 @@ async fn a_fleet_that_listens_and_does_not_answer_is_not_taken_for_an_empty_one(
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_should_be_there_and_is_not_has_not_taken_a_change() {
+    let bucket = Bucket::memory();
+    let a: Live<App> = join(&bucket, "a").await;
+    let _b: Live<App> = join(&bucket, "b").await;
+    let _not_concerned: Live<Other> = join(&bucket, "c").await;
+    let set = async |max| {
+        let plan = a.edit().set(App::fields().max, max).plan().await.unwrap();
+        plan.commit().author("ops").await.unwrap()
+    };
+    let applied = set(7).await;
+    let status = applied.wait_for_fleet().expect(3).await.unwrap();
+    assert_eq!(status.to_string(), "2 of 2 instances have it");
+    let share = Share::percent(50.0).unwrap();
+    let status = applied.wait_for_fleet().expect(4).share(share).await.unwrap();
+    assert_eq!(status.to_string(), "2 of 3 instances have it, 1 is not there; 2 are enough");
+    let error = applied.wait_for_fleet().expect(5).await.unwrap_err();
+    assert_eq!(error.to_string(), "2 of 4 instances have it, 2 are not there");
+    let roster = bucket.fleet().list().await.unwrap();
+    let error = applied.wait_for_fleet().among(&roster).expect(5).or_rollback().await.unwrap_err();
+    assert!(matches!(error, FleetWaitError::TakenBack { .. }), "{error:?}");
+
+    // Nobody at all is not enough either.
+    let empty = Bucket::memory();
+    let live = empty.live::<App>().start().await.unwrap();
+    let plan = live.edit().set(App::fields().max, 7).plan().await.unwrap();
+    let applied = plan.commit().author("ops").await.unwrap();
+    let error = applied.wait_for_fleet().expect(2).await.unwrap_err();
+    assert_eq!(error.to_string(), "0 of 2 instances have it, 2 are not there");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_change_that_an_instance_would_reject_is_not_written() {
     let bucket = Bucket::memory();
     let a: Live<App> = join(&bucket, "a").await;

@@ -98,7 +98,8 @@ impl FleetWait {
         self
     }
 
-    /// How many instances there should be; see [`List::expect`].
+    /// How many instances there should be, also those that are not concerned. Their word that they are there is waited for as
+    /// [`List::expect`] does; whoever is missing then has not taken the change ([`Progress::missing`]).
     pub const fn expect(mut self, instances: usize) -> Self {
         self.expected = Some(instances);
         self
@@ -176,7 +177,7 @@ impl FleetWait {
             ask.revision = Some(newest.get());
             Some(ask)
         });
-        let mut waiting = Waiting { share, within, begun, on_progress };
+        let mut waiting = Waiting { share, expected: expected.unwrap_or(0), within, begun, on_progress };
         if !parts.is_empty() {
             waiting.until_settled(&fleet, &mut parts, &mut tally).await?;
         }
@@ -187,6 +188,7 @@ impl FleetWait {
 /// The rounds of one wait.
 struct Waiting {
     share: Share,
+    expected: usize,
     within: Duration,
     begun: Instant,
     on_progress: Option<OnProgress>,
@@ -201,7 +203,7 @@ impl Waiting {
     ) -> Result<(), FleetError> {
         let mut round = Round::begin(&*fleet.store).await?;
         let end = later(self.begun, self.within);
-        let mut told = Progress::of(tally, self.share);
+        let mut told = self.progress(tally);
         self.tell(&told);
         let mut lengths = ROUNDS.into_iter();
         let mut length = Duration::ZERO;
@@ -235,7 +237,7 @@ impl Waiting {
                         _ => None,
                     }),
                 }
-                let now = Progress::of(tally, self.share);
+                let now = self.progress(tally);
                 if now != told {
                     told = now;
                     self.tell(&told);
@@ -247,6 +249,10 @@ impl Waiting {
         }
     }
 
+    fn progress(&self, tally: &Tally<Vec<Settled>>) -> Progress {
+        Progress::of(tally, self.share, self.expected)
+    }
+
     fn tell(&mut self, progress: &Progress) {
         if let Some(function) = &mut self.on_progress {
             function(progress);
@@ -254,7 +260,7 @@ impl Waiting {
     }
 
     fn status(&self, tally: &Tally<Vec<Settled>>) -> FleetStatus {
-        let progress = Progress::of(tally, self.share);
+        let progress = self.progress(tally);
         let instances = tally.rows().filter(|(_, row)| !row.cells.is_empty());
         FleetStatus {
             progress,
@@ -279,10 +285,12 @@ pub struct Progress {
     pub rejected: usize,
     /// How many have not answered, have not come so far, or cannot say.
     pub pending: usize,
+    /// How many of those that should be there are not: see [`FleetWait::expect`]. Asked they are not, and wanted all the same.
+    pub missing: usize,
 }
 
 impl Progress {
-    fn of(tally: &Tally<Vec<Settled>>, share: Share) -> Self {
+    fn of(tally: &Tally<Vec<Settled>>, share: Share, expected: usize) -> Self {
         let (mut asked, mut applied, mut rejected, mut pending) = (0, 0, 0, 0);
         for (_, row) in tally.rows().filter(|(_, row)| !row.cells.is_empty() && !row.has_left()) {
             asked += 1;
@@ -292,7 +300,9 @@ impl Progress {
                 _ => &mut pending,
             } += 1;
         }
-        Self { asked, wanted: share.of(asked), applied, rejected, pending }
+        // Who is known and not concerned is not missing, nor is who leaves.
+        let missing = expected.saturating_sub(tally.rows().count());
+        Self { asked, wanted: share.of(asked + missing), applied, rejected, pending, missing }
     }
 
     /// Whether enough have taken it.
@@ -301,19 +311,24 @@ impl Progress {
         self.applied >= self.wanted
     }
 
+    /// How many there should be to have it.
+    const fn all(&self) -> usize {
+        self.asked + self.missing
+    }
+
     /// Whether nothing that is still to come makes it enough.
     const fn is_hopeless(&self) -> bool {
         self.asked - self.rejected < self.wanted
     }
 }
 
-/// `37 of 40 instances have it, 2 reject it, 1 not yet; 38 are enough`
+/// `37 of 41 instances have it, 2 reject it, 1 not yet, 1 is not there; 39 are enough`
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.asked == 0 {
+        if self.all() == 0 {
             return f.write_str("nobody is there to take it");
         }
-        write!(f, "{} of {} instances have it", self.applied, self.asked)?;
+        write!(f, "{} of {} instances have it", self.applied, self.all())?;
         match self.rejected {
             0 => {}
             1 => f.write_str(", 1 rejects it")?,
@@ -323,7 +338,12 @@ impl fmt::Display for Progress {
             0 => {}
             many => write!(f, ", {many} not yet")?,
         }
-        if self.wanted != self.asked {
+        match self.missing {
+            0 => {}
+            1 => f.write_str(", 1 is not there")?,
+            many => write!(f, ", {many} are not there")?,
+        }
+        if self.wanted != self.all() {
             write!(f, "; {} {} enough", self.wanted, if self.wanted == 1 { "is" } else { "are" })?;
         }
         Ok(())

@@ -171,14 +171,14 @@ impl Cluster {
     }
 
     /// How many messages of a stream each running server has in its own store: copies follow their leader, and what has run
-    /// out leaves each of them by its own clock. A server without a copy is left out.
-    pub async fn stored(&self, stream: &str) -> Vec<u64> {
+    /// out leaves each of them by its own clock. `None` for one that has no copy, or does not say.
+    pub async fn stored(&self, stream: &str) -> Vec<Option<u64>> {
         let mut all = Vec::new();
         for server in self.servers.iter().filter(|server| server.pid().is_some()) {
             let page = server.monitoring("/jsz?streams=true").await;
             let page: Option<serde_json::Value> = page.and_then(|page| serde_json::from_str(&page).ok());
             let detail = page.as_ref().and_then(|page| stream_detail(page, stream));
-            all.extend(detail.and_then(|detail| detail.get("state")?.get("messages")?.as_u64()));
+            all.push(detail.and_then(|detail| detail.get("state")?.get("messages")?.as_u64()));
         }
         all
     }
