@@ -137,7 +137,8 @@ async fn who_starts_at_the_deadline_sees_all_of_the_change_or_nothing() {
 // P6
 #[tokio::test]
 async fn many_keys_far_away_are_confirmed_taken_back_and_told_as_conflicts_soon() {
-    const SOON: Duration = Duration::from_secs(5);
+    // Some three seconds, and what a busy machine adds.
+    const SOON: Duration = Duration::from_secs(9);
     let server = Server::start().await;
     with(&server).await;
     let proxy = Proxy::start(server.port()).await;
