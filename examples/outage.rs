@@ -158,8 +158,9 @@ impl Server {
         let binary = find_server()?;
         let folder = std::env::temp_dir().join(format!("kvconf-outage-{}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        // Free at this moment; the same one after the restart.
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        // Below those that systems give to whoever connects somewhere: it has to be free after the restart, too.
+        let port = (14_222..15_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok());
+        let port = port.context("no port is free from 14222 on")?;
         let mut server = Self { binary, folder, port, process: None };
         server.launch()?;
         Ok(server)
