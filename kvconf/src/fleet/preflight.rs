@@ -53,7 +53,8 @@ impl PreflightRequest {
         self
     }
 
-    /// How many instances there should be; see [`List::expect`].
+    /// How many instances there should be, also those that are not concerned. Their word that they are there is waited for as
+    /// [`List::expect`] does; the verdict says how many are [missing](Preflight::missing) then.
     pub const fn expect(mut self, instances: usize) -> Self {
         self.expected = Some(instances);
         self
@@ -94,8 +95,9 @@ impl PreflightRequest {
         if !parts.is_empty() {
             ask(&fleet, &mut parts, &mut tally, within).await?;
         }
-        let votes = tally.rows().map(|(id, row)| Vote::of(id, row)).collect();
-        Ok(Preflight { roster, votes, unreadable: tally.unreadable() })
+        let votes: Vec<_> = tally.rows().map(|(id, row)| Vote::of(id, row)).collect();
+        let missing = expected.unwrap_or(0).saturating_sub(votes.len());
+        Ok(Preflight { roster, votes, missing, unreadable: tally.unreadable() })
     }
 }
 
@@ -253,6 +255,7 @@ pub struct Preflight {
     #[serde(skip)]
     roster: Roster,
     votes: Vec<Vote>,
+    missing: usize,
     unreadable: usize,
 }
 
@@ -275,12 +278,19 @@ impl Preflight {
         self.with(&Opinion::Rejects).next().is_some()
     }
 
-    /// Whether every instance that is there accepts the change or is not concerned: none rejects, is silent or cannot say.
+    /// Whether every instance that is there accepts the change or is not concerned: none rejects, is silent or cannot say, and
+    /// none that should be there is [missing](Self::missing).
     #[must_use]
     pub fn is_unanimous(&self) -> bool {
-        self.votes
-            .iter()
-            .all(|vote| matches!(vote.opinion, Opinion::Accepts | Opinion::NotConcerned | Opinion::Left))
+        let agrees =
+            |vote: &Vote| matches!(vote.opinion, Opinion::Accepts | Opinion::NotConcerned | Opinion::Left);
+        self.missing == 0 && self.votes.iter().all(agrees)
+    }
+
+    /// How many of those that should be there are not: see [`PreflightRequest::expect`].
+    #[must_use]
+    pub const fn missing(&self) -> usize {
+        self.missing
     }
 
     /// Who was there when it was asked.
@@ -359,6 +369,11 @@ impl fmt::Display for Preflight {
             if self.roster.is_silent() {
                 f.write_str(", though somebody listens")?;
             }
+        }
+        match self.missing {
+            0 => {}
+            1 => f.write_str(", 1 is not there")?,
+            many => write!(f, ", {many} are not there")?,
         }
         self.write_problems(f)?;
         for (opinion, words) in

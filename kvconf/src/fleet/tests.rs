@@ -124,6 +124,15 @@ async fn who_should_be_there_and_is_not_has_not_taken_a_change() {
         let plan = a.edit().set(App::fields().max, max).plan().await.unwrap();
         plan.commit().author("ops").await.unwrap()
     };
+    let plan = a.edit().set(App::fields().max, 7).plan().await.unwrap();
+    let verdict = plan.preflight().expect(3).await.unwrap();
+    assert_eq!(
+        (verdict.to_string().as_str(), verdict.is_unanimous()),
+        ("2 accept, 1 is not concerned", true)
+    );
+    let verdict = plan.preflight().expect(5).await.unwrap();
+    let told = "2 accept, 1 is not concerned, 2 are not there";
+    assert_eq!((verdict.to_string().as_str(), verdict.is_unanimous(), verdict.missing()), (told, false, 2));
     let applied = set(7).await;
     let status = applied.wait_for_fleet().expect(3).await.unwrap();
     assert_eq!(status.to_string(), "2 of 2 instances have it");
