@@ -56,7 +56,9 @@ async fn three_servers_keep_three_replicas() {
     let context = async_nats::jetstream::new(cluster.client().await);
     let config =
         async_nats::jetstream::stream::Config { name: "r3".into(), num_replicas: 3, ..Default::default() };
-    context.create_stream(config).await.unwrap();
+    // A cluster that has just met may not know yet where to place three copies.
+    let made = async || context.create_stream(config.clone()).await.ok();
+    kvconf_tests::wait_for("a stream of three copies", Duration::from_secs(30), made).await;
     assert!(cluster.stream_leader("r3").await < 3);
     // Its leader can be known before it listens.
     let stored = async || context.publish("r3", "value".into()).await.unwrap().await.ok();
