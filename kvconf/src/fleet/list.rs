@@ -188,15 +188,17 @@ impl Roster {
     pub const fn is_silent(&self) -> bool {
         self.is_silent
     }
+
+    /// What is said where there is no instance.
+    pub(super) const fn nobody(&self) -> &'static str {
+        if self.is_silent { "nobody answers, though somebody listens" } else { "nobody answers" }
+    }
 }
 
 impl fmt::Display for Roster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.members.is_empty() {
-            f.write_str("nobody answers")?;
-            if self.is_silent {
-                f.write_str(", though somebody listens")?;
-            }
+            f.write_str(self.nobody())?;
         }
         for (at, member) in self.members.iter().enumerate() {
             write!(f, "{}{member}", if at == 0 { "" } else { "\n" })?;

@@ -330,6 +330,15 @@ impl Preflight {
     }
 }
 
+/// `, 3 are not there`
+pub(super) fn write_missing(f: &mut fmt::Formatter<'_>, missing: usize) -> fmt::Result {
+    match missing {
+        0 => Ok(()),
+        1 => f.write_str(", 1 is not there"),
+        many => write!(f, ", {many} are not there"),
+    }
+}
+
 /// `a, b and 3 more`
 pub(super) fn write_named<'a>(
     f: &mut fmt::Formatter<'_>,
@@ -365,16 +374,9 @@ impl fmt::Display for Preflight {
             }
         }
         if first {
-            f.write_str("nobody answers")?;
-            if self.roster.is_silent() {
-                f.write_str(", though somebody listens")?;
-            }
+            f.write_str(self.roster.nobody())?;
         }
-        match self.missing {
-            0 => {}
-            1 => f.write_str(", 1 is not there")?,
-            many => write!(f, ", {many} are not there")?,
-        }
+        write_missing(f, self.missing)?;
         self.write_problems(f)?;
         for (opinion, words) in
             [(Opinion::Silent, "silent: "), (Opinion::CannotSay(String::new()), "cannot say: ")]

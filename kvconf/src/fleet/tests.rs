@@ -93,6 +93,7 @@ async fn nobody_answers_without_being_told_to() {
     assert_eq!(applied.wait_for_fleet().await.unwrap().to_string(), "nobody is there to take it");
 }
 
+// P5, P8
 #[tokio::test(start_paused = true)]
 async fn a_fleet_that_listens_and_does_not_answer_is_not_taken_for_an_empty_one() {
     let bucket = Bucket::memory();
@@ -114,6 +115,7 @@ async fn a_fleet_that_listens_and_does_not_answer_is_not_taken_for_an_empty_one(
     assert_eq!(bucket.get("app.max").await.unwrap().as_deref(), Some(&b"7"[..]));
 }
 
+// P8
 #[tokio::test(start_paused = true)]
 async fn who_should_be_there_and_is_not_has_not_taken_a_change() {
     let bucket = Bucket::memory();

@@ -13,7 +13,7 @@ use super::Fleet;
 use super::error::{FleetError, FleetWaitError};
 use super::gather::{Came, Part, Round, millis, note, put, spread};
 use super::list::{List, Roster};
-use super::preflight::{parts, write_named};
+use super::preflight::{parts, write_missing, write_named};
 use super::share::Share;
 use super::tally::{Cell, Row, Tally, Who};
 use super::way_back::{Back, WayBack};
@@ -338,11 +338,7 @@ impl fmt::Display for Progress {
             0 => {}
             many => write!(f, ", {many} not yet")?,
         }
-        match self.missing {
-            0 => {}
-            1 => f.write_str(", 1 is not there")?,
-            many => write!(f, ", {many} are not there")?,
-        }
+        write_missing(f, self.missing)?;
         if self.wanted != self.all() {
             write!(f, "; {} {} enough", self.wanted, if self.wanted == 1 { "is" } else { "are" })?;
         }

@@ -6,7 +6,7 @@ mod folder;
 mod ports;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -294,9 +294,21 @@ impl Server {
         run(Command::new(self.binary()).arg("--signal").arg(format!("{command}={pid}")));
     }
 
-    /// Stops the process without ending it: its connections stay, and nobody answers, until [`Server::thaw`].
+    /// Stops the process without ending it: its connections stay, and nobody answers, until [`Server::thaw`]. On Linux it waits
+    /// until that is so: a thread that runs on another processor goes on for a moment after the signal was sent.
+    ///
+    /// # Panics
+    /// When it goes on for long.
     pub fn freeze(&self) {
         self.signal("STOP");
+        if cfg!(target_os = "linux") {
+            let threads = format!("/proc/{}/task", self.pid().expect("it runs"));
+            let deadline = std::time::Instant::now() + READY_WITHIN;
+            while !all_are_stopped(Path::new(&threads)) {
+                assert!(std::time::Instant::now() < deadline, "it does not stop:\n{}", self.log());
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     /// Ends [`Server::freeze`].
@@ -415,6 +427,15 @@ fn run(command: &mut Command) {
 }
 
 /// Asks the first of `servers` that answers for a monitoring page until `accept` takes it.
+/// Whether every thread of a process is stopped, by the files that Linux has for them: `pid (name) state …`.
+fn all_are_stopped(threads: &Path) -> bool {
+    let is_stopped = |thread: fs::DirEntry| {
+        let line = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        line.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    fs::read_dir(threads).is_ok_and(|mut threads| threads.all(|thread| thread.is_ok_and(is_stopped)))
+}
+
 async fn wait_for_page<T>(
     what: &str,
     server: &Server,
